@@ -1,0 +1,32 @@
+"""What can go wrong outside the code, as types.
+
+::
+
+    ReseenError              anything a user can mend; the command line prints it as one line and exits 1
+    ├── DataError            a data set, a table or a picture is missing, unreadable or unfit
+    ├── CheckpointError      a checkpoint or a file of weights is damaged or does not fit the network
+    ├── RunError             a run folder exists already, is incomplete, or belongs to another run
+    └── TrainingError        training cannot go on, as with a loss that is not finite
+
+A wrong argument from code is a ``ValueError``. Every message says what was expected, what was found and what to do.
+"""
+
+
+class ReseenError(Exception):
+    """Anything a user can mend."""
+
+
+class DataError(ReseenError):
+    """A data set, a table or a picture is missing, unreadable or unfit for its use."""
+
+
+class CheckpointError(ReseenError):
+    """A checkpoint or a file of weights is damaged or does not fit the network."""
+
+
+class RunError(ReseenError):
+    """A run folder exists already, is incomplete, or belongs to another run."""
+
+
+class TrainingError(ReseenError):
+    """Training cannot go on."""

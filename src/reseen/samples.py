@@ -1,0 +1,202 @@
+"""What travels between floors: samples, embeddings, protocols, benchmarks.
+
+Dimensions: N samples, D components of an embedding.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+Identity = int | str
+Camera = int | str
+Labels = NDArray[Any]
+
+
+class Box(NamedTuple):
+    """A rectangle of a picture, in pixels from its top left corner."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture of one individual: where it is and what is known of it.
+
+    Attributes:
+        path: The picture's file; for a picture that is drawn rather than read, the name to show.
+        identity: Who or what is on it; any integer or string.
+        camera: Who took it, or None where that is unknown.
+        modality: ``"visible"`` or ``"infrared"``, or None where the data has one kind only.
+        time: When it was taken, in seconds of any one clock.
+        track: The sequence of pictures it belongs to, where a protocol ranks tracks.
+        box: The part of the picture to use; None for the whole.
+        draw: Draws the picture, uint8 RGB (H, W, 3), in place of reading ``path``; must pickle.
+    """
+
+    path: str
+    identity: Identity
+    camera: Camera | None = None
+    modality: str | None = None
+    time: float | None = None
+    track: int | str | None = None
+    box: Box | None = None
+    draw: Callable[[], NDArray[np.uint8]] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """Vectors with what is known of the picture behind each.
+
+    Any array-like is taken; vectors stay where they are (a memory-mapped array is not read).
+
+    Attributes:
+        vectors: (N, D), any floating type.
+        identities: (N,), integers or strings.
+        cameras: (N,), integers or strings, or None where unknown.
+        modalities: (N,), or None.
+        tracks: (N,), or None.
+        paths: (N,) names of the pictures, or None.
+
+    Raises:
+        ValueError: The vectors are not (N, D), or a column is not (N,).
+    """
+
+    vectors: Tensor
+    identities: Labels
+    cameras: Labels | None = None
+    modalities: Labels | None = None
+    tracks: Labels | None = None
+    paths: Labels | None = None
+
+    def __post_init__(self) -> None:
+        vectors = (
+            self.vectors
+            if isinstance(self.vectors, Tensor)
+            else torch.from_numpy(np.asanyarray(self.vectors))
+        )
+        if vectors.ndim != 2 or not vectors.is_floating_point():
+            raise ValueError(
+                f"expected vectors (N, D) of a floating type, got {tuple(vectors.shape)} {vectors.dtype}"
+            )
+        object.__setattr__(self, "vectors", vectors)
+        for name in ("identities", "cameras", "modalities", "tracks", "paths"):
+            column = getattr(self, name)
+            if column is None and name != "identities":
+                continue
+            values = as_labels(column)
+            if values.shape != (len(vectors),):
+                raise ValueError(
+                    f"expected {name} ({len(vectors)},) beside vectors {tuple(vectors.shape)}, "
+                    f"got {values.shape}"
+                )
+            object.__setattr__(self, name, values)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __getitem__(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Embeddings:
+        """Return the given rows, in the given order."""
+        index: Any = rows if isinstance(rows, slice) else torch.from_numpy(np.asarray(rows))
+        columns = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "vectors"}
+        return Embeddings(
+            self.vectors[index], **{k: None if v is None else v[rows] for k, v in columns.items()}
+        )
+
+    @classmethod
+    def of(cls, vectors: Tensor, samples: Sequence[Sample]) -> Embeddings:
+        """Put vectors (N, D) beside the N samples that they were computed from."""
+
+        def column(name: str) -> list[Any] | None:
+            values = [getattr(s, name) for s in samples]
+            return None if all(v is None for v in values) else values
+
+        return cls(
+            vectors,
+            as_labels([s.identity for s in samples]),
+            *(None if (c := column(n)) is None else as_labels(c) for n in ("camera", "modality", "track")),
+            as_labels([s.path for s in samples]),
+        )
+
+
+def as_labels(values: ArrayLike | Tensor) -> Labels:
+    """Return labels as a one-dimensional array; integers stay integers, anything mixed stays as it is."""
+    if isinstance(values, Tensor):
+        return values.detach().cpu().numpy()
+    if isinstance(values, np.ndarray):
+        return values
+    listed = list(values)  # type: ignore[arg-type]
+    if listed and all(isinstance(v, (int, np.integer)) for v in listed):
+        return np.asarray(listed)
+    labels = np.empty(len(listed), dtype=object)
+    labels[:] = listed
+    return labels
+
+
+class Trial(NamedTuple):
+    """One repeat of a protocol: which rows are queries and which are the gallery."""
+
+    query: NDArray[np.intp]
+    gallery: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Who counts as positive, negative or neither for a query, how often, and by which measure.
+
+    A gallery picture of the query's identity is a positive, any other a negative, except those which the fields
+    below make neither. A protocol is a value; calling it with changes gives another: ``cross_camera(same_camera="keep")``.
+
+    Attributes:
+        name: Printed in every result.
+        same_camera: ``"exclude"`` makes the query's identity under the query's own camera neither.
+        locations: Camera -> place. A gallery picture taken where the query was taken is neither, whoever it shows.
+        average_precision: ``"step"``: the mean of the precisions at the hits; ``"trapezoid"``: the mean of each with
+            the precision before it, as in the official MATLAB code.
+        unique_identities: The cumulative match curve counts each gallery identity once, at its best picture.
+        by_track: The gallery's entries are its tracks; a track scores as its best picture.
+        trials: Gives the repeats from query and gallery; None for one repeat with everything.
+    """
+
+    name: str
+    same_camera: Literal["exclude", "keep"] = "exclude"
+    locations: Mapping[Camera, int | str] | None = None
+    average_precision: Literal["step", "trapezoid"] = "step"
+    unique_identities: bool = False
+    by_track: bool = False
+    trials: Callable[[Embeddings, Embeddings], Iterator[Trial]] | None = None
+
+    def __call__(self, **changes: Any) -> Protocol:
+        """Return this protocol with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Pictures to train on, pictures to search with, pictures to search in, and the rule of the search.
+
+    Attributes:
+        name: Printed in every result.
+        train: May be empty.
+        query: May be empty where the data is for training only.
+        gallery: As ``query``.
+        protocol: Who counts as a match.
+        distractors: Gallery identities which are nobody's: never a query, left out of fidelity by default.
+    """
+
+    name: str
+    train: tuple[Sample, ...]
+    query: tuple[Sample, ...]
+    gallery: tuple[Sample, ...]
+    protocol: Protocol
+    distractors: frozenset[Identity] = frozenset()
