@@ -80,15 +80,9 @@ class Embeddings:
     paths: Labels | None = None
 
     def __post_init__(self) -> None:
-        vectors = (
-            self.vectors
-            if isinstance(self.vectors, Tensor)
-            else torch.from_numpy(np.asanyarray(self.vectors))
-        )
+        vectors = self.vectors if isinstance(self.vectors, Tensor) else torch.from_numpy(np.asanyarray(self.vectors))
         if vectors.ndim != 2 or not vectors.is_floating_point():
-            raise ValueError(
-                f"expected vectors (N, D) of a floating type, got {tuple(vectors.shape)} {vectors.dtype}"
-            )
+            raise ValueError(f"expected vectors (N, D) of a floating type, got {tuple(vectors.shape)} {vectors.dtype}")
         object.__setattr__(self, "vectors", vectors)
         for name in ("identities", "cameras", "modalities", "tracks", "paths"):
             column = getattr(self, name)
@@ -97,8 +91,7 @@ class Embeddings:
             values = as_labels(column)
             if values.shape != (len(vectors),):
                 raise ValueError(
-                    f"expected {name} ({len(vectors)},) beside vectors {tuple(vectors.shape)}, "
-                    f"got {values.shape}"
+                    f"expected {name} ({len(vectors)},) beside vectors {tuple(vectors.shape)}, got {values.shape}"
                 )
             object.__setattr__(self, name, values)
 
@@ -109,23 +102,23 @@ class Embeddings:
         """Return the given rows, in the given order."""
         index: Any = rows if isinstance(rows, slice) else torch.from_numpy(np.asarray(rows))
         columns = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "vectors"}
-        return Embeddings(
-            self.vectors[index], **{k: None if v is None else v[rows] for k, v in columns.items()}
-        )
+        return Embeddings(self.vectors[index], **{k: None if v is None else v[rows] for k, v in columns.items()})
 
     @classmethod
     def of(cls, vectors: Tensor, samples: Sequence[Sample]) -> Embeddings:
         """Put vectors (N, D) beside the N samples that they were computed from."""
 
-        def column(name: str) -> list[Any] | None:
+        def column(name: str) -> Labels | None:
             values = [getattr(s, name) for s in samples]
-            return None if all(v is None for v in values) else values
+            return None if all(v is None for v in values) else as_labels(values)
 
         return cls(
             vectors,
             as_labels([s.identity for s in samples]),
-            *(None if (c := column(n)) is None else as_labels(c) for n in ("camera", "modality", "track")),
-            as_labels([s.path for s in samples]),
+            cameras=column("camera"),
+            modalities=column("modality"),
+            tracks=column("track"),
+            paths=column("path"),
         )
 
 
@@ -155,7 +148,8 @@ class Protocol:
     """Who counts as positive, negative or neither for a query, how often, and by which measure.
 
     A gallery picture of the query's identity is a positive, any other a negative, except those which the fields
-    below make neither. A protocol is a value; calling it with changes gives another: ``cross_camera(same_camera="keep")``.
+    below make neither. A protocol is a value; calling it with changes gives another, as in
+    ``cross_camera(average_precision="trapezoid")``.
 
     Attributes:
         name: Printed in every result.
