@@ -101,8 +101,18 @@ class Embeddings:
     def __getitem__(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Embeddings:
         """Return the given rows, in the given order."""
         index: Any = rows if isinstance(rows, slice) else torch.from_numpy(np.asarray(rows))
-        columns = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "vectors"}
-        return Embeddings(self.vectors[index], **{k: None if v is None else v[rows] for k, v in columns.items()})
+
+        def column(values: Labels | None) -> Labels | None:
+            return None if values is None else values[rows]
+
+        return Embeddings(
+            self.vectors[index],
+            self.identities[rows],
+            cameras=column(self.cameras),
+            modalities=column(self.modalities),
+            tracks=column(self.tracks),
+            paths=column(self.paths),
+        )
 
     @classmethod
     def of(cls, vectors: Tensor, samples: Sequence[Sample]) -> Embeddings:
