@@ -1,1 +1,19 @@
-"""."""
+"""From samples to batches of pictures."""
+
+from reseen.images.identity_batches import Batches, IdentityBatches
+from reseen.images.image_set import Draw, ImageSet, Item, number_identities
+from reseen.images.reading import read
+from reseen.images.transforms import Transform, test_transform, training_transform
+
+__all__ = [
+    "Batches",
+    "Draw",
+    "IdentityBatches",
+    "ImageSet",
+    "Item",
+    "Transform",
+    "number_identities",
+    "read",
+    "test_transform",
+    "training_transform",
+]

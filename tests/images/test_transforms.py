@@ -1,0 +1,44 @@
+import torch
+
+from reseen.images import test_transform as make_test_transform
+from reseen.images import training_transform
+
+IMAGE = torch.randint(0, 256, (3, 40, 20), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+OFF = {"flip": None, "pad": None, "jitter": None, "auto_augment": None, "erase": None}
+
+
+def test_with_every_part_off_only_the_size_changes() -> None:
+    assert torch.equal(training_transform((40, 20), **OFF)(IMAGE), IMAGE)
+    assert torch.equal(training_transform((16, 8), **OFF)(IMAGE), make_test_transform((16, 8))(IMAGE))
+
+
+def test_everything_on_gives_uint8_of_the_size_and_leaves_the_input() -> None:
+    before = IMAGE.clone()
+    torch.manual_seed(0)
+    varied = training_transform((16, 8), flip=1.0, pad=2, jitter=0.2, auto_augment=1.0, erase=1.0)(IMAGE)
+    assert varied.shape == (3, 16, 8)
+    assert varied.dtype == torch.uint8
+    assert torch.equal(IMAGE, before)
+
+
+def test_flip_mirrors() -> None:
+    assert torch.equal(training_transform((40, 20), **{**OFF, "flip": 1.0})(IMAGE), IMAGE.flip(-1))
+
+
+def test_pad_moves_by_at_most_as_many_pixels() -> None:
+    torch.manual_seed(0)
+    move = training_transform((40, 20), **{**OFF, "pad": 3})
+    padded = torch.nn.functional.pad(IMAGE, (3, 3, 3, 3))
+    windows = [padded[:, y : y + 40, x : x + 20] for y in range(7) for x in range(7)]
+    for _ in range(5):
+        moved = move(IMAGE)
+        inside = [w for w in windows if torch.equal(w[:, 3:-3, 3:-3], moved[:, 3:-3, 3:-3])]
+        assert len(inside) == 1
+
+
+def test_erasing_leaves_the_mean_colour() -> None:
+    torch.manual_seed(0)
+    erased = training_transform((40, 20), **{**OFF, "erase": 1.0})(IMAGE)
+    changed = (erased != IMAGE).any(0)
+    assert 0.01 < changed.float().mean() < 0.5
+    assert (erased[:, changed] == torch.tensor([124, 116, 104], dtype=torch.uint8)[:, None]).all()
