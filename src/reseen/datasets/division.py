@@ -1,0 +1,149 @@
+"""One's own pictures divided into training, query and gallery pictures, for :class:`Table` and :class:`Folder`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from reseen.errors import DataError
+from reseen.protocols import any_view, cross_camera
+from reseen.samples import Camera, Identity, Protocol, Sample
+
+SPLITS = ("train", "test", "query", "gallery")
+SameCamera = Literal["exclude", "keep", "auto"]
+
+
+class Parts(NamedTuple):
+    """Pictures divided, and the rule by which they are searched."""
+
+    train: tuple[Sample, ...]
+    query: tuple[Sample, ...]
+    gallery: tuple[Sample, ...]
+    protocol: Protocol
+
+
+def divide(
+    samples: Sequence[Sample],
+    splits: Sequence[str] | None,
+    *,
+    source: object,
+    same_camera: SameCamera,
+    test_identities: float,
+    queries: Literal["one", "all"],
+    seed: int,
+    query_camera: Camera | None,
+    gallery_camera: Camera | None,
+    query_modality: str | None,
+    gallery_modality: str | None,
+) -> Parts:
+    """Divide pictures by their splits (``train``, ``test``, ``query``, ``gallery``), or by identity without splits.
+
+    Pictures of the split ``test`` give queries and a gallery. Where the query's own camera is excluded, the queries
+    are a drawn picture (or all) of each identity under each camera, and the gallery is everything, as a picture's own
+    copy does not count. Where it is kept, the queries are a picture of each identity, and the gallery is the rest.
+    An identity that the gallery would not show again is no query. The other arguments are those of :class:`Table`.
+
+    Raises:
+        DataError: A split is unknown, or nothing is left to test on.
+    """
+    generator = np.random.default_rng(seed)
+    if splits is None:
+        splits = _draw_splits([s.identity for s in samples], test_identities, generator, source)
+    if unknown := set(splits) - set(SPLITS):
+        found = ", ".join(repr(split) for split in sorted(unknown)[:5])
+        raise DataError(f"expected only the splits {', '.join(SPLITS)} in {source}, found {found}")
+    parts: dict[str, list[Sample]] = defaultdict(list)
+    for sample, split in zip(samples, splits, strict=True):
+        parts[split].append(sample)
+
+    if same_camera == "auto":
+        tested = parts["test"] + parts["query"] + parts["gallery"]
+        same_camera = "exclude" if any(s.camera is not None for s in tested) else "keep"
+    searches = _selection("query", query_camera, query_modality, parts["query"] + parts["test"])
+    is_searched = _selection("gallery", gallery_camera, gallery_modality, parts["gallery"] + parts["test"])
+    query = [s for s in parts["query"] if searches(s)]
+    gallery = [s for s in parts["gallery"] if is_searched(s)]
+    if test := parts["test"]:
+        query_rows = [row for row, s in enumerate(test) if searches(s)]
+        gallery_rows = [row for row, s in enumerate(test) if is_searched(s)]
+        if queries == "one":
+            query_rows = _draw_queries(test, query_rows, generator, by_camera=same_camera == "exclude")
+        query_rows, gallery_rows = _matched(test, query_rows, gallery_rows, same_camera=same_camera)
+        query += [test[row] for row in query_rows]
+        gallery += [test[row] for row in gallery_rows]
+    if (test or parts["query"] or parts["gallery"]) and not (query and gallery):
+        raise DataError(
+            f"expected pictures to search with and in, found {len(query):,} queries that the gallery of "
+            f"{len(gallery):,} could show again, in {source}; test more identities, or keep the same camera"
+        )
+
+    protocol = cross_camera if same_camera == "exclude" else any_view
+    sides = {"query": (query_camera, query_modality), "gallery": (gallery_camera, gallery_modality)}
+    limits = [
+        f"{side} {value if kind else f'camera {value}'}"
+        for side, values in sides.items()
+        for kind, value in enumerate(values)
+        if value is not None
+    ]
+    return Parts(
+        tuple(parts["train"]), tuple(query), tuple(gallery), protocol(name=", ".join([protocol.name, *limits]))
+    )
+
+
+def _selection(
+    side: str, camera: Camera | None, modality: str | None, samples: Sequence[Sample]
+) -> Callable[[Sample], bool]:
+    """Return the choice of the samples by one camera and of one modality.
+
+    Raises:
+        DataError: No sample is by that camera, or none of that modality.
+    """
+    for kind, value in (("camera", camera), ("modality", modality)):
+        # Compared as text, because a command line cannot tell camera 1 from camera "1".
+        known = {str(getattr(s, kind)) for s in samples}
+        if value is not None and str(value) not in known:
+            raise DataError(f"expected {side}_{kind} among {', '.join(sorted(known))}, got {value!r}")
+
+    def selects(sample: Sample) -> bool:
+        return (camera is None or str(sample.camera) == str(camera)) and modality in (None, sample.modality)
+
+    return selects
+
+
+def _draw_splits(
+    identities: Sequence[Identity], test_identities: float, generator: np.random.Generator, source: object
+) -> list[str]:
+    """Draw the identities to test on: a number of them, or a share."""
+    everyone = sorted(set(identities))
+    num_test = test_identities if isinstance(test_identities, int) else round(test_identities * len(everyone))
+    if not 0 <= num_test <= len(everyone):
+        raise DataError(f"expected at most {len(everyone)} identities to test on in {source}, got {test_identities}")
+    tested = {everyone[i] for i in generator.permutation(len(everyone))[:num_test]}
+    return ["test" if identity in tested else "train" for identity in identities]
+
+
+def _draw_queries(
+    samples: Sequence[Sample], rows: Sequence[int], generator: np.random.Generator, *, by_camera: bool
+) -> list[int]:
+    """Draw a picture of each identity, or of each identity under each camera."""
+    groups: dict[tuple[Identity, Camera | None], list[int]] = defaultdict(list)
+    for row in rows:
+        groups[samples[row].identity, samples[row].camera if by_camera else None].append(row)
+    return [int(generator.choice(group)) for group in groups.values()]
+
+
+def _matched(
+    samples: Sequence[Sample], query: list[int], gallery: list[int], *, same_camera: SameCamera
+) -> tuple[list[int], list[int]]:
+    """Keep the queries that the gallery can show again and, where their camera counts, take them out of it."""
+    if same_camera == "exclude":
+        cameras: dict[Identity, set[Camera | None]] = defaultdict(set)
+        for row in gallery:
+            cameras[samples[row].identity].add(samples[row].camera)
+        return [row for row in query if cameras[samples[row].identity] - {samples[row].camera}], gallery
+    others = {samples[row].identity for row in set(gallery) - set(query)}
+    query = [row for row in query if samples[row].identity in others]
+    return query, [row for row in gallery if row not in set(query)]

@@ -1,0 +1,120 @@
+"""Pictures in folders or with telling names: the other way to bring one's own data."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from reseen.datasets.division import divide
+from reseen.datasets.layout import EXTENSIONS, describe
+from reseen.datasets.records import read_samples
+from reseen.datasets.soundness import require_sound
+from reseen.errors import DataError
+from reseen.samples import Benchmark
+
+GROUPS = ("identity", "camera", "modality", "time", "track", "split")
+
+
+class Folder(Benchmark):
+    r"""Pictures in one folder per identity, or anywhere under a root if their names tell who they show.
+
+    A pattern is a regular expression with named groups: ``identity`` and, where known, ``camera``, ``modality``
+    (visible, infrared), ``time`` (seconds), ``track`` and ``split`` (train, query, gallery, or test to have queries
+    and gallery chosen). It is looked for in each picture's path from the root, written with forward slashes:
+    ``(?P<identity>\d+)_(?P<camera>\d)_`` reads ``0012_3_000451.jpg``, and
+    ``^(?P<split>\w+)/(?P<identity>[^/]+)/cam(?P<camera>\d)`` reads ``train/anna/cam2_17.png``.
+
+    Args:
+        root: The folder.
+        pattern: Tells what a path says of a picture; if not given, the first folder is the identity.
+        others: What to do with pictures that do not match the pattern: stop (error) or pass over them (skip).
+        same_camera: Whether pictures of the query's identity by the query's camera are left out of its ranking
+            (exclude) or count as matches (keep); auto leaves them out if the pictures to test on have cameras.
+        test_identities: Where the pattern has no split: how many identities to test on, or their share if not a whole
+            number; the others are trained on.
+        queries: Of the split test: search with one picture of each identity under each camera, or with all.
+        seed: Draws identities to test on and queries.
+        query_camera: Search with pictures by this camera only.
+        gallery_camera: Search in pictures by this camera only.
+        query_modality: Search with visible or infrared pictures only.
+        gallery_modality: Search in visible or infrared pictures only.
+
+    Raises:
+        DataError: The folder is missing or empty, a picture does not match, or the pictures do not make a sound
+            benchmark.
+        ValueError: The pattern is no regular expression, or has other groups.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        pattern: str | None = None,
+        others: Literal["error", "skip"] = "error",
+        same_camera: Literal["exclude", "keep", "auto"] = "auto",
+        test_identities: int | float = 0.3,
+        queries: Literal["one", "all"] = "one",
+        seed: int = 0,
+        query_camera: str | int | None = None,
+        gallery_camera: str | int | None = None,
+        query_modality: Literal["visible", "infrared"] | None = None,
+        gallery_modality: Literal["visible", "infrared"] | None = None,
+    ) -> None:
+        root = Path(root).expanduser()
+        compiled = _compile(pattern if pattern is not None else r"^(?P<identity>[^/]+)/")
+        names = _walk(root)
+        matches = [compiled.search(name) for name in names]
+        if others == "error" and None in matches:
+            raise DataError(
+                f"expected pictures in {root} to match {compiled.pattern}, found {names[matches.index(None)]}; "
+                f"mend the pattern, or pass over such pictures with others=skip"
+            )
+        found = [{"path": n, **m.groupdict("")} for n, m in zip(names, matches, strict=True) if m]
+        if not found:
+            shown = names[0] if names else describe(root)
+            raise DataError(f"expected pictures that match {compiled.pattern} in {root}, found {shown}")
+        rows = pd.DataFrame(found)
+        parts = divide(
+            read_samples(rows, root=root, source=root),
+            rows["split"].str.lower().tolist() if "split" in rows else None,
+            source=root,
+            same_camera=same_camera,
+            test_identities=test_identities,
+            queries=queries,
+            seed=seed,
+            query_camera=query_camera,
+            gallery_camera=gallery_camera,
+            query_modality=query_modality,
+            gallery_modality=gallery_modality,
+        )
+        super().__init__(root.resolve().name, *parts)
+        require_sound(self)
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"expected a regular expression as pattern, got {pattern!r}: {error}") from error
+    if "identity" not in compiled.groupindex or set(compiled.groupindex) - set(GROUPS):
+        raise ValueError(
+            f"expected a pattern with the group identity, and {', '.join(GROUPS[1:])} if known, got "
+            f"{', '.join(compiled.groupindex) or 'no named group'} in {pattern!r}"
+        )
+    return compiled
+
+
+def _walk(root: Path) -> list[str]:
+    """Return the paths of all pictures under a folder, from it, with forward slashes, sorted."""
+    if not root.is_dir():
+        raise DataError(f"expected a folder of pictures at {root}, found {describe(root)}")
+    names = []
+    for folder, _, files in os.walk(root, followlinks=True):
+        start = Path(folder).relative_to(root).as_posix()
+        prefix = "" if start == "." else f"{start}/"
+        names += [prefix + f for f in files if f.lower().endswith(EXTENSIONS) and not f.startswith(".")]
+    return sorted(names)

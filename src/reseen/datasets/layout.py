@@ -1,0 +1,130 @@
+"""Folders and lists as data sets lay them out: read sorted, blind to case, with errors that say what was looked for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from reseen.errors import DataError
+from reseen.samples import Sample
+
+logger = logging.getLogger(__name__)
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp")
+
+
+def find_root(root: str | Path, *, entries: Sequence[str], inside: Sequence[str] = ()) -> Path:
+    """Return the folder that holds the entries: ``root`` itself, or the first of its folders ``inside`` that does.
+
+    Raises:
+        DataError: None does; the message names what was looked for and what was found.
+    """
+    root = Path(root).expanduser()
+    for folder in (root, *(root / name for name in inside)):
+        if all((folder / entry).exists() for entry in entries):
+            return folder
+    also = "".join(f", or in its folder {name}" for name in inside)
+    raise DataError(f"expected {', '.join(entries)} in {root}{also}; found {describe(root)}; check the root")
+
+
+def describe(folder: Path, *, shown: int = 8) -> str:
+    """Return in words what lies in a folder."""
+    if not folder.exists():
+        return "no such folder"
+    if not folder.is_dir():
+        return "a file"
+    names = sorted(os.listdir(folder))
+    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more if names else "an empty folder"
+
+
+def list_folders(folder: Path) -> list[str]:
+    """Return the names of the folders in a folder, sorted."""
+    with os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+
+
+def list_pictures(folder: Path) -> list[str]:
+    """Return the names of the pictures in a folder, sorted; other files (Thumbs.db, ._0001.jpg) are passed over."""
+    return sorted(n for n in os.listdir(folder) if n.lower().endswith(EXTENSIONS) and not n.startswith("."))
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a list that are not blank, stripped.
+
+    Raises:
+        DataError: The list is missing or is no text.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"expected the list {path}, found {describe(path.parent)}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"expected a list of text in {path}, found bytes that are not UTF-8") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def read_pairs(path: Path) -> list[tuple[str, int]]:
+    """Return the lines ``picture identity`` of a list.
+
+    Raises:
+        DataError: The list is missing, or a line is of another form.
+    """
+    pairs = []
+    for number, line in enumerate(read_lines(path), start=1):
+        picture, _, identity = line.rpartition(" ")
+        if not picture or not identity.lstrip("-").isdigit():
+            raise DataError(f"expected lines 'picture identity' in {path}, found {line!r} (line {number})")
+        pairs.append((picture.strip(), int(identity)))
+    return pairs
+
+
+def parse_name(pattern: re.Pattern[str], name: str, *, folder: Path, example: str) -> re.Match[str]:
+    """Return the match of a picture's name.
+
+    Raises:
+        DataError: The name is of another form.
+    """
+    match = pattern.match(name)
+    if match is None:
+        raise DataError(f"expected pictures named like {example} in {folder}, found {name}; move it elsewhere")
+    return match
+
+
+def require_files(paths: Iterable[str], *, source: Path) -> None:
+    """Make sure that pictures exist, at the price of listing each of their folders once.
+
+    Raises:
+        DataError: One does not; the message counts them and names the first.
+    """
+    names: dict[str, list[str]] = defaultdict(list)
+    total = 0
+    for path in paths:
+        folder, name = os.path.split(path)
+        names[folder].append(name)
+        total += 1
+    missing = []
+    for folder, wanted in names.items():
+        found = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+        # Asking again serves file systems that are blind to case, whose listings are not.
+        missing += [p for n in wanted if n not in found and not os.path.exists(p := os.path.join(folder, n))]
+    if missing:
+        raise DataError(
+            f"expected the {total:,} pictures that {source} names, found {len(missing):,} missing, first {missing[0]}"
+        )
+
+
+def compare_counts(name: str, published: Mapping[str, tuple[int, int]], parts: Mapping[str, Sequence[Sample]]) -> None:
+    """Log one warning where (pictures, identities) of a part differ from the published ones."""
+    found = {part: (len(samples), len({s.identity for s in samples})) for part, samples in parts.items()}
+    differing = [
+        f"{part} {found[part][0]:,} pictures of {found[part][1]:,} identities instead of {pictures:,} of {identities:,}"
+        for part, (pictures, identities) in published.items()
+        if found[part] != (pictures, identities)
+    ]
+    if differing:
+        logger.warning("%s is not as published, nor will its scores be: %s", name, "; ".join(differing))

@@ -1,0 +1,91 @@
+"""Rows of text turned into samples, for :class:`Table` and :class:`Folder`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from reseen.errors import DataError
+from reseen.samples import Box, Sample
+
+BOX = ("left", "top", "width", "height")
+MODALITIES = ("visible", "infrared")
+
+
+def read_samples(rows: pd.DataFrame, *, root: Path, source: Path) -> list[Sample]:
+    """Return a sample for each row of text.
+
+    Args:
+        rows: Columns path and identity and, where known, camera, modality, time, track, left, top, width, height; text
+            throughout, empty where a row knows nothing.
+        root: Where the paths start.
+        source: Named in errors.
+
+    Raises:
+        DataError: A row has no path or no identity, a modality is unknown, or a number or crop cannot be read.
+    """
+    for column in ("path", "identity"):
+        if (empty := rows[column] == "").any():
+            raise DataError(
+                f"expected a {column} in every row of {source}, found none in row {int(empty.argmax()) + 1}"
+            )
+    modalities = _labels(rows, "modality")
+    if unknown := set(modalities) - {*MODALITIES, None}:
+        found = ", ".join(sorted(map(repr, unknown)))
+        raise DataError(f"expected modality {' or '.join(MODALITIES)} in {source}, found {found}")
+    columns = zip(
+        rows["path"],
+        _labels(rows, "identity"),
+        _labels(rows, "camera"),
+        modalities,
+        _numbers(rows, "time", source),
+        _labels(rows, "track"),
+        _boxes(rows, source),
+        strict=True,
+    )
+    return [Sample(os.path.join(root, path), *others) for path, *others in columns]
+
+
+def parse_labels(values: Sequence[str]) -> list[Any]:
+    """Return text as integers where every value is one in plain form, else unchanged: 2 and 3, but "0002" and "3"."""
+    plain = re.compile(r"-?(0|[1-9]\d*)\Z")
+    return [int(v) for v in values] if all(map(plain.match, values)) else list(values)
+
+
+def _labels(rows: pd.DataFrame, column: str) -> list[Any]:
+    if column not in rows:
+        return [None] * len(rows)
+    values = rows[column].tolist()
+    parsed = iter(parse_labels([v for v in values if v]))
+    return [next(parsed) if v else None for v in values]
+
+
+def _numbers(rows: pd.DataFrame, column: str, source: Path) -> list[float | None]:
+    if column not in rows:
+        return [None] * len(rows)
+    values = pd.to_numeric(rows[column], errors="coerce")
+    if (wrong := values.isna() & (rows[column] != "")).any():
+        row = int(wrong.argmax())
+        raise DataError(f"expected a number as {column} in {source}, found {rows[column].iloc[row]!r} in row {row + 1}")
+    return [None if v != v else float(v) for v in values]
+
+
+def _boxes(rows: pd.DataFrame, source: Path) -> list[Box | None]:
+    boxes: list[Box | None] = []
+    for row, sides in enumerate(zip(*(_numbers(rows, side, source) for side in BOX), strict=True), start=1):
+        if sides == (None, None, None, None):
+            boxes.append(None)
+            continue
+        pixels = [-1 if side is None else round(side) for side in sides]
+        if min(pixels) < 0 or 0 in pixels[2:]:
+            found = ", ".join("nothing" if side is None else f"{side:g}" for side in sides)
+            raise DataError(
+                f"expected {', '.join(BOX)} of a crop in {source}, or none of them, found {found} in row {row}"
+            )
+        boxes.append(Box(*pixels))
+    return boxes

@@ -1,0 +1,78 @@
+"""What every benchmark must hold before a picture is read."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from reseen.errors import DataError
+from reseen.samples import Benchmark, Box, Camera, Identity, Sample
+
+
+def require_sound(benchmark: Benchmark) -> None:
+    """Make sure that a benchmark can be trained on and tested with, as far as its table tells.
+
+    Raises:
+        DataError: A picture comes twice, identities to train on are tested, one identity alone is trained on, there are
+            queries without a gallery or the reverse, cameras are missing where the protocol needs them, a picture
+            would find itself, or no query has a match.
+    """
+    name, train, query, gallery = benchmark.name, benchmark.train, benchmark.query, benchmark.gallery
+    if not (train or query or gallery):
+        raise DataError(f"expected pictures in {name}, found none")
+    for part in ("train", "query", "gallery"):
+        _require_distinct(getattr(benchmark, part), f"{part} of {name}")
+
+    trained = {s.identity for s in train}
+    tested = ({s.identity for s in query} | {s.identity for s in gallery}) - benchmark.distractors
+    if len(trained) == 1:
+        raise DataError(f"expected two identities or more to train on in {name}, found only {trained.pop()!r}")
+    if shared := trained & tested:
+        raise DataError(
+            f"expected other identities to train on than to test on in {name}, found {len(shared):,} in both, "
+            f"as {min(shared, key=str)!r}; test on others"
+        )
+    if bool(query) != bool(gallery):
+        raise DataError(f"expected queries and a gallery in {name}, found {len(query):,} and {len(gallery):,} pictures")
+    if query:
+        _require_matches(benchmark)
+
+
+def _require_distinct(samples: Sequence[Sample], where: str) -> None:
+    seen: dict[tuple[str, Box | None], Identity] = {}
+    for sample in samples:
+        key = (sample.path, sample.box)
+        if key in seen:
+            raise DataError(
+                f"expected every picture once in {where}, found {sample.path} twice, "
+                f"as {seen[key]!r} and {sample.identity!r}; take one out"
+            )
+        seen[key] = sample.identity
+
+
+def _require_matches(benchmark: Benchmark) -> None:
+    name, protocol = benchmark.name, benchmark.protocol
+    excludes = protocol.same_camera == "exclude"
+    if excludes or protocol.locations is not None:
+        without = [s for s in (*benchmark.query, *benchmark.gallery) if s.camera is None]
+        if without:
+            raise DataError(
+                f"expected a camera of every picture to test on in {name}, since {protocol.name} needs it, found "
+                f"{len(without):,} without, first {without[0].path}; add cameras or count all matches (same_camera=keep)"
+            )
+    cameras: dict[Identity, set[Camera | None]] = defaultdict(set)
+    for sample in benchmark.gallery:
+        cameras[sample.identity].add(sample.camera)
+    if not any(cameras[s.identity] - ({s.camera} if excludes else set()) for s in benchmark.query):
+        raise DataError(
+            f"expected a match for some query in {name}, found none: no query's identity is in the gallery"
+            + (" under another camera; count the same camera too (same_camera=keep)" if excludes else "")
+        )
+    if not excludes and protocol.trials is None:
+        searched = {(s.path, s.box) for s in benchmark.gallery}
+        itself = [s for s in benchmark.query if (s.path, s.box) in searched]
+        if itself:
+            raise DataError(
+                f"expected queries outside the gallery of {name}, since {protocol.name} would let a picture find "
+                f"itself, found {len(itself):,} inside, first {itself[0].path}; take them out of one of the two"
+            )

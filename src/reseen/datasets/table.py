@@ -1,0 +1,106 @@
+"""Pictures listed in a table: the way to bring one's own data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from reseen.datasets.division import divide
+from reseen.datasets.layout import describe, require_files
+from reseen.datasets.records import read_samples
+from reseen.datasets.soundness import require_sound
+from reseen.errors import DataError
+from reseen.samples import Benchmark
+
+
+class Table(Benchmark):
+    """Pictures listed in a CSV or Parquet file, one row each.
+
+    Columns: ``path`` (from the table's folder, or absolute) and ``identity``; where known, ``camera``; ``split``
+    (train, query, gallery, or test to have queries and gallery chosen; a picture may have a row as query and one in the
+    gallery); ``modality`` (visible, infrared); ``left, top, width, height`` of the crop to use, in pixels; ``time`` in
+    seconds; ``track``. Other columns are passed over. Identities, cameras and tracks are integers if a whole column is
+    (in plain form), else text, so that 0002 and 2 stay apart.
+
+    Args:
+        path: The table; .parquet is read as Parquet, anything else as text separated by commas, semicolons or tabs.
+        root: The folder that the pictures' paths start from; the table's own if not given.
+        same_camera: Whether pictures of the query's identity by the query's camera are left out of its ranking
+            (exclude) or count as matches (keep); auto leaves them out if the pictures to test on have cameras.
+        test_identities: Where there is no column split: how many identities to test on, or their share if not a whole
+            number; the others are trained on.
+        queries: Of the split test: search with one picture of each identity under each camera, or with all.
+        seed: Draws identities to test on and queries.
+        query_camera: Search with pictures by this camera only.
+        gallery_camera: Search in pictures by this camera only.
+        query_modality: Search with visible or infrared pictures only.
+        gallery_modality: Search in visible or infrared pictures only.
+
+    Raises:
+        DataError: The table is missing or damaged, lacks a column, names a picture that is not there, or does not make a
+            sound benchmark.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        root: str | Path | None = None,
+        same_camera: Literal["exclude", "keep", "auto"] = "auto",
+        test_identities: int | float = 0.3,
+        queries: Literal["one", "all"] = "one",
+        seed: int = 0,
+        query_camera: str | int | None = None,
+        gallery_camera: str | int | None = None,
+        query_modality: Literal["visible", "infrared"] | None = None,
+        gallery_modality: Literal["visible", "infrared"] | None = None,
+    ) -> None:
+        path = Path(path).expanduser()
+        rows = _read(path)
+        samples = read_samples(rows, root=path.parent if root is None else Path(root).expanduser(), source=path)
+        require_files({s.path for s in samples}, source=path)
+        parts = divide(
+            samples,
+            rows["split"].str.lower().tolist() if "split" in rows else None,
+            source=path,
+            same_camera=same_camera,
+            test_identities=test_identities,
+            queries=queries,
+            seed=seed,
+            query_camera=query_camera,
+            gallery_camera=gallery_camera,
+            query_modality=query_modality,
+            gallery_modality=gallery_modality,
+        )
+        super().__init__(path.stem, *parts)
+        require_sound(self)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """Read a table as text; where a value is missing, the text is empty."""
+    try:
+        if path.suffix.lower() == ".parquet":
+            table = pd.read_parquet(path)
+            table = table.astype("object").where(table.notna(), "").map(_text)
+        else:
+            with path.open(encoding="utf-8-sig") as file:
+                separator = max(",;\t", key=file.readline().count)
+            table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(f"expected a table at {path}, found {describe(path.parent)} in its folder") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"expected a table of CSV or Parquet at {path}, got: {error}") from error
+    table.columns = [str(column).strip().lower() for column in table.columns]
+    if missing := {"path", "identity"} - set(table.columns):
+        found = ", ".join(table.columns)
+        raise DataError(f"expected columns path and identity in {path}, found {found}; missing: {', '.join(missing)}")
+    if table.empty:
+        raise DataError(f"expected one row or more in {path}, found none")
+    return table.apply(lambda column: column.str.strip())
+
+
+def _text(value: object) -> str:
+    # A column of integers with gaps comes from Parquet as 1.0, 2.0, nan.
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
