@@ -1,0 +1,87 @@
+"""What every backbone offers.
+
+Dimensions: B images, C channels of the map, h x w its positions, D components of the network's own vector.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Side(NamedTuple):
+    """What is known of a batch besides its pixels; None where it is not known.
+
+    Attributes:
+        cameras: (B,) int64, index of the camera, for networks with camera embeddings.
+        views: (B,) int64, index of the viewpoint, for networks with view embeddings.
+        modalities: (B,) int64, 0 visible and 1 infrared, for networks that treat the two apart.
+    """
+
+    cameras: Tensor | None = None
+    views: Tensor | None = None
+    modalities: Tensor | None = None
+
+
+class Parts(NamedTuple):
+    """A backbone cut in three, which run one after the other and share its parameters.
+
+    Attributes:
+        stem: (images, side) -> Tensor; what a two-stream network has twice.
+        body: Tensor -> Tensor; what branches share.
+        tail: Tensor -> raw features; what each branch of MGN has for itself.
+    """
+
+    stem: nn.Module
+    body: nn.Module
+    tail: nn.Module
+
+
+class Backbone(nn.Module, ABC):
+    """A network from normalised images to features; abstract.
+
+    Calling it gives the *raw* features in the network's own layout, which ``map`` and ``pool`` understand.
+
+    Attributes:
+        channels: C, channels of the feature map.
+        dim: D, components of the network's own vector.
+        mean: The red, green and blue that the network takes for zero, in 0..1.
+        std: As ``mean``, the scale.
+    """
+
+    channels: int
+    dim: int
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+    @abstractmethod
+    def forward(self, images: Tensor, side: Side) -> Tensor:
+        """Return the raw features of normalised images (B, 3, H, W)."""
+
+    @abstractmethod
+    def pool(self, raw: Tensor) -> Tensor:
+        """Return (B, D): the network's own pooling and all that it does between there and its classifier."""
+
+    def map(self, raw: Tensor) -> Tensor:
+        """Return the raw features as a map (B, C, h, w)."""
+        return raw
+
+    def head(self, pooled: Tensor) -> Tensor:
+        """Return (B, D) from vectors (B, C) pooled elsewhere: what the network does after its own pooling."""
+        return self.pool(pooled[:, :, None, None])
+
+    def drop_head(self) -> None:
+        """Remove what comes after the map, for networks that use the map alone."""
+
+    def parts(self) -> Parts:
+        """Return the network in three parts.
+
+        Raises:
+            ValueError: The network cannot be cut.
+        """
+        raise ValueError(f"expected a network that can be cut into stem, body and tail, got {type(self).__name__}")

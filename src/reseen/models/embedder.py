@@ -1,0 +1,90 @@
+"""The model: pictures in, what the losses and the search need out.
+
+Dimensions: B pictures, D components of the embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from reseen.models.backbones.base import Side
+from reseen.models.backbones.build import build_backbone
+from reseen.models.outputs import Outputs
+from reseen.models.pixels import Pixels
+from reseen.models.plain import Plain
+from reseen.models.spec import ModelSpec
+from reseen.models.weights import WeightsReport
+
+
+class Embedder(nn.Module):
+    """The network of a spec, from uint8 pictures on.
+
+    Args:
+        spec: What to build.
+        pretrained: Whether to fetch the weights that the spec names; False where a checkpoint fills all weights next.
+
+    Attributes:
+        spec: As given.
+        dims: Name of an output (``feature``, ``embedding``, ``branch.NAME``) -> its number of components.
+        report: What became of the tensors of the spec's weights; None where it names none.
+
+    Raises:
+        ValueError: The spec names no network, or asks for what the network does not have.
+        CheckpointError: The weights cannot be read or are another network's.
+    """
+
+    dims: dict[str, int]
+    report: WeightsReport | None
+
+    def __init__(self, spec: ModelSpec, *, pretrained: bool = True) -> None:
+        super().__init__()
+        self.spec = spec
+        backbone, self.report = build_backbone(spec, pretrained=pretrained)
+        self.pixels = Pixels((spec.height, spec.width), mean=backbone.mean, std=backbone.std)
+        self.network = Plain(backbone, pooling=spec.pooling, dim=spec.dim, neck=spec.neck)
+        self.dims = self.network.dims
+
+    def forward(
+        self,
+        images: Tensor,
+        *,
+        cameras: Tensor | None = None,
+        views: Tensor | None = None,
+        modalities: Tensor | None = None,
+    ) -> Outputs:
+        """Return the outputs for pictures.
+
+        Args:
+            images: (B, 3, H, W) uint8 RGB of any size; never changed.
+            cameras: (B,) int64, for networks with camera embeddings.
+            views: (B,) int64, for networks with view embeddings.
+            modalities: (B,) int64, 0 visible and 1 infrared, for networks that treat the two apart.
+
+        Raises:
+            ValueError: The images are not uint8 (B, 3, H, W).
+        """
+        outputs: Outputs = self.network(self.pixels(images), Side(cameras, views, modalities))
+        return outputs
+
+    @torch.no_grad()
+    def embed(
+        self,
+        images: Tensor,
+        *,
+        cameras: Tensor | None = None,
+        views: Tensor | None = None,
+        modalities: Tensor | None = None,
+    ) -> Tensor:
+        """Return the embeddings (B, D) to search with: float32, not normalised, without gradient.
+
+        The arguments are those of a call. The mode is left as it is: call ``eval()`` first.
+        """
+        return self.forward(images, cameras=cameras, views=views, modalities=modalities).embedding.float()
+
+    def pretrained_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield the parameters that come with the backbone's weights: what to freeze while the rest is warmed up."""
+        for module in self.network.pretrained():
+            yield from module.parameters()
