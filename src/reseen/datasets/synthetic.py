@@ -1,0 +1,201 @@
+"""The built-in data set: people drawn on demand, as several cameras see them. No files."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reseen.datasets.rendering.cameras import Camera, Modality, new_camera
+from reseen.datasets.rendering.people import Person, look_alike, new_person
+from reseen.datasets.rendering.scenes import Latents, new_latents, picture
+from reseen.protocols import cross_camera
+from reseen.samples import Benchmark, Sample
+
+IDENTITY, CAMERA, TRACK = range(3)  # one stream of random numbers for each
+
+
+class Synthetic(Benchmark):
+    """People (or vehicles) drawn on demand: every picture follows from the seed, whichever is asked for first.
+
+    Training and test identities differ, cameras are the same. Each identity passes every camera once and is taken
+    ``images_per_camera`` times; the first picture of a test identity under a camera is a query, the rest are the
+    gallery. With both modalities, every third camera is a thermal one (as 3 and 6 of SYSU-MM01), its pictures are the
+    queries and the visible ones the gallery. The first half of the cameras hangs indoors.
+
+    Args:
+        kind: What is drawn.
+        num_train_identities: Identities to train on.
+        num_test_identities: Other identities, to search for.
+        num_cameras: Cameras, numbered from 1.
+        images_per_camera: Pictures of each identity under each camera.
+        height: Of the pictures, in pixels.
+        width: Of the pictures; None for half the height.
+        intra_variation: How much pictures of one identity differ in viewpoint, pose, place and light; 0 for hardly at
+            all, 1 as in street cameras, 2 for twice as much.
+        look_alikes: Share of the identities that come in pairs which differ in one small thing only: the bag, the
+            shoes, the hat or a stripe.
+        modality: "visible", "infrared" (thermal) or "both".
+        occlusion: Share of the pictures on which something hides a part.
+        seed: Of everything.
+
+    Attributes:
+        cameras: By number: whether it is indoors, its viewpoint, its colours.
+
+    Raises:
+        ValueError: A number is out of range.
+    """
+
+    cameras: dict[int, Camera]
+
+    def __init__(
+        self,
+        kind: Literal["person"] = "person",
+        *,
+        num_train_identities: int = 100,
+        num_test_identities: int = 50,
+        num_cameras: int = 4,
+        images_per_camera: int = 4,
+        height: int = 128,
+        width: int | None = None,
+        intra_variation: float = 1.0,
+        look_alikes: float = 0.2,
+        modality: Literal["visible", "infrared", "both"] = "visible",
+        occlusion: float = 0.15,
+        seed: int = 0,
+    ) -> None:
+        for name, value, least in (
+            ("num_train_identities", num_train_identities, 0),
+            ("num_test_identities", num_test_identities, 0),
+            ("num_cameras", num_cameras, 3 if modality == "both" else 1),
+            ("images_per_camera", images_per_camera, 2),
+            ("height", height, 16),
+            ("width", width or height, 8),
+            ("intra_variation", intra_variation, 0),
+            ("seed", seed, 0),
+        ):
+            if not value >= least:
+                raise ValueError(f"expected {name} of {least} or more, got {value}")
+        for name, share in (("look_alikes", look_alikes), ("occlusion", occlusion)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"expected {name} from 0 to 1, got {share}")
+        look = Look(kind, seed, height, width or height // 2, intra_variation, occlusion)
+        cameras = {n: camera_of(seed, n, 2 * n <= num_cameras) for n in range(1, num_cameras + 1)}
+
+        def modality_of(camera: int) -> Modality:
+            if modality == "both":
+                return "infrared" if camera % 3 == 0 else "visible"
+            return modality
+
+        def samples(first: int, count: int) -> tuple[Sample, ...]:
+            num_paired = 2 * round(look_alikes * count / 2)
+            return tuple(
+                Sample(
+                    path=f"{kind}_{identity:04d}_c{camera}_{index:02d}.png",
+                    identity=identity,
+                    camera=camera,
+                    modality=modality_of(camera),
+                    draw=Drawing(look, identity, twin, cameras[camera].indoor, camera, index, modality_of(camera)),
+                )
+                for identity in range(first, first + count)
+                for twin in [identity - 1 if identity - first < num_paired and (identity - first) % 2 else None]
+                for camera in cameras
+                for index in range(images_per_camera)
+            )
+
+        def is_query(sample: Sample) -> bool:
+            return sample.modality == "infrared" if modality == "both" else drawing(sample).index == 0
+
+        test = samples(num_train_identities, num_test_identities)
+        super().__init__(
+            name=f"Synthetic {kind} {modality}",
+            train=samples(0, num_train_identities),
+            query=tuple(s for s in test if is_query(s)),
+            gallery=tuple(s for s in test if not is_query(s)),
+            protocol=cross_camera,
+        )
+        object.__setattr__(self, "cameras", cameras)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What all pictures of a `Synthetic` share; see there."""
+
+    kind: Literal["person"]
+    seed: int
+    height: int
+    width: int
+    intra_variation: float
+    occlusion: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Draws one picture; what a `Sample` of `Synthetic` carries.
+
+    Attributes:
+        look: What it shares with all others.
+        identity: Who is on it.
+        twin: Whom this identity looks like but for one small thing, or None.
+        indoor: Where the camera hangs.
+        camera: Its number.
+        index: Of the picture in the identity's walk past the camera.
+        modality: What the camera senses.
+    """
+
+    look: Look
+    identity: int
+    twin: int | None
+    indoor: bool
+    camera: int
+    index: int
+    modality: Modality
+
+    @property
+    def latents(self) -> Latents:
+        """What differs between this picture and others of the same identity."""
+        return new_latents(
+            camera_of(self.look.seed, self.camera, self.indoor),
+            track=(self.look.seed, TRACK, self.identity, self.camera),
+            index=self.index,
+            variation=self.look.intra_variation,
+            occlusion=self.look.occlusion,
+        )
+
+    def __call__(self) -> NDArray[np.uint8]:
+        """Return the picture (H, W, 3)."""
+        return picture(
+            subject_of(self.look.seed, self.identity, self.twin),
+            camera_of(self.look.seed, self.camera, self.indoor),
+            self.latents,
+            height=self.look.height,
+            width=self.look.width,
+            modality=self.modality,
+        )
+
+
+def drawing(sample: Sample) -> Drawing:
+    """Return what draws a sample of `Synthetic`: its latents, its look-alike.
+
+    Raises:
+        ValueError: The sample is not of `Synthetic`.
+    """
+    if not isinstance(sample.draw, Drawing):
+        raise ValueError(f"expected a sample of Synthetic, got {sample.path}")
+    return sample.draw
+
+
+@functools.lru_cache(maxsize=65536)
+def subject_of(seed: int, identity: int, twin: int | None) -> Person:
+    """Return who an identity is."""
+    rng = np.random.default_rng((seed, IDENTITY, identity))
+    return new_person(rng) if twin is None else look_alike(subject_of(seed, twin, None), rng)
+
+
+@functools.lru_cache(maxsize=4096)
+def camera_of(seed: int, number: int, indoor: bool) -> Camera:
+    """Return the camera of a number."""
+    return new_camera(number, seed=(seed, CAMERA, number), indoor=indoor)
