@@ -1,0 +1,64 @@
+"""Several processes as one: everything here is also true on a single process.
+
+Dimensions: N rows on each rank, the same number on all; R ranks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from reseen.geometry import Candidates
+
+
+def num_ranks() -> int:
+    """Return how many processes train together; 1 where none were started."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Return which of them this is, from 0."""
+    return dist.get_rank() if num_ranks() > 1 else 0
+
+
+def gather(x: Tensor) -> Tensor:
+    """Return all ranks' rows (R * N, ...), ordered by rank, from this rank's (N, ...).
+
+    Gradients come back: a row's is the sum of what all ranks' losses give it. A training loop that averages gradients
+    over ranks thus trains on the average of the ranks' losses.
+    """
+    return x if num_ranks() == 1 else _Gather.apply(x)
+
+
+def gather_candidates(candidates: Candidates) -> Candidates:
+    """Return all ranks' live candidates in place of this rank's; what is stored stays as it is.
+
+    Args:
+        candidates: As many on all ranks, as P x K batches are.
+    """
+    return dataclasses.replace(
+        candidates,
+        embeddings=gather(candidates.embeddings),
+        labels=gather(candidates.labels),
+        offset=None if candidates.offset is None else candidates.offset + rank() * len(candidates.labels),
+        modalities=None if candidates.modalities is None else gather(candidates.modalities),
+        gathered=True,
+    )
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(num_ranks())]
+        dist.all_gather(parts, x.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        total = grad.contiguous().clone()
+        dist.all_reduce(total)
+        return total.chunk(num_ranks())[rank()]

@@ -1,0 +1,160 @@
+"""What every loss is, and how a pairwise one goes from a matrix of pairs to a number.
+
+Dimensions: A anchors, C candidates, D components.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from reseen.distributed import gather
+from reseen.geometry import Candidates, Pairs, Relation, chunks, compare, masked_mean
+
+
+class Loss(nn.Module, ABC):
+    """A number to make small, from embeddings and who they show.
+
+    Attributes:
+        learning_rate: What the loss's own parameters want, by plain SGD on the unweighted loss (a loop that weights
+            the loss divides by the weight); None where they train like the rest of the network.
+        takes_modalities: The loss is called with ``modalities=`` (A,) bool as well.
+    """
+
+    learning_rate: float | None = None
+
+    @property
+    def takes_modalities(self) -> bool:
+        """Whether the loss is called with ``modalities=`` (A,) bool as well."""
+        return False
+
+    @abstractmethod
+    def forward(self, embeddings: Tensor, labels: Tensor, candidates: Candidates | None = None) -> Tensor:
+        """Return the loss.
+
+        Args:
+            embeddings: (A, D), the anchors.
+            labels: (A,) int64, who they show.
+            candidates: What they are compared with; None for one another.
+        """
+
+
+class PairLoss(Loss):
+    """A loss over pairs: a matrix of measures, a term for each anchor, one number.
+
+    A subclass names its `measure`, says in `per_anchor` what each row of the matrix gives, and, unless that is the mean
+    over anchors, in `reduce` what the rows give together.
+    """
+
+    measure: Callable[[Pairs], Tensor]
+    """Pairs -> (A, C); a function of `reseen.geometry`."""
+
+    num_hardest: ClassVar[int | None] = None
+    """A row depends on its so many hardest positives and negatives only; None: on all of them."""
+
+    @abstractmethod
+    def per_anchor(self, measured: Tensor, pair: Relation) -> Tensor:
+        """Return each row's term (rows,) or terms (rows, k) from the matrix (rows, C) and its relation."""
+
+    def reduce(self, terms: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
+        """Return the loss of the counted anchors.
+
+        Args:
+            terms: (A,) or (A, k), from `per_anchor`.
+            labels: (A,).
+            counted: (A,) bool.
+        """
+        return masked_mean(terms, counted, dim=0)
+
+    def forward(self, embeddings: Tensor, labels: Tensor, candidates: Candidates | None = None) -> Tensor:
+        """Return the loss; see `Loss.forward`."""
+        with torch.autocast(embeddings.device.type, enabled=False):
+            pairs = compare(embeddings, labels, candidates)
+            terms, labels, crossing = self._terms(pairs), pairs.labels, pairs.candidates.crossing
+            infrared = torch.zeros_like(labels, dtype=torch.bool) if crossing is None else crossing.modalities
+            if pairs.candidates.gathered:
+                terms, labels, infrared = gather(terms), gather(labels), gather(infrared)
+            if crossing is None:
+                return self.reduce(terms, labels, ~infrared)
+            forth, back = crossing.weights
+            return forth * self.reduce(terms, labels, ~infrared) + back * self.reduce(terms, labels, infrared)
+
+    def _terms(self, pairs: Pairs) -> Tensor:
+        measured = self.measure(pairs)
+        cuts = list(chunks(*measured.shape))
+        if len(cuts) == 1 or torch.compiler.is_compiling():
+            return self.per_anchor(measured, pairs.relation())
+        return cast(Tensor, _ByRows.apply(measured, self.per_anchor, pairs, cuts))
+
+
+class SizedLoss(Loss):
+    """A loss with parameters for each identity, made once their number is known.
+
+    Args:
+        num_identities: None until `size_to` is called.
+        dim: Components of the embedding; None likewise.
+
+    Raises:
+        ValueError: One of the two numbers only was given, or the loss is called before it has a size.
+    """
+
+    weight: Tensor | None
+    """(num_identities, dim)."""
+
+    def __init__(self, num_identities: int | None = None, dim: int | None = None):
+        super().__init__()
+        if (num_identities is None) != (dim is None):
+            raise ValueError(f"expected num_identities and dim, or neither, got {num_identities} and {dim}")
+        self.register_parameter("weight", None)
+        if num_identities is not None and dim is not None:
+            self.size_to(num_identities, dim)
+
+    def size_to(self, num_identities: int, dim: int) -> None:
+        """Make the parameters: num_identities labels from 0 on, embeddings of dim components."""
+        self.weight = nn.Parameter(self.initial(num_identities, dim))
+
+    @abstractmethod
+    def initial(self, num_identities: int, dim: int) -> Tensor:
+        """Return the weights (num_identities, dim) to begin with."""
+
+    def sized(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return embeddings (A, D) of at least 32 bits and the weights, having checked that they fit."""
+        anchors = compare(embeddings, labels).anchors
+        if self.weight is None:
+            raise ValueError(
+                f"expected {type(self).__name__} to know its identities, got a call before; "
+                f"give num_identities and dim, or call size_to(num_identities, dim)"
+            )
+        if self.weight.shape[1] != anchors.shape[1]:
+            raise ValueError(f"expected embeddings (A, {self.weight.shape[1]}), got {tuple(anchors.shape)}")
+        return anchors, self.weight.to(anchors.dtype)
+
+
+class _ByRows(torch.autograd.Function):
+    """Terms of a wide matrix, a few rows at a time, so that the steps between never exist at full size.
+
+    The gradient runs them again: cheaper than the traffic of a dozen matrices as large as the products.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, measured: Tensor, terms: Callable[[Tensor, Relation], Tensor], pairs: Pairs, cuts: list[slice]
+    ) -> Tensor:
+        ctx.save_for_backward(measured)
+        ctx.terms, ctx.pairs, ctx.cuts = terms, pairs, cuts
+        return torch.cat([terms(measured[rows], pairs.relation(rows)) for rows in cuts])
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        (measured,) = ctx.saved_tensors
+        out = torch.empty_like(measured)
+        for rows in ctx.cuts:
+            with torch.enable_grad():
+                part = measured[rows].detach().requires_grad_()
+                terms = ctx.terms(part, ctx.pairs.relation(rows))
+            (out[rows],) = torch.autograd.grad(terms, part, grad[rows])
+        return out, None, None, None

@@ -1,0 +1,45 @@
+"""Identities as classes: cross-entropy over a linear layer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from reseen.geometry import Candidates
+from reseen.losses.base import SizedLoss
+
+
+class IdentityLoss(SizedLoss):
+    """Cross-entropy with label smoothing over a linear classifier without bias.
+
+    The smoothed target gives the true identity 1 - e + e/C and each other e/C, of C identities. It goes on the
+    embedding after the neck ("Bag of tricks", arXiv:1903.07071, section 3).
+
+    Args:
+        num_identities: None until `size_to` is called, as the training loop does.
+        dim: Components of the embedding; None likewise.
+        smoothing: e, in [0, 1).
+
+    Raises:
+        ValueError: Called before it has a size, or given one of the two numbers only.
+
+    Note:
+        fast-reid's form gives e'/(C-1) to the others; it is this one with e = e' C/(C-1).
+    """
+
+    def __init__(self, num_identities: int | None = None, dim: int | None = None, *, smoothing: float = 0.1):
+        super().__init__(num_identities, dim)
+        if not 0 <= smoothing < 1:
+            raise ValueError(f"expected smoothing in [0, 1), got {smoothing}")
+        self.smoothing = smoothing
+
+    def initial(self, num_identities: int, dim: int) -> Tensor:
+        """Return small random weights: all identities nearly equally likely."""
+        return 0.001 * torch.randn(num_identities, dim)
+
+    def forward(self, embeddings: Tensor, labels: Tensor, candidates: Candidates | None = None) -> Tensor:
+        """Return the loss of embeddings (A, D) with labels (A,) from 0 to C - 1; candidates play no part."""
+        with torch.autocast(embeddings.device.type, enabled=False):
+            embeddings, weight = self.sized(embeddings, labels)
+            return F.cross_entropy(embeddings @ weight.T, labels, label_smoothing=self.smoothing)
