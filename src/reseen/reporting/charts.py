@@ -1,0 +1,247 @@
+"""Small charts as inline SVG: lines, bars and histograms, drawn for a column of 360 pixels.
+
+A chart keeps its size and pages lay several side by side, so that its text is as large on a phone as on a wide screen.
+Colours are the page's own (``--series-1`` ...), light and dark; every series also has its own dashes, and the values
+stand in words in the chart's label for those who cannot see it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup, escape
+from numpy.typing import ArrayLike, NDArray
+
+WIDTH, HEIGHT = 360, 214
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 10, 38
+_DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 3")
+_COLORS = 5
+_MOST_POINTS = 240
+
+_Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One direction of a chart.
+
+    Attributes:
+        label: What is measured, with its unit.
+        limits: Lowest and highest value shown; None for those of the data.
+        log: Whether equal steps are equal factors; values at or below zero are left out.
+        percent: Whether fractions are written as percentages.
+    """
+
+    label: str
+    limits: tuple[float, float] | None = None
+    log: bool = False
+    percent: bool = False
+
+    def write(self, value: float) -> str:
+        """Return a value as its tick says it."""
+        if self.percent:
+            return f"{100 * value:.6g} %"
+        if value and (abs(value) < 1e-3 or abs(value) >= 1e5):
+            mantissa, exponent = f"{value:.0e}".split("e")
+            return f"{mantissa}e{int(exponent)}"
+        return f"{value:.6g}"
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a chart: its name, and y (N,) at x (N,); what is not finite is a gap.
+
+    Attributes:
+        spread: (N,) half the height of a band around the line, as a deviation; None for no band.
+    """
+
+    name: str
+    x: ArrayLike
+    y: ArrayLike
+    spread: ArrayLike | None = None
+
+
+def line_chart(title: str, series: Sequence[Series], *, x: Axis, y: Axis) -> Markup:
+    """Return a figure of lines, with a mark at each point where there are few."""
+    lines = [_points(s, x=x, y=y) for s in series]
+    across = _scale(x, [line[0] for line in lines], _LEFT, WIDTH - _RIGHT)
+    ends = [part for _, values, spread in lines for part in (values - spread, values + spread)]
+    up = _scale(y, ends, HEIGHT - _BOTTOM, _TOP)
+    drawn = []
+    for number, (at, values, spread) in enumerate(lines):
+        dots = np.stack([across(at), up(values)], axis=1)
+        if spread.any():
+            edge = np.concatenate([up(values + spread), up(values - spread)[::-1]])
+            band = np.stack([np.concatenate([dots[:, 0], dots[::-1, 0]]), edge], axis=1)
+            drawn.append(f'<path class="band {_color(number)}" d="{_path(band)}Z"/>')
+        drawn.append(f'<path class="line {_color(number)}"{_dash(number)} d="{_path(dots)}"/>')
+        if len(dots) <= 12:
+            drawn += [f'<circle class="dot {_color(number)}" cx="{a:.1f}" cy="{b:.1f}" r="2.6"/>' for a, b in dots]
+    described = "; ".join(_describe(s.name, line, x=x, y=y) for s, line in zip(series, lines, strict=True))
+    return _figure(title, [s.name for s in series], _grid(across, up) + "".join(drawn), described)
+
+
+def histogram(title: str, edges: ArrayLike, counts: Mapping[str, ArrayLike], *, x: Axis) -> Markup:
+    """Return a figure of step areas over bins with edges (B + 1,), each area scaled to a total of one.
+
+    Args:
+        title: Written above.
+        edges: (B + 1,) rising.
+        counts: Name -> counts (B,), of any total.
+        x: What the bins are of.
+    """
+    at = np.repeat(np.asarray(edges, float), 2)
+    shares = {name: np.asarray(c, float) / max(np.sum(c), 1) for name, c in counts.items()}
+    top = max((float(s.max(initial=0)) for s in shares.values()), default=0) or 1.0
+    share = Axis("share of each", limits=(0, top * 1.05), percent=True)
+    across, up = _scale(x, [at], _LEFT, WIDTH - _RIGHT), _scale(share, [], HEIGHT - _BOTTOM, _TOP)
+    drawn = []
+    for number, values in enumerate(shares.values()):
+        steps = np.concatenate([[0], np.repeat(values, 2), [0]])
+        path = _path(np.stack([across(at), up(steps)], axis=1))
+        drawn.append(f'<path class="area {_color(number)}" d="{path}Z"/>')
+        drawn.append(f'<path class="line {_color(number)}"{_dash(number)} d="{path}"/>')
+    middles = (at[::2][1:] + at[::2][:-1]) / 2
+    described = "; ".join(
+        f"{name}: {int(np.sum(counts[name])):,} in all, mean {float(middles @ values):.3g}"
+        for name, values in shares.items()
+    )
+    return _figure(title, list(shares), _grid(across, up) + "".join(drawn), described)
+
+
+def bar_chart(
+    title: str, values: Mapping[str, float], *, axis: Axis, spread: Mapping[str, float] | None = None
+) -> Markup:
+    """Return a figure of horizontal bars, each under its name, so that names may be long.
+
+    Args:
+        title: Written above.
+        values: Name -> length.
+        axis: What the lengths are of; bars begin at the lower limit, or at zero.
+        spread: Name -> half the width of the whisker at the bar's end, as a deviation.
+    """
+    spread = spread or {}
+    ends = np.array([0.0] + [v + spread.get(name, 0.0) for name, v in values.items()])
+    axis = axis if axis.limits else Axis(axis.label, (min(0.0, ends.min()), ends.max() or 1.0), percent=axis.percent)
+    across = _scale(axis, [], 2, WIDTH - 96)
+    rows, pitch = [], 34
+    for number, (name, value) in enumerate(values.items()):
+        top, zero = 4 + number * pitch, across(max(0.0, across.low))
+        begin, end = sorted((zero, across(value)))
+        written = axis.write(round(value, 4)) + (f" ± {_plain(axis, spread[name])}" if name in spread else "")
+        rows.append(
+            f'<text class="name" x="2" y="{top + 9}">{escape(name)}</text>'
+            f'<rect class="bar" x="{begin:.1f}" y="{top + 14}" width="{max(end - begin, 1):.1f}" height="10" rx="2"/>'
+            f'<text class="value" x="{WIDTH - 2}" y="{top + 23}">{escape(written)}</text>'
+        )
+        if name in spread:
+            low, high = across(value - spread[name]), across(value + spread[name])
+            rows.append(f'<path class="whisker" d="M{low:.1f} {top + 19}H{high:.1f}"/>')
+    described = axis.label + ": " + "; ".join(f"{name} {axis.write(round(v, 4))}" for name, v in values.items())
+    return _figure(title, [], "".join(rows), described, height=8 + pitch * len(values), under=axis.label)
+
+
+class _Scale:
+    """Values to pixels along one direction, with the ticks that belong there."""
+
+    def __init__(self, axis: Axis, low: float, high: float, first: float, last: float) -> None:
+        self.axis, self.low, self.high, self.first, self.last = axis, low, high, first, last
+
+    def __call__(self, values: ArrayLike) -> _Array:
+        turn = np.log10 if self.axis.log else np.asarray
+        low, high = turn(self.low), turn(self.high)
+        share = (turn(np.clip(np.asarray(values, float), self.low, self.high)) - low) / ((high - low) or 1.0)
+        return np.asarray(self.first + share * (self.last - self.first))
+
+    def ticks(self) -> list[float]:
+        if self.axis.log:
+            powers = range(math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9) + 1)
+            return [10.0**p for p in powers]
+        rough = (self.high - self.low) / 5 or 1.0
+        unit = 10.0 ** math.floor(math.log10(rough))
+        step = min((unit * m for m in (1, 2, 5, 10)), key=lambda s: abs(math.log(s / rough)))
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [n * step for n in range(first, last + 1)]
+
+
+def _scale(axis: Axis, values: Sequence[_Array], first: float, last: float) -> _Scale:
+    low, high = axis.limits or (0.0, 0.0)
+    if axis.limits is None:
+        joined = np.concatenate([*values, np.empty(0)])
+        low, high = (float(joined.min()), float(joined.max())) if len(joined) else (0.1, 1.0)
+        if low == high:
+            low, high = (low / 10, high * 10) if axis.log else (low - 0.5, high + 0.5)
+    return _Scale(axis, low, high, first, last)
+
+
+def _points(series: Series, *, x: Axis, y: Axis) -> tuple[_Array, _Array, _Array]:
+    """Return x, y and spread where all are finite, the means of neighbours where there are more than can be seen."""
+    at, values = np.asarray(series.x, float), np.asarray(series.y, float)
+    spread = np.zeros_like(values) if series.spread is None else np.asarray(series.spread, float)
+    kept = np.isfinite(at) & np.isfinite(values) & np.isfinite(spread)
+    kept &= (at > 0 if x.log else True) & (values > 0 if y.log else True)
+    columns = at[kept], values[kept], spread[kept]
+    if len(columns[0]) <= _MOST_POINTS:
+        return columns
+    parts = [np.array([p.mean() for p in np.array_split(c, _MOST_POINTS)]) for c in columns]
+    return parts[0], parts[1], parts[2]
+
+
+def _grid(across: _Scale, up: _Scale) -> str:
+    parts = []
+    for tick in up.ticks():
+        at = float(up(tick))
+        parts.append(f'<path class="grid" d="M{_LEFT} {at:.1f}H{WIDTH - _RIGHT}"/>')
+        parts.append(f'<text class="tick y" x="{_LEFT - 6}" y="{at + 3.8:.1f}">{escape(up.axis.write(tick))}</text>')
+    for tick in across.ticks():
+        at = float(across(tick))
+        parts.append(f'<path class="grid" d="M{at:.1f} {HEIGHT - _BOTTOM}v4"/>')
+        text = escape(across.axis.write(tick))
+        parts.append(f'<text class="tick" x="{at:.1f}" y="{HEIGHT - _BOTTOM + 16}">{text}</text>')
+    middle = (_LEFT + WIDTH - _RIGHT) / 2
+    parts.append(f'<text class="label" x="{middle:.0f}" y="{HEIGHT - 4}">{escape(across.axis.label)}</text>')
+    return "".join(parts)
+
+
+def _figure(
+    title: str, names: Sequence[str], drawn: str, described: str, *, height: int = HEIGHT, under: str = ""
+) -> Markup:
+    legend = "".join(
+        f'<span class="key"><svg width="22" height="8" aria-hidden="true"><path class="line {_color(n)}"{_dash(n)} '
+        f'd="M1 4H21"/></svg>{escape(name)}</span>'
+        for n, name in enumerate(names)
+        if len(names) > 1
+    )
+    note = f'<span class="under">{escape(under)}</span>' if under else ""
+    return Markup(
+        f'<figure class="chart"><figcaption><b>{escape(title)}</b>{note}{legend}</figcaption>'
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}. {escape(described)}">'
+        f"{drawn}</svg></figure>"
+    )
+
+
+def _describe(name: str, line: tuple[_Array, ...], *, x: Axis, y: Axis) -> str:
+    if not len(line[0]):
+        return f"{name}: no values"
+    first, last = (f"{y.write(round(float(line[1][n]), 4))} at {x.write(float(line[0][n]))}" for n in (0, -1))
+    return f"{name}, {y.label} by {x.label}: from {first} to {last}"
+
+
+def _plain(axis: Axis, value: float) -> str:
+    return axis.write(round(value, 4)).removesuffix(" %")
+
+
+def _path(points: _Array) -> str:
+    return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in points) if len(points) else "M0 0"
+
+
+def _color(number: int) -> str:
+    return f"s{number % _COLORS + 1}"
+
+
+def _dash(number: int) -> str:
+    dashes = _DASHES[number % len(_DASHES)]
+    return f' stroke-dasharray="{dashes}"' if dashes else ""
