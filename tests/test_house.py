@@ -16,7 +16,8 @@ ROOT = Path(reseen.__file__).parent
 FLOORS: list[set[str]] = [
     {"errors"},
     {"geometry", "samples"},
-    {"distributed", "protocols"},
+    {"distributed", "scores"},
+    {"protocols"},
     {"losses", "metrics", "reranking", "datasets", "images", "models"},
     {"checkpoint", "embedding", "evaluation"},
     {"training", "reporting", "gallery", "export", "video"},

@@ -6,8 +6,10 @@ Dimensions: N samples, D components of an embedding.
 from __future__ import annotations
 
 import dataclasses
+import mmap
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -78,9 +80,13 @@ class Embeddings:
     modalities: Labels | None = None
     tracks: Labels | None = None
     paths: Labels | None = None
+    _file: mmap.mmap | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        vectors = self.vectors if isinstance(self.vectors, Tensor) else torch.from_numpy(np.asanyarray(self.vectors))
+        given: Any = self.vectors
+        if isinstance(given, np.memmap) and given.mode != "c" and isinstance(given.base, mmap.mmap):
+            object.__setattr__(self, "_file", given.base)
+        vectors = given if isinstance(given, Tensor) else _as_tensor(np.asanyarray(given))
         if vectors.ndim != 2 or not vectors.is_floating_point():
             raise ValueError(f"expected vectors (N, D) of a floating type, got {tuple(vectors.shape)} {vectors.dtype}")
         object.__setattr__(self, "vectors", vectors)
@@ -115,6 +121,31 @@ class Embeddings:
         )
 
     @classmethod
+    def joined(cls, parts: Sequence[Embeddings]) -> Embeddings:
+        """Return several embeddings as one; a column that one of them lacks is absent."""
+
+        def column(name: str) -> Labels | None:
+            columns = [getattr(part, name) for part in parts]
+            return None if any(c is None for c in columns) else join_labels(columns)
+
+        return cls(
+            torch.cat([part.vectors for part in parts]),
+            join_labels([part.identities for part in parts]),
+            cameras=column("cameras"),
+            modalities=column("modalities"),
+            tracks=column("tracks"),
+            paths=column("paths"),
+        )
+
+    def forget(self) -> None:
+        """Let go of the memory that reading a mapped file has filled; the file is read again when needed.
+
+        Without it a pass over a gallery that is larger than the memory allowed leaves all of it resident.
+        """
+        if self._file is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._file.madvise(mmap.MADV_DONTNEED)
+
+    @classmethod
     def of(cls, vectors: Tensor, samples: Sequence[Sample]) -> Embeddings:
         """Put vectors (N, D) beside the N samples that they were computed from."""
 
@@ -132,6 +163,14 @@ class Embeddings:
         )
 
 
+def _as_tensor(array: NDArray[Any]) -> Tensor:
+    """Share an array's memory with a tensor, a read-only one (a mapped file) included."""
+    with warnings.catch_warnings():
+        # torch warns that it cannot forbid writing; nobody here writes into vectors.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writ", category=UserWarning)
+        return torch.from_numpy(array)
+
+
 def as_labels(values: ArrayLike | Tensor) -> Labels:
     """Return labels as a one-dimensional array; integers stay integers, anything mixed stays as it is."""
     if isinstance(values, Tensor):
@@ -144,6 +183,13 @@ def as_labels(values: ArrayLike | Tensor) -> Labels:
     labels = np.empty(len(listed), dtype=object)
     labels[:] = listed
     return labels
+
+
+def join_labels(columns: Sequence[Labels]) -> Labels:
+    """Put columns one after the other; where integers meet strings each stays what it is."""
+    if len({column.dtype.kind for column in columns}) > 1:
+        columns = [column.astype(object) for column in columns]
+    return np.concatenate(columns)
 
 
 class Trial(NamedTuple):
@@ -166,9 +212,12 @@ class Protocol:
         same_camera: ``"exclude"`` makes the query's identity under the query's own camera neither.
         locations: Camera -> place. A gallery picture taken where the query was taken is neither, whoever it shows.
         average_precision: ``"step"``: the mean of the precisions at the hits; ``"trapezoid"``: the mean of each with
-            the precision before it, as in the official MATLAB code.
+            the precision one place before it, as in the official MATLAB code.
         unique_identities: The cumulative match curve counts each gallery identity once, at its best picture.
         by_track: The gallery's entries are its tracks; a track scores as its best picture.
+        draws: The cumulative match curve is the mean over so many draws of one gallery picture per identity, made for
+            each query among the pictures that are not neither; None for the whole gallery at once.
+        seed: Where ``draws`` start.
         trials: Gives the repeats from query and gallery; None for one repeat with everything.
     """
 
@@ -178,11 +227,30 @@ class Protocol:
     average_precision: Literal["step", "trapezoid"] = "step"
     unique_identities: bool = False
     by_track: bool = False
+    draws: int | None = None
+    seed: int = 0
     trials: Callable[[Embeddings, Embeddings], Iterator[Trial]] | None = None
 
     def __call__(self, **changes: Any) -> Protocol:
         """Return this protocol with some fields changed."""
-        return dataclasses.replace(self, **changes)
+        return dataclasses.replace(self, **changes) if changes else self
+
+    @property
+    def rule(self) -> str:
+        """What is applied, in words, for a report to print beside the name."""
+        left_out = {"exclude": "same identity and same camera left out", "keep": "same camera kept"}[self.same_camera]
+        said = [left_out, f"{self.average_precision} AP"]
+        if self.locations:
+            said.append("same place left out")
+        if self.by_track:
+            said.append("ranked by track")
+        if self.unique_identities:
+            said.append("CMC counts each identity once")
+        if self.draws:
+            said.append(f"CMC over {self.draws} draws of one picture per identity, seed {self.seed}")
+        if self.trials:
+            said.append(f"repeats by {self.trials}")
+        return "; ".join(said)
 
 
 @dataclass(frozen=True)

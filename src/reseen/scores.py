@@ -1,0 +1,181 @@
+"""How alike queries and gallery entries are, a tile at a time, so that no Q x G matrix is ever kept.
+
+Dimensions: Q queries, G gallery entries, D components; q and g are the rows of one tile.
+
+What changes the scores wraps the scores::
+
+    Cosine(query, gallery)
+    Elsewhere(scores, ...)      what was seen at the query's own place scores nothing
+    Grouped(scores, groups)     the entries are groups (tracks, identities) that score as their best picture
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from reseen.errors import DataError
+from reseen.samples import Embeddings
+
+Rows = slice | NDArray[np.intp]
+Tile = Callable[[Rows], Tensor]
+
+# Below this many rows a BLAS turns to other kernels, which sum in another order.
+SMALLEST_SIDE = 16
+TILE_ELEMENTS = 2**22
+
+
+class Scores(ABC):
+    """Scores of queries against gallery entries: higher is more alike; minus infinity is out of the question.
+
+    Attributes:
+        shape: (Q, G).
+    """
+
+    shape: tuple[int, int]
+
+    @abstractmethod
+    def of(self, query: Rows) -> Tile:
+        """Return the function from gallery rows to the tile (q, g) of these query rows, which is the caller's own."""
+
+
+Reranking = Callable[[Embeddings, Embeddings], Scores | tuple[Embeddings, Embeddings]]
+"""From query and gallery to better scores, or to better vectors for both."""
+
+
+class Cosine(Scores):
+    """The cosine of the angle between two vectors, computed in float32 where the query's vectors are.
+
+    On a CPU the same pair of rows gives the same bits in whichever tile it stands, so that ties stay ties and
+    several processes find what one finds.
+
+    Raises:
+        ValueError: The two have different dimensions.
+    """
+
+    def __init__(self, query: Embeddings, gallery: Embeddings) -> None:
+        if query.vectors.shape[1] != gallery.vectors.shape[1]:
+            raise ValueError(
+                f"expected vectors of one dimension, got {tuple(query.vectors.shape)} for the query and "
+                f"{tuple(gallery.vectors.shape)} for the gallery: embed both with the same model"
+            )
+        self.query, self.gallery = query, gallery
+        self.shape = (len(query), len(gallery))
+
+    def of(self, query: Rows) -> Tile:
+        """Return the cosines of these query rows with any gallery rows."""
+        anchors = unit_rows(self.query, query)
+
+        def tile(gallery: Rows) -> Tensor:
+            return product(anchors, unit_rows(self.gallery, gallery, device=anchors.device))
+
+        return tile
+
+
+class Elsewhere(Scores):
+    """Scores with minus infinity wherever the gallery entry was seen at the query's own place.
+
+    Args:
+        scores: Scores of shape (Q, G).
+        query_places: (Q,) integer codes.
+        gallery_places: (G,) integer codes.
+    """
+
+    def __init__(self, scores: Scores, query_places: NDArray[np.intp], gallery_places: NDArray[np.intp]) -> None:
+        self.scores, self.shape = scores, scores.shape
+        self.query_places, self.gallery_places = torch.from_numpy(query_places), torch.from_numpy(gallery_places)
+
+    def of(self, query: Rows) -> Tile:
+        """Return the scores of these query rows with any gallery rows, minus infinity in one place."""
+        inner, places = self.scores.of(query), self.query_places[query]
+
+        def tile(gallery: Rows) -> Tensor:
+            found = inner(gallery)
+            here = places[:, None] == self.gallery_places[gallery][None, :]
+            return found.masked_fill_(here.to(found.device), -torch.inf)
+
+        return tile
+
+
+class Grouped(Scores):
+    """Scores of groups of gallery entries: a group scores as its best member.
+
+    Args:
+        scores: Scores of shape (Q, G).
+        groups: (G,) group of each entry, codes from 0 to ``num_groups`` - 1.
+        num_groups: The gallery's new length.
+        across_ranks: The members of a group may lie on several ranks, each with its own ``scores``.
+    """
+
+    def __init__(
+        self, scores: Scores, groups: NDArray[np.intp], *, num_groups: int, across_ranks: bool = False
+    ) -> None:
+        self.scores, self.across_ranks = scores, across_ranks
+        self.shape = (scores.shape[0], num_groups)
+        self.members = np.argsort(groups, kind="stable")
+        self.starts = np.searchsorted(groups[self.members], np.arange(num_groups + 1))
+
+    def of(self, query: Rows) -> Tile:
+        """Return the scores of these query rows with any groups; minus infinity for a group without members."""
+        inner = self.scores.of(query)
+
+        def tile(gallery: Rows) -> Tensor:
+            groups = np.arange(self.shape[1])[gallery]
+            lengths = self.starts[groups + 1] - self.starts[groups]
+            found = inner(self.members[ranges(self.starts[groups], lengths)])
+            member_of = torch.from_numpy(np.repeat(np.arange(len(groups)), lengths)).to(found.device)
+            best = found.new_full((len(found), len(groups)), -torch.inf)
+            best.scatter_reduce_(1, member_of.expand(len(found), -1), found, "amax")
+            if self.across_ranks:
+                dist.all_reduce(best, dist.ReduceOp.MAX)
+            return best
+
+        return tile
+
+
+def unit_rows(embeddings: Embeddings, rows: Rows, *, device: torch.device | None = None) -> Tensor:
+    """Return some vectors (n, D) at unit length, float32; a vector of zeros stays one.
+
+    Raises:
+        DataError: A vector is not finite.
+    """
+    index = rows if isinstance(rows, slice) else torch.from_numpy(rows)
+    vectors = embeddings.vectors[index].to(device or embeddings.vectors.device, torch.float32)
+    lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+    if not lengths.isfinite().all():
+        first = int(lengths.isfinite().logical_not().nonzero()[0, 0])
+        row = np.arange(len(embeddings))[rows][first]
+        name = "" if embeddings.paths is None else f" ({embeddings.paths[row]})"
+        raise DataError(f"expected finite vectors, got one that is not in row {row}{name}: look at the model's output")
+    unit: Tensor = vectors / lengths.clamp(min=torch.finfo(torch.float32).tiny)
+    embeddings.forget()
+    return unit
+
+
+def product(anchors: Tensor, candidates: Tensor) -> Tensor:
+    """Return ``anchors @ candidates.T`` (q, g), the same bits for the same pair of rows in a tile of any shape."""
+    q, g = len(anchors), len(candidates)
+    if q < SMALLEST_SIDE:
+        anchors = F.pad(anchors, (0, 0, 0, SMALLEST_SIDE - q))
+    if g < SMALLEST_SIDE:
+        candidates = F.pad(candidates, (0, 0, 0, SMALLEST_SIDE - g))
+    return torch.mm(anchors, candidates.T)[:q, :g]
+
+
+def ranges(starts: NDArray[np.intp], lengths: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return start, start + 1, ... of every range, one range after the other."""
+    before = np.cumsum(lengths) - lengths
+    moved: NDArray[np.intp] = np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
+    return moved
+
+
+def chunks(total: int, size: int) -> Iterator[slice]:
+    """Cut 0..total into slices of at most ``size``."""
+    return (slice(start, min(start + size, total)) for start in range(0, total, size))
