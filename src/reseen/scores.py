@@ -29,7 +29,9 @@ Tile = Callable[[Rows], Tensor]
 
 # Below this many rows a BLAS turns to other kernels, which sum in another order.
 SMALLEST_SIDE = 16
+# What one tile holds at most: 16 MB of scores, of so many gallery rows.
 TILE_ELEMENTS = 2**22
+MOST_ROWS = 2**12
 
 
 class Scores(ABC):
@@ -167,6 +169,27 @@ def product(anchors: Tensor, candidates: Tensor) -> Tensor:
     if g < SMALLEST_SIDE:
         candidates = F.pad(candidates, (0, 0, 0, SMALLEST_SIDE - g))
     return torch.mm(anchors, candidates.T)[:q, :g]
+
+
+def keep_best(best: tuple[Tensor, Tensor] | None, tile: Tensor, first_column: int, k: int) -> tuple[Tensor, Tensor]:
+    """Widen each row's best entries by one more tile.
+
+    Args:
+        best: Scores (q, n) and columns (q, n) so far, best first; None before the first tile.
+        tile: Scores (q, g) of consecutive columns.
+        first_column: The column of the tile's first entry.
+        k: How many to keep at most.
+
+    Returns:
+        Scores and columns, best first, (q, at most k) each.
+    """
+    scores, columns = tile.topk(min(k, tile.shape[1]), dim=1)
+    columns = columns + first_column
+    if best is None:
+        return scores, columns
+    scores, columns = torch.cat([best[0], scores], dim=1), torch.cat([best[1], columns], dim=1)
+    scores, chosen = scores.topk(min(k, scores.shape[1]), dim=1)
+    return scores, columns.gather(1, chosen)
 
 
 def ranges(starts: NDArray[np.intp], lengths: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -61,7 +61,9 @@ def average_precision(positives: PositiveRanks, rule: Literal["step", "trapezoid
         precision = (above + precision) / 2
     query = np.repeat(np.arange(len(positives.counts)), positives.counts)
     total = np.bincount(query, weights=precision, minlength=len(positives.counts))
-    return np.divide(total, positives.counts, where=positives.counts > 0, out=np.full(len(total), np.nan))
+    mean = np.full(len(total), np.nan)
+    np.divide(total, positives.counts, where=positives.counts > 0, out=mean)
+    return mean
 
 
 def inverse_negative_penalty(positives: PositiveRanks) -> Floats:

@@ -20,13 +20,12 @@ from torch import Tensor
 
 from reseen.errors import DataError
 from reseen.samples import Embeddings, Labels, Protocol, join_labels
-from reseen.scores import TILE_ELEMENTS, Cosine, Elsewhere, Grouped, Reranking, Scores, chunks, ranges
+from reseen.scores import MOST_ROWS, TILE_ELEMENTS, Cosine, Elsewhere, Grouped, Reranking, Scores, chunks, ranges
 
 Codes = NDArray[np.intp]
 
-MOST_QUERIES = 4096
-MOST_ENTRIES = 4096
-QUERIES_AT_A_GLANCE = 64
+MOST_QUERIES = 2**12
+QUERIES_AT_A_GLANCE = 2**6
 
 
 class SamePairs(NamedTuple):
@@ -117,7 +116,7 @@ class Search:
             pairs = self.same_identity(queries[chunk])
             tile_of = self.scores.of(queries[chunk])
             entries, column = np.unique(pairs.gallery, return_inverse=True)
-            for part in chunks(len(entries), MOST_ENTRIES):
+            for part in chunks(len(entries), MOST_ROWS):
                 tile = tile_of(entries[part]).cpu().numpy()
                 here = pairs.kept & (column >= part.start) & (column < part.stop)
                 scores = tile[pairs.query[here], column[here] - part.start]
@@ -131,7 +130,7 @@ class Search:
         order = np.argsort(pairs.gallery, kind="stable")
         query, gallery, kept = (column[order] for column in pairs)
         tile_of = self.scores.of(queries)
-        for columns in chunks(self.scores.shape[1], min(MOST_ENTRIES, TILE_ELEMENTS // max(len(queries), 1))):
+        for columns in chunks(self.scores.shape[1], min(MOST_ROWS, TILE_ELEMENTS // max(len(queries), 1))):
             scores = tile_of(columns)
             here = slice(*np.searchsorted(gallery, [columns.start, columns.stop]))
             rows, entries = (
