@@ -34,8 +34,8 @@ def alpha_query_expansion(*, k: int = 10, power: float = 3.0) -> Expansion:
 def database_augmentation(*, k: int = 10, power: float = 3.0) -> Expansion:
     """Each gallery vector becomes the weighted mean of itself and its ``k`` nearest other gallery vectors.
 
-    The gallery's side of :func:`alpha_query_expansion`, with its weights; ``power=0`` is the plain mean. From Turcot and
-    Lowe, ICCV workshops 2009, and Gordo et al., arXiv:1610.07940. The new gallery is held in memory.
+    The gallery's side of :func:`alpha_query_expansion`, with its weights; ``power=0`` is the plain mean. From Turcot
+    and Lowe, ICCV workshops 2009, and Gordo et al., arXiv:1610.07940. The new gallery is held in memory.
     """
     return Expansion(k, power=power, of_query=False)
 
