@@ -81,11 +81,11 @@ def _boxes(rows: pd.DataFrame, source: Path) -> list[Box | None]:
         if sides == (None, None, None, None):
             boxes.append(None)
             continue
-        pixels = [-1 if side is None else round(side) for side in sides]
-        if min(pixels) < 0 or 0 in pixels[2:]:
+        # A box may start left of or above the picture, as detectors' boxes do, but it has a size.
+        if None in sides or min(sides[2:]) < 1:
             found = ", ".join("nothing" if side is None else f"{side:g}" for side in sides)
             raise DataError(
                 f"expected {', '.join(BOX)} of a crop in {source}, or none of them, found {found} in row {row}"
             )
-        boxes.append(Box(*pixels))
+        boxes.append(Box(*map(round, sides)))
     return boxes

@@ -23,6 +23,12 @@ def require_sound(benchmark: Benchmark) -> None:
     for part in ("train", "query", "gallery"):
         _require_distinct(getattr(benchmark, part), f"{part} of {name}")
 
+    in_train = {(s.path, s.box) for s in train}
+    if leaked := [s for s in (*query, *gallery) if (s.path, s.box) in in_train]:
+        raise DataError(
+            f"expected other pictures to train on than to test on in {name}, found {len(leaked):,} in both, "
+            f"first {leaked[0].path}; take them out of one of the two"
+        )
     trained = {s.identity for s in train}
     tested = ({s.identity for s in query} | {s.identity for s in gallery}) - benchmark.distractors
     if len(trained) == 1:
@@ -57,8 +63,8 @@ def _require_matches(benchmark: Benchmark) -> None:
         without = [s for s in (*benchmark.query, *benchmark.gallery) if s.camera is None]
         if without:
             raise DataError(
-                f"expected a camera of every picture to test on in {name}, since {protocol.name} needs it, found "
-                f"{len(without):,} without, first {without[0].path}; add cameras or count all matches (same_camera=keep)"
+                f"expected a camera of every picture to test on in {name}, since {protocol.name} needs it, "
+                f"found {len(without):,} without, first {without[0].path}; add them, or set same_camera to keep"
             )
     cameras: dict[Identity, set[Camera | None]] = defaultdict(set)
     for sample in benchmark.gallery:
@@ -66,7 +72,7 @@ def _require_matches(benchmark: Benchmark) -> None:
     if not any(cameras[s.identity] - ({s.camera} if excludes else set()) for s in benchmark.query):
         raise DataError(
             f"expected a match for some query in {name}, found none: no query's identity is in the gallery"
-            + (" under another camera; count the same camera too (same_camera=keep)" if excludes else "")
+            + (" under another camera; to count the same camera too, set same_camera to keep" if excludes else "")
         )
     if not excludes and protocol.trials is None:
         searched = {(s.path, s.box) for s in benchmark.gallery}

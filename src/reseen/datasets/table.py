@@ -9,10 +9,12 @@ import pandas as pd
 
 from reseen.datasets.division import divide
 from reseen.datasets.layout import describe, require_files
-from reseen.datasets.records import read_samples
+from reseen.datasets.records import BOX, read_samples
 from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError
 from reseen.samples import Benchmark
+
+COLUMNS = ("path", "identity", "camera", "split", "modality", "time", "track", *BOX)
 
 
 class Table(Benchmark):
@@ -39,8 +41,8 @@ class Table(Benchmark):
         gallery_modality: Search in visible or infrared pictures only.
 
     Raises:
-        DataError: The table is missing or damaged, lacks a column, names a picture that is not there, or does not make a
-            sound benchmark.
+        DataError: The table is missing or damaged, lacks a column, names a picture that is not there, or does not make
+            a sound benchmark.
     """
 
     def __init__(
@@ -79,11 +81,10 @@ class Table(Benchmark):
 
 
 def _read(path: Path) -> pd.DataFrame:
-    """Read a table as text; where a value is missing, the text is empty."""
+    """Read the known columns of a table as text; where a value is missing, the text is empty."""
     try:
         if path.suffix.lower() == ".parquet":
             table = pd.read_parquet(path)
-            table = table.astype("object").where(table.notna(), "").map(_text)
         else:
             with path.open(encoding="utf-8-sig") as file:
                 separator = max(",;\t", key=file.readline().count)
@@ -92,15 +93,21 @@ def _read(path: Path) -> pd.DataFrame:
         raise DataError(f"expected a table at {path}, found {describe(path.parent)} in its folder") from error
     except (OSError, ValueError) as error:
         raise DataError(f"expected a table of CSV or Parquet at {path}, got: {error}") from error
-    table.columns = [str(column).strip().lower() for column in table.columns]
-    if missing := {"path", "identity"} - set(table.columns):
-        found = ", ".join(table.columns)
-        raise DataError(f"expected columns path and identity in {path}, found {found}; missing: {', '.join(missing)}")
+    table.columns = pd.Index([str(column).strip().lower() for column in table.columns])
+    found = [column for column in table.columns if column in COLUMNS]
+    if not {"path", "identity"} <= set(found) or len(set(found)) < len(found):
+        every = ", ".join(table.columns)
+        raise DataError(
+            f"expected columns path and identity in {path}, and each column once, found {every}; rename them"
+        )
     if table.empty:
         raise DataError(f"expected one row or more in {path}, found none")
-    return table.apply(lambda column: column.str.strip())
+    rows: pd.DataFrame = pd.DataFrame({column: [_text(value) for value in table[column]] for column in found})
+    return rows
 
 
 def _text(value: object) -> str:
     # A column of integers with gaps comes from Parquet as 1.0, 2.0, nan.
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "" if pd.isna(value) else str(value).strip()  # type: ignore[call-overload]  # a scalar

@@ -1,0 +1,114 @@
+"""CUHK03 (Li et al., DeepReID, CVPR 2014), by its new protocol (Zhong et al., CVPR 2017) or its classic one."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from scipy.io import loadmat
+
+from reseen.datasets.cuhk03_release import read_release, read_test_sets
+from reseen.datasets.layout import compare_counts, describe
+from reseen.datasets.market_layout import FOLDERS, read_market_folder
+from reseen.datasets.soundness import require_sound
+from reseen.errors import DataError
+from reseen.protocols import cross_camera, cuhk03_classic
+from reseen.samples import Benchmark, Sample
+
+Boxes = Literal["labeled", "detected"]
+
+RELEASE = Path("cuhk03_release") / "cuhk-03.mat"
+PUBLISHED = {
+    "labeled": {"train": (7_368, 767), "query": (1_400, 700), "gallery": (5_328, 700)},
+    "detected": {"train": (7_365, 767), "query": (1_400, 700), "gallery": (5_332, 700)},
+}
+
+
+class CUHK03(Benchmark):
+    """CUHK03: 1,467 persons, each under two cameras.
+
+    The new protocol is read from the folders of CUHK03-NP, cuhk03-np/{labeled,detected}/bounding_box_train and so on,
+    or from cuhk03_release/cuhk-03.mat beside cuhk03_new_protocol_config_{labeled,detected}.mat. The classic one needs
+    cuhk-03.mat; its result is the mean over twenty splits, each with a network trained on it. Pictures of cuhk-03.mat
+    are read from it when they are needed; nothing is written.
+
+    Args:
+        root: The folder with the above in it.
+        boxes: Persons cut out by hand (labeled) or by a detector (detected); figures of the two do not compare.
+        protocol: new (767 persons to train on, 700 to test on) or classic (1,367 and 100, one gallery picture each).
+        split: Of the classic protocol, which split, from 1 to 20.
+        seed: Of the classic protocol, draws the gallery.
+
+    Raises:
+        DataError: The folders or files are not there, or are of another form.
+        ValueError: There is no such split.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        boxes: Boxes = "labeled",
+        protocol: Literal["new", "classic"] = "new",
+        split: int = 1,
+        seed: int = 0,
+    ) -> None:
+        if not 1 <= split <= 20:
+            raise ValueError(f"expected split from 1 to 20, got {split}")
+        root = Path(root).expanduser()
+        if protocol == "classic":
+            name, parts = f"CUHK03-{boxes}, split {split}", _classic(root, boxes, split)
+        else:
+            name, parts = f"CUHK03-{boxes}", _new(root, boxes)
+            compare_counts(name, PUBLISHED[boxes], parts._asdict())
+        super().__init__(name, *parts, cuhk03_classic(seed=seed) if protocol == "classic" else cross_camera)
+        require_sound(self)
+
+
+class _Parts(NamedTuple):
+    train: tuple[Sample, ...]
+    query: tuple[Sample, ...]
+    gallery: tuple[Sample, ...]
+
+
+def _new(root: Path, boxes: Boxes) -> _Parts:
+    config = f"cuhk03_new_protocol_config_{boxes}.mat"
+    for folder in (root, root / "cuhk03-np", root / "cuhk03"):
+        if all((folder / boxes / part).is_dir() for part in FOLDERS):
+            return _Parts(*(read_market_folder(folder / boxes / part) for part in FOLDERS))
+        if (folder / RELEASE).exists() and (folder / config).exists():
+            return _configured(folder / RELEASE, folder / config, boxes)
+    raise DataError(
+        f"expected {boxes}/{{{','.join(FOLDERS)}}}, or {RELEASE} with {config}, in {root}, or in its folder "
+        f"cuhk03-np or cuhk03; found {describe(root)}; check the root"
+    )
+
+
+def _configured(release: Path, config: Path, boxes: Boxes) -> _Parts:
+    """Divide the release as the configuration of the new protocol says."""
+    samples = read_release(release, boxes)
+    try:
+        variables = loadmat(config)
+        names = [str(name.item()) for name in variables["filelist"].ravel()]
+        labels = variables["labels"].ravel().tolist()
+        rows = [variables[f"{part}_idx"].ravel().astype(np.intp) - 1 for part in ("train", "query", "gallery")]
+        pictures = [dataclasses.replace(samples[n], identity=int(i)) for n, i in zip(names, labels, strict=True)]
+        return _Parts(*(tuple(pictures[row] for row in part) for part in rows))
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise DataError(f"expected the new protocol of {release} in {config}, got: {error!r}") from error
+
+
+def _classic(root: Path, boxes: Boxes, split: int) -> _Parts:
+    path = next((p for p in (root / RELEASE, root / "cuhk03" / RELEASE, root / RELEASE.name) if p.exists()), None)
+    if path is None:
+        raise DataError(f"expected {RELEASE} in {root}, found {describe(root)}; the classic protocol needs it")
+    samples = read_release(path, boxes)
+    test_sets = read_test_sets(path)
+    if len(test_sets) < split:
+        raise DataError(f"expected test set {split} in {path}, found {len(test_sets)}")
+    tested = test_sets[split - 1]
+    train = tuple(s for s in samples.values() if s.identity not in tested)
+    test = tuple(s for s in samples.values() if s.identity in tested)
+    return _Parts(train, test, test)

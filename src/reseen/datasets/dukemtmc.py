@@ -1,0 +1,65 @@
+"""DukeMTMC-reID (Zheng et al., ICCV 2017) and Occluded-Duke (Miao et al., ICCV 2019)."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from pathlib import Path
+
+from reseen.datasets.layout import compare_counts, find_root
+from reseen.datasets.market_layout import FOLDERS, read_market_folder
+from reseen.datasets.soundness import require_sound
+from reseen.protocols import cross_camera
+from reseen.samples import Benchmark
+
+logger = logging.getLogger(__name__)
+
+PUBLISHED = {"train": (16_522, 702), "query": (2_228, 702), "gallery": (17_661, 1_110)}
+PUBLISHED_OCCLUDED = {"train": (15_618, 702), "query": (2_210, 519), "gallery": (17_661, 1_110)}
+
+
+class DukeMTMCReID(Benchmark):
+    """DukeMTMC-reID: 1,404 persons under eight cameras and 408 persons that one camera alone saw, as distractors.
+
+    Its authors withdrew it in 2019, since the people on it had not been asked; nothing here downloads it.
+
+    Args:
+        root: The folder DukeMTMC-reID or the one above it.
+
+    Raises:
+        DataError: The folders are not there, or a picture's name is of another form.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        _say_withdrawn()
+        folder = find_root(root, entries=FOLDERS, inside=["DukeMTMC-reID"])
+        train, query, gallery = (read_market_folder(folder / part) for part in FOLDERS)
+        compare_counts("DukeMTMC-reID", PUBLISHED, {"train": train, "query": query, "gallery": gallery})
+        distractors = frozenset(s.identity for s in gallery) - {s.identity for s in query}
+        super().__init__("DukeMTMC-reID", train, query, gallery, cross_camera, distractors)
+        require_sound(self)
+
+
+class OccludedDuke(Benchmark):
+    """Occluded-Duke: pictures of DukeMTMC-reID divided anew, so that every query is occluded.
+
+    Args:
+        root: The folder Occluded_Duke or the one above it.
+
+    Raises:
+        DataError: The folders are not there, or a picture's name is of another form.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        _say_withdrawn()
+        folder = find_root(root, entries=FOLDERS, inside=["Occluded_Duke", "Occluded-Duke"])
+        train, query, gallery = (read_market_folder(folder / part) for part in FOLDERS)
+        compare_counts("Occluded-Duke", PUBLISHED_OCCLUDED, {"train": train, "query": query, "gallery": gallery})
+        distractors = frozenset(s.identity for s in gallery) - {s.identity for s in query}
+        super().__init__("Occluded-Duke", train, query, gallery, cross_camera, distractors)
+        require_sound(self)
+
+
+@functools.cache
+def _say_withdrawn() -> None:
+    logger.warning("DukeMTMC was withdrawn by its authors in 2019; think twice before you use or publish it")

@@ -1,0 +1,56 @@
+"""Several data sets trained on as one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+
+from reseen.datasets.soundness import require_sound
+from reseen.samples import Benchmark, Sample
+
+
+class Joined(Benchmark):
+    """The training pictures of several data sets as one; identities and cameras of different ones stay apart.
+
+    On the command line::
+
+        --data Joined --data.sources+=Market1501 --data.sources.root A --data.sources+=MSMT17 --data.sources.root B
+
+    Args:
+        sources: The data sets.
+        test: What to test on; the first source if not given.
+
+    Raises:
+        ValueError: There are no sources.
+        DataError: The result is not sound.
+    """
+
+    def __init__(self, sources: list[Benchmark], *, test: Benchmark | None = None) -> None:
+        if not sources:
+            raise ValueError("expected one source or more to join, got none")
+        test = test if test is not None else sources[0]
+        super().__init__(
+            name=f"{' + '.join(source.name for source in sources)}, tested on {test.name}",
+            train=tuple(s for name, source in zip(_distinct(sources), sources, strict=True) for s in _of(name, source)),
+            query=test.query,
+            gallery=test.gallery,
+            protocol=test.protocol,
+            distractors=test.distractors,
+        )
+        require_sound(self)
+
+
+def _distinct(sources: list[Benchmark]) -> list[str]:
+    """Return the sources' names, numbered where several are alike."""
+    counts = Counter(source.name for source in sources)
+    return [f"{i} {s.name}" if counts[s.name] > 1 else s.name for i, s in enumerate(sources, start=1)]
+
+
+def _of(name: str, source: Benchmark) -> list[Sample]:
+    """Return a source's training pictures, identities and cameras marked with its name."""
+    return [
+        dataclasses.replace(
+            s, identity=f"{name}: {s.identity}", camera=None if s.camera is None else f"{name}: {s.camera}"
+        )
+        for s in source.train
+    ]

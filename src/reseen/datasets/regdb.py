@@ -1,0 +1,58 @@
+"""RegDB (Nguyen et al., Sensors 2017), divided as by Ye et al., AAAI 2018."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from reseen.datasets.layout import compare_counts, find_root, read_pairs, require_files
+from reseen.datasets.soundness import require_sound
+from reseen.protocols import regdb
+from reseen.samples import Benchmark, Sample
+
+PUBLISHED = {"train": (4_120, 206), "query": (2_060, 206), "gallery": (2_060, 206)}
+MODALITIES = {"visible": ("visible", 1), "thermal": ("infrared", 2)}
+
+
+class RegDB(Benchmark):
+    """RegDB: 412 persons, ten visible and ten thermal pictures of each.
+
+    A result is the mean over ten divisions of the persons, each with a network trained on it.
+
+    Args:
+        root: The folder RegDB or the one above it.
+        trial: Which of the ten divisions, from 1.
+        direction: Search with visible pictures in thermal ones, or with thermal pictures in visible ones.
+
+    Raises:
+        DataError: A folder or a list is not there, a line is of another form, or a picture is missing.
+        ValueError: There is no such trial.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        trial: int = 1,
+        direction: Literal["visible_to_thermal", "thermal_to_visible"] = "visible_to_thermal",
+    ) -> None:
+        if not 1 <= trial <= 10:
+            raise ValueError(f"expected trial from 1 to 10, got {trial}")
+        folder = find_root(root, entries=["Visible", "Thermal", "idx"], inside=["RegDB"])
+        train = _read(folder, "train", "visible", trial) + _read(folder, "train", "thermal", trial)
+        # Labels start at 0 in each part; those to test on are counted on from those to train on.
+        offset = 1 + max((int(s.identity) for s in train), default=-1)
+        visible, thermal = (_read(folder, "test", kind, trial, offset=offset) for kind in ("visible", "thermal"))
+        query, gallery = (visible, thermal) if direction == "visible_to_thermal" else (thermal, visible)
+        name = f"RegDB-{trial}"
+        compare_counts(name, PUBLISHED, {"train": train, "query": query, "gallery": gallery})
+        super().__init__(name, train, query, gallery, regdb(direction=direction))
+        require_sound(self)
+
+
+def _read(folder: Path, part: str, kind: str, trial: int, *, offset: int = 0) -> tuple[Sample, ...]:
+    path = folder / "idx" / f"{part}_{kind}_{trial}.txt"
+    modality, camera = MODALITIES[kind]
+    samples = [Sample(f"{folder}/{name}", label + offset, camera, modality) for name, label in read_pairs(path)]
+    require_files((s.path for s in samples), source=path)
+    return tuple(samples)
