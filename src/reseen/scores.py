@@ -168,7 +168,7 @@ def product(anchors: Tensor, candidates: Tensor) -> Tensor:
         anchors = F.pad(anchors, (0, 0, 0, SMALLEST_SIDE - q))
     if g < SMALLEST_SIDE:
         candidates = F.pad(candidates, (0, 0, 0, SMALLEST_SIDE - g))
-    return torch.mm(anchors, candidates.T)[:q, :g]
+    return torch.mm(anchors, candidates.T)[:q, :g].contiguous()
 
 
 def keep_best(best: tuple[Tensor, Tensor] | None, tile: Tensor, first_column: int, k: int) -> tuple[Tensor, Tensor]:

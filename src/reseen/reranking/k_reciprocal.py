@@ -61,7 +61,8 @@ class KReciprocal:
         vectors = torch.cat([query.vectors, gallery.vectors.to(query.vectors.device)])
         everything = Embeddings(vectors, np.zeros(len(vectors), np.intp))
         found = nearest(Cosine(everything, everything), self.k1 + 1)
-        farthest = 2 - 2 * found.lowest
+        # Above zero: where all pictures are equal there is nothing to scale by.
+        farthest = np.maximum(2 - 2 * found.lowest, np.finfo(np.float32).eps)
         code = _weighted(_expanded(found.rows, self.k1), everything, farthest)
         if self.k2 > 1:
             code = _listed(found.rows[:, : self.k2], 1 / self.k2) @ code

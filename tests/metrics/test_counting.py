@@ -1,0 +1,94 @@
+"""Ranks by counting are the places in the sorted list, however the work is cut and the gallery ordered."""
+
+import numpy as np
+import pytest
+import torch
+
+from reseen import scores
+from reseen.metrics import counting, positive_ranks
+from reseen.protocols import any_view, cross_camera
+from reseen.protocols import search as search_module
+from reseen.protocols.search import search
+from reseen.samples import Embeddings
+
+
+def random_set(seed: int, num: int, *, dtype: torch.dtype = torch.float32) -> Embeddings:
+    generator = np.random.default_rng(seed)
+    vectors = torch.from_numpy(generator.standard_normal((num, 24))).to(dtype)
+    return Embeddings(vectors, generator.integers(0, 9, num), cameras=generator.integers(0, 3, num))
+
+
+def places(query: Embeddings, gallery: Embeddings) -> list[list[int]]:
+    """Sort every list in float64 and look up the right pictures."""
+    unit = [torch.nn.functional.normalize(e.vectors.double()).numpy() for e in (query, gallery)]
+    found = []
+    for row, identity, camera in zip(unit[0] @ unit[1].T, query.identities, query.cameras, strict=True):  # type: ignore[arg-type]
+        kept = (gallery.identities != identity) | (gallery.cameras != camera)
+        order = np.argsort(-row[kept])
+        found.append((np.flatnonzero(gallery.identities[kept][order] == identity) + 1).tolist())
+    return found
+
+
+def as_lists(query: Embeddings, gallery: Embeddings) -> list[list[int]]:
+    ranks = positive_ranks(search(query, gallery, cross_camera))
+    return [part.tolist() for part in np.split(ranks.ranks, ranks.starts[1:-1])]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+def test_places_in_the_list(dtype: torch.dtype) -> None:
+    query, gallery = random_set(0, 40, dtype=dtype), random_set(1, 300, dtype=dtype)
+    assert as_lists(query, gallery) == places(query, gallery)
+
+
+def test_cut_into_small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    query, gallery = random_set(0, 25), random_set(1, 100)
+    whole = as_lists(query, gallery)
+    monkeypatch.setattr(search_module, "MOST_ROWS", 7)
+    monkeypatch.setattr(search_module, "MOST_QUERIES", 11)
+    monkeypatch.setattr(search_module, "QUERIES_AT_A_GLANCE", 3)
+    assert as_lists(query, gallery) == whole
+    monkeypatch.setattr(search_module, "TILE_ELEMENTS", 64)
+    assert as_lists(query, gallery) == whole
+
+
+def test_order_does_not_matter() -> None:
+    """Every gallery vector stands there three times, under any identity: ties wherever one looks."""
+    gallery = random_set(1, 300)
+    gallery = Embeddings(gallery.vectors[torch.arange(300) // 3], gallery.identities, cameras=gallery.cameras)
+    query = random_set(0, 40)
+    shuffled = gallery[np.random.default_rng(0).permutation(300)]
+    assert as_lists(query, gallery) == as_lists(query, shuffled)
+
+
+def test_a_network_without_a_clue_gains_nothing() -> None:
+    """All vectors are the same: every stranger comes first."""
+    one = torch.randn(1, 512, generator=torch.Generator().manual_seed(0))
+    query = Embeddings(one.expand(5, -1), [0] * 5)
+    gallery = Embeddings(one.expand(100, -1), [0, 0, *[1] * 98])
+    ranks = positive_ranks(search(query, gallery, any_view))
+    assert ranks.ranks.reshape(5, 2).tolist() == [[99, 100]] * 5
+
+
+@pytest.mark.parametrize("dim", [3, 100, 512, 2048])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (7, 13), (16, 64), (33, 77)])
+def test_a_pair_gives_the_same_bits_in_any_tile(dim: int, shape: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(500, dim, generator=generator), torch.randn(500, dim, generator=generator)
+    part = scores.product(a[-shape[0] :], b[: shape[1]])
+    assert torch.equal(part, scores.product(a, b)[-shape[0] :, : shape[1]])
+
+
+def test_rows_are_sorted_on_every_thread() -> None:
+    tile = torch.randn(5, 9, generator=torch.Generator().manual_seed(0))
+    expected = tile.sort(dim=1).values
+    torch.set_num_threads(3)
+    try:
+        assert torch.equal(counting.sort_rows(tile), expected)
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_empty_sides() -> None:
+    assert positive_ranks(search(random_set(0, 40)[slice(0, 0)], random_set(1, 9), cross_camera)).counts.shape == (0,)
+    nothing = positive_ranks(search(random_set(0, 4), random_set(1, 9)[slice(0, 0)], cross_camera))
+    assert nothing.counts.tolist() == [0] * 4
