@@ -196,8 +196,10 @@ def compare(embeddings: Tensor, labels: Tensor, candidates: Candidates | None = 
 def cosine(pairs: Pairs) -> Tensor:
     """Return cosine similarities (A, C) in [-1, 1], higher is more alike."""
     u, live = unit(pairs.anchors), pairs.candidates.embeddings
-    v = u if live is pairs.anchors else unit(live)
-    return _beside([u @ v.T, *((u @ s.embeddings.to(u.dtype).T) / s.norms for s in pairs.candidates.stored)])
+    # Columns are scaled instead of candidates, whose normalised copy would be as large as they are.
+    blocks = [u @ u.T if live is pairs.anchors else (u @ live.T) * _inverse(torch.linalg.vector_norm(live, dim=1))]
+    blocks += [(u @ s.embeddings.to(u.dtype).T) * _inverse(s.norms).to(u.dtype) for s in pairs.candidates.stored]
+    return _beside(blocks)
 
 
 def inner_product(pairs: Pairs) -> Tensor:
@@ -232,8 +234,7 @@ def chord(s: Tensor) -> Tensor:
 
 def unit(x: Tensor) -> Tensor:
     """Return rows (N, D) scaled to length 1; a row shorter than `SHORTEST` becomes 0, without gradient."""
-    norm = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    return x * torch.where(norm > SHORTEST, 1 / norm.clamp(min=SHORTEST), 0)
+    return x * _inverse(torch.linalg.vector_norm(x, dim=1, keepdim=True))
 
 
 def masked_logsumexp(x: Tensor, mask: Tensor, dim: int = 1) -> Tensor:
@@ -269,7 +270,7 @@ def masked_mean(x: Tensor, mask: Tensor, dim: int = 1) -> Tensor:
 
 def chunks(rows: int, columns: int, elements: int = 2**20) -> Iterator[slice]:
     """Cut a matrix into groups of rows of at most so many elements each, so that work on one stays in the cache."""
-    step = max(1, elements // columns)
+    step = max(1, elements // max(1, columns))
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
 
 
@@ -307,6 +308,10 @@ class _Distance(torch.autograd.Function):
 
 def _beside(blocks: list[Tensor]) -> Tensor:
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=1)
+
+
+def _inverse(norm: Tensor) -> Tensor:
+    return torch.where(norm > SHORTEST, 1 / norm.clamp(min=SHORTEST), 0)
 
 
 def _finite(x: Tensor) -> Tensor:

@@ -1,18 +1,53 @@
 """Losses over embeddings: one file each, and wrappers that widen any of them."""
 
-from reseen.losses.base import Loss, PairLoss, SizedLoss
+from reseen.losses.across_ranks import AcrossRanks
+from reseen.losses.base import Loss, PairLoss, SizedLoss, Wrapper
+from reseen.losses.center import CenterLoss
+from reseen.losses.circle import CircleLoss
+from reseen.losses.contrastive import HardContrastiveLoss
+from reseen.losses.cross_modal import CrossModal
+from reseen.losses.easy_positive import EasyPositiveLoss
+from reseen.losses.exp_at import ExpATLoss
+from reseen.losses.fidi import FIDILoss
+from reseen.losses.hard_elastic import HELoss
 from reseen.losses.identity import IdentityLoss
+from reseen.losses.margin_softmax import ArcFaceLoss, CircleSoftmaxLoss, CosFaceLoss
+from reseen.losses.memory import Memory
+from reseen.losses.multi_similarity import MultiSimilarityLoss
+from reseen.losses.n_pair import NPairLoss
+from reseen.losses.ranked_list import RankedListLoss
+from reseen.losses.remembering import Remembering
 from reseen.losses.sparse import AdaSPLoss, SPHLoss, SPLHLoss
+from reseen.losses.sup_con import SupConLoss
 from reseen.losses.triplet import HardTripletLoss, WeightedTripletLoss
 
 __all__ = [
+    "AcrossRanks",
     "AdaSPLoss",
+    "ArcFaceLoss",
+    "CenterLoss",
+    "CircleLoss",
+    "CircleSoftmaxLoss",
+    "CosFaceLoss",
+    "CrossModal",
+    "EasyPositiveLoss",
+    "ExpATLoss",
+    "FIDILoss",
+    "HELoss",
+    "HardContrastiveLoss",
     "HardTripletLoss",
     "IdentityLoss",
     "Loss",
+    "Memory",
+    "MultiSimilarityLoss",
+    "NPairLoss",
     "PairLoss",
+    "RankedListLoss",
+    "Remembering",
     "SPHLoss",
     "SPLHLoss",
     "SizedLoss",
+    "SupConLoss",
     "WeightedTripletLoss",
+    "Wrapper",
 ]

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from reseen.distributed import gather
 from reseen.geometry import Candidates, Pairs, Relation, chunks, compare, masked_mean
+from reseen.losses.mining import mine
 
 
 class Loss(nn.Module, ABC):
@@ -21,8 +22,7 @@ class Loss(nn.Module, ABC):
 
     Attributes:
         learning_rate: What the loss's own parameters want, by plain SGD on the unweighted loss (a loop that weights
-            the loss divides by the weight); None where they train like the rest of the network.
-        takes_modalities: The loss is called with ``modalities=`` (A,) bool as well.
+            the loss divides this by the weight); None where they train like the rest of the network.
     """
 
     learning_rate: float | None = None
@@ -43,6 +43,11 @@ class Loss(nn.Module, ABC):
         """
 
 
+def mean_over_anchors(terms: Tensor, candidates: Candidates | None) -> Tensor:
+    """Return the mean of terms (A,); of all ranks' where the candidates are all ranks'."""
+    return (gather(terms) if candidates is not None and candidates.gathered else terms).mean()
+
+
 class PairLoss(Loss):
     """A loss over pairs: a matrix of measures, a term for each anchor, one number.
 
@@ -53,8 +58,11 @@ class PairLoss(Loss):
     measure: Callable[[Pairs], Tensor]
     """Pairs -> (A, C); a function of `reseen.geometry`."""
 
-    num_hardest: ClassVar[int | None] = None
-    """A row depends on its so many hardest positives and negatives only; None: on all of them."""
+    num_hardest: int | None = None
+    """A row's term depends on so many of its hardest negatives, and of its positives, only; None: on all of them."""
+
+    positives: Literal["hardest", "easiest"] = "hardest"
+    """Which positives these are."""
 
     @abstractmethod
     def per_anchor(self, measured: Tensor, pair: Relation) -> Tensor:
@@ -84,6 +92,8 @@ class PairLoss(Loss):
             return forth * self.reduce(terms, labels, ~infrared) + back * self.reduce(terms, labels, infrared)
 
     def _terms(self, pairs: Pairs) -> Tensor:
+        if self.num_hardest is not None and pairs.candidates.stored:
+            return self.per_anchor(*mine(pairs, self.measure, self.num_hardest, positives=self.positives))
         measured = self.measure(pairs)
         cuts = list(chunks(*measured.shape))
         if len(cuts) == 1 or torch.compiler.is_compiling():
@@ -122,7 +132,7 @@ class SizedLoss(Loss):
         """Return the weights (num_identities, dim) to begin with."""
 
     def sized(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return embeddings (A, D) of at least 32 bits and the weights, having checked that they fit."""
+        """Return embeddings (A, D) of at least 32 bits and the weights, checked to fit one another."""
         anchors = compare(embeddings, labels).anchors
         if self.weight is None:
             raise ValueError(
@@ -158,3 +168,41 @@ class _ByRows(torch.autograd.Function):
                 terms = ctx.terms(part, ctx.pairs.relation(rows))
             (out[rows],) = torch.autograd.grad(terms, part, grad[rows])
         return out, None, None, None
+
+
+class Wrapper(Loss):
+    """A loss that calls another with other candidates.
+
+    Args:
+        loss: The other.
+    """
+
+    def __init__(self, loss: Loss):
+        super().__init__()
+        self.loss = loss
+        self.learning_rate = loss.learning_rate
+
+    @property
+    def takes_modalities(self) -> bool:
+        """Whether the loss is called with ``modalities=`` (A,) bool as well: where the one inside is."""
+        return self.loss.takes_modalities
+
+    def of_pairs(self) -> None:
+        """Raise ValueError unless the loss inside, through all wrappers, is over pairs."""
+        loss = self.loss
+        while isinstance(loss, Wrapper):
+            loss = loss.loss
+        if not isinstance(loss, PairLoss):
+            raise ValueError(f"expected a loss over pairs in {type(self).__name__}, got {type(loss).__name__}")
+
+    def live(
+        self, embeddings: Tensor, labels: Tensor, candidates: Candidates | None, modalities: Tensor | None
+    ) -> Candidates:
+        """Return the candidates, in the absence of any the batch itself."""
+        return Candidates(embeddings, labels, 0, modalities=modalities) if candidates is None else candidates
+
+    def inner(self, embeddings: Tensor, labels: Tensor, candidates: Candidates, modalities: Tensor | None) -> Tensor:
+        """Return the loss inside, told the modalities where it takes them."""
+        if self.loss.takes_modalities:
+            return cast(Tensor, self.loss(embeddings, labels, candidates, modalities=modalities))
+        return cast(Tensor, self.loss(embeddings, labels, candidates))

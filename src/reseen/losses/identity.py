@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reseen.geometry import Candidates
-from reseen.losses.base import SizedLoss
+from reseen.losses.base import SizedLoss, mean_over_anchors
 
 
 class IdentityLoss(SizedLoss):
@@ -42,4 +42,5 @@ class IdentityLoss(SizedLoss):
         """Return the loss of embeddings (A, D) with labels (A,) from 0 to C - 1; candidates play no part."""
         with torch.autocast(embeddings.device.type, enabled=False):
             embeddings, weight = self.sized(embeddings, labels)
-            return F.cross_entropy(embeddings @ weight.T, labels, label_smoothing=self.smoothing)
+            terms = F.cross_entropy(embeddings @ weight.T, labels, label_smoothing=self.smoothing, reduction="none")
+            return mean_over_anchors(terms, candidates)

@@ -1,0 +1,32 @@
+"""All ranks' batches as candidates."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from reseen.distributed import gather_candidates
+from reseen.geometry import Candidates
+from reseen.losses.base import Wrapper
+
+
+class AcrossRanks(Wrapper):
+    """Every rank's batch is among the candidates of every rank's anchors, gradients included.
+
+    Each rank's value is that of the joined batch on one process; averaged over ranks, as data-parallel training does,
+    so are the gradients. On one process it changes nothing. Batches must be equally large on all ranks.
+
+    Args:
+        loss: Any loss.
+    """
+
+    def forward(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        candidates: Candidates | None = None,
+        *,
+        modalities: Tensor | None = None,
+    ) -> Tensor:
+        """Return the loss; see `Loss.forward` and, for modalities (A,), `CrossModal`."""
+        live = self.live(embeddings, labels, candidates, modalities)
+        return self.inner(embeddings, labels, live if live.gathered else gather_candidates(live), modalities)

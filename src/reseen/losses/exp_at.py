@@ -1,0 +1,54 @@
+"""Exponential angular triplet loss."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from reseen.geometry import Relation, cosine, masked_max, masked_mean, masked_min
+from reseen.losses.base import PairLoss
+
+
+class ExpATLoss(PairLoss):
+    """Angles to the positive small, to the negative not below a right one; hard triplets weigh exponentially more.
+
+    ``mean_i exp([ [cos(a, n)]_+ - cos(a, p) + margin ]_+)`` (TIP 2020, arXiv:2006.00878, equation 10), with each
+    anchor's hardest positive and hardest negative. At best 1, not 0. Visible-infrared, both ways:
+    ``CrossModal(ExpATLoss())``.
+
+    Args:
+        margin: In units of cosine; at 1 and above the outer hinge never clips.
+        form: ``"mean_exp"`` as the paper has it; ``"exp_mean"``, the exponential of the mean, as the published code
+            computes it: never more than the former, and about 1 % less on usual batches.
+
+    Note:
+        The paper's code for two modalities draws one positive and one negative at random instead; its code for one
+        modality takes the hardest, as here. Anchors without a positive or without a negative are left out.
+    """
+
+    measure = staticmethod(cosine)
+    num_hardest = 1
+
+    def __init__(self, margin: float = 1.0, form: Literal["mean_exp", "exp_mean"] = "mean_exp"):
+        super().__init__()
+        if form not in ("mean_exp", "exp_mean"):
+            raise ValueError(f"expected form 'mean_exp' or 'exp_mean', got {form!r}")
+        self.margin = margin
+        self.form = form
+
+    def per_anchor(self, s: Tensor, pair: Relation) -> Tensor:
+        """Return each anchor's exponent, and whether it has one: (rows, 2)."""
+        positive, negative = masked_min(s, pair.positive), masked_max(s, pair.negative)
+        kept = positive.isfinite() & negative.isfinite()
+        exponent = F.relu(F.relu(negative) - positive + self.margin)
+        return torch.stack([exponent, kept.to(s.dtype)], dim=1)
+
+    def reduce(self, terms: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
+        """Return the mean of the exponentials, or the exponential of the mean."""
+        exponent, kept = terms[:, 0], counted & (terms[:, 1] > 0)
+        if self.form == "mean_exp":
+            return masked_mean(exponent.exp(), kept, dim=0)
+        return masked_mean(exponent, kept, dim=0).exp() * kept.any()

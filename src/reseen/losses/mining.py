@@ -1,0 +1,95 @@
+"""Finding the few stored candidates that matter, without gradient, and measuring these exactly, with it.
+
+Dimensions: A anchors, M stored candidates, k of them kept for each anchor, D components.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from reseen.geometry import Candidates, Pairs, Relation, Stored, cosine, euclidean, inner_product, unit
+
+SLOTS_AT_ONCE = 8192
+
+
+def mine(
+    pairs: Pairs, measure: Callable[[Pairs], Tensor], num: int, *, positives: Literal["hardest", "easiest"] = "hardest"
+) -> tuple[Tensor, Relation]:
+    """Return the measures of all live candidates and, behind them, of the stored ones that matter: (A, L + k).
+
+    Stored candidates are looked through a block at a time, so that there is no (A, M) matrix; those kept are measured
+    again by difference, so that the nearest ones are exact; the gradient is of these few alone.
+
+    Args:
+        pairs: With stored candidates.
+        measure: `reseen.geometry.cosine`, ``euclidean`` or ``inner_product``.
+        num: How many positives and negatives to keep of each store for each anchor.
+        positives: Whether to keep the positives least or most alike.
+    """
+    live = dataclasses.replace(pairs, candidates=dataclasses.replace(pairs.candidates, stored=()))
+    relation = live.relation()
+    measures, positive, negative = [measure(live)], [relation.positive], [relation.negative]
+    for stored in pairs.candidates.stored:
+        kinds = (
+            [(False, True)] if stored.same_identity == "exclude" else [(False, True), (True, positives == "easiest")]
+        )
+        for of_positives, alike in kinds:
+            slots, found = _search(pairs, stored, measure, num, of_positives=of_positives, alike=alike)
+            measures.append(_exactly(pairs.anchors, stored, slots, measure))
+            positive.append(found & of_positives)
+            negative.append(found & (not of_positives))
+    itself = torch.nn.functional.pad(relation.itself, (0, sum(m.shape[1] for m in measures[1:])))
+    masks = torch.cat(positive, dim=1), torch.cat(negative, dim=1), itself
+    return torch.cat(measures, dim=1), Relation(*masks, positive_columns=itself.shape[1])
+
+
+@torch.no_grad()
+def _search(
+    pairs: Pairs, stored: Stored, measure: Callable[[Pairs], Tensor], num: int, *, of_positives: bool, alike: bool
+) -> tuple[Tensor, Tensor]:
+    """Return the slots (A, k) of the most, or the least, alike of one kind, and which of them are (A, k) bool."""
+    sign = (1 if alike else -1) * (-1 if measure is euclidean else 1)
+    values, slots = [], []
+    for start in range(0, len(stored), SLOTS_AT_ONCE):
+        part = _only(pairs, stored.part(start, start + SLOTS_AT_ONCE))
+        relation = part.relation()
+        wanted = relation.positive if of_positives else relation.negative
+        score = (sign * measure(part)).masked_fill_(~wanted, -torch.inf)
+        best = score.topk(min(num, score.shape[1]), dim=1)
+        values.append(best.values)
+        slots.append(best.indices + start)
+    best = torch.cat(values, dim=1).topk(min(num, len(stored)), dim=1)
+    found: Tensor = best.values > -torch.inf
+    return torch.cat(slots, dim=1).gather(1, best.indices), found
+
+
+def _only(pairs: Pairs, stored: Stored) -> Pairs:
+    """Return the anchors beside these stored candidates alone."""
+    none = slice(0)
+    candidates = Candidates(
+        pairs.anchors[none],
+        pairs.labels[none],
+        None,
+        modalities=None if pairs.candidates.modalities is None else pairs.candidates.modalities[none],
+        stored=(stored,),
+        crossing=pairs.candidates.crossing,
+    )
+    return dataclasses.replace(pairs, candidates=candidates)
+
+
+def _exactly(anchors: Tensor, stored: Stored, slots: Tensor, measure: Callable[[Pairs], Tensor]) -> Tensor:
+    """Return the measures (A, k) of each anchor with its own slots (A, k)."""
+    found = stored.embeddings[slots].to(anchors.dtype)
+    if measure is euclidean:
+        distances: Tensor = torch.linalg.vector_norm(anchors[:, None] - found, dim=2)
+        return distances
+    if measure is cosine:
+        found = unit(found.flatten(0, 1)).view_as(found)
+        return torch.einsum("ad,akd->ak", unit(anchors), found)
+    assert measure is inner_product
+    return torch.einsum("ad,akd->ak", anchors, found)

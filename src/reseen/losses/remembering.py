@@ -1,0 +1,57 @@
+"""Past embeddings as candidates."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from torch import Tensor
+
+from reseen.distributed import gather_candidates
+from reseen.geometry import Candidates
+from reseen.losses.base import Loss, Wrapper
+from reseen.losses.memory import Memory
+
+
+class Remembering(Wrapper):
+    """Embeddings of past batches are among the candidates, without gradient.
+
+    After each call in training mode the live candidates are remembered: all ranks', so that every rank remembers the
+    same. On several ranks the candidates of the current batch are this rank's; `AcrossRanks` inside or around adds all.
+
+    Args:
+        loss: A loss over pairs, or one wrapped.
+        slots: How many embeddings to keep, the newest.
+        dim: Components of an embedding.
+        same_identity: Past embeddings of an anchor's own identity are positives (``"keep"``), or neither positive nor
+            negative (``"exclude"``), as MoReID found best (ECCV 2022, supplement, section C).
+
+    Raises:
+        ValueError: The loss is not over pairs, or a number is below 1.
+    """
+
+    def __init__(self, loss: Loss, slots: int, dim: int, *, same_identity: Literal["exclude", "keep"] = "exclude"):
+        super().__init__(loss)
+        self.of_pairs()
+        if same_identity not in ("exclude", "keep"):
+            raise ValueError(f"expected same_identity 'exclude' or 'keep', got {same_identity!r}")
+        self.same_identity = same_identity
+        self.memory = Memory(slots, dim)
+
+    def forward(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        candidates: Candidates | None = None,
+        *,
+        modalities: Tensor | None = None,
+    ) -> Tensor:
+        """Return the loss; see `Loss.forward` and, for modalities (A,), `CrossModal`."""
+        live = self.live(embeddings, labels, candidates, modalities)
+        past = self.memory.recall(self.same_identity)
+        loss = self.inner(embeddings, labels, dataclasses.replace(live, stored=(*live.stored, past)), modalities)
+        if self.training:
+            keys = dataclasses.replace(live, embeddings=live.embeddings.detach())
+            keys = keys if keys.gathered else gather_candidates(keys)
+            self.memory.push(keys.embeddings, keys.labels, keys.modalities)
+        return loss
