@@ -1,19 +1,29 @@
 """Networks: ``Embedder(ModelSpec(...))`` and what it is made of."""
 
 from reseen.models.backbones import Backbone, OSNet, Side, TimmBackbone
+from reseen.models.branches import BDB, MGN, PCB
 from reseen.models.embedder import Embedder
 from reseen.models.outputs import Outputs
-from reseen.models.spec import ModelSpec, ResNetOptions
+from reseen.models.plain import Plain
+from reseen.models.spec import ModalityOptions, ModelSpec, ResNetOptions, ViTOptions
+from reseen.models.two_stream import TwoStream
 from reseen.models.weights import WeightsReport
 
 __all__ = [
+    "BDB",
+    "MGN",
+    "PCB",
     "Backbone",
     "Embedder",
+    "ModalityOptions",
     "ModelSpec",
     "OSNet",
     "Outputs",
+    "Plain",
     "ResNetOptions",
     "Side",
     "TimmBackbone",
+    "TwoStream",
+    "ViTOptions",
     "WeightsReport",
 ]

@@ -12,11 +12,14 @@ from torch import Tensor, nn
 
 from reseen.models.backbones.base import Side
 from reseen.models.backbones.build import build_backbone
+from reseen.models.branches import BDB, MGN, PCB
 from reseen.models.outputs import Outputs
 from reseen.models.pixels import Pixels
 from reseen.models.plain import Plain
 from reseen.models.spec import ModelSpec
-from reseen.models.weights import WeightsReport
+from reseen.models.weights import WeightsReport, load_head
+
+NETWORKS: dict[str | None, type[Plain | MGN | PCB | BDB]] = {None: Plain, "mgn": MGN, "pcb": PCB, "bdb": BDB}
 
 
 class Embedder(nn.Module):
@@ -42,9 +45,12 @@ class Embedder(nn.Module):
     def __init__(self, spec: ModelSpec, *, pretrained: bool = True) -> None:
         super().__init__()
         self.spec = spec
-        backbone, self.report = build_backbone(spec, pretrained=pretrained)
+        backbone, published = build_backbone(spec, pretrained=pretrained)
         self.pixels = Pixels((spec.height, spec.width), mean=backbone.mean, std=backbone.std)
-        self.network = Plain(backbone, pooling=spec.pooling, dim=spec.dim, neck=spec.neck)
+        self.network = NETWORKS[spec.branches](
+            backbone, pooling=spec.pooling, dim=spec.dim, neck=spec.neck, per_modality=spec.modalities.norms
+        )
+        self.report = None if published is None else load_head(self.network, published)
         self.dims = self.network.dims
 
     def forward(

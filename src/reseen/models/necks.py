@@ -1,6 +1,6 @@
 """What stands between the feature and the embedding.
 
-Every neck gives both from a vector (B, D): the feature, which metric losses take, and the embedding, which the
+Every neck gives both from vectors (B, D): the feature, which metric losses take, and the embedding, which the
 classifier takes and which is searched with.
 """
 
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reseen.models.backbones.base import Side
+from reseen.models.two_stream import route
 
 
 class Necked(NamedTuple):
@@ -23,9 +25,6 @@ class Necked(NamedTuple):
 class NoNeck(nn.Module):
     """The embedding is the feature."""
 
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-
     def forward(self, vectors: Tensor, side: Side) -> Necked:
         """Return the vectors twice."""
         return Necked(vectors, vectors)
@@ -35,16 +34,110 @@ class BNNeck(nn.Module):
     """Batch norm between the feature and the embedding, with its bias fixed at zero.
 
     Luo et al., Bag of Tricks and A Strong Baseline for Deep Person Re-identification, arXiv:1903.07071, section 4.
+
+    Args:
+        norm: ``Norm`` or ``NormPerModality``.
+    """
+
+    def __init__(self, norm: Norm | NormPerModality) -> None:
+        super().__init__()
+        self.bn = norm
+        freeze_bias(norm)
+
+    def forward(self, vectors: Tensor, side: Side) -> Necked:
+        """Return the vectors before and after the norm."""
+        return Necked(vectors, self.bn(vectors, side))
+
+
+class CommonNorm(nn.Module):
+    """Batch norm whose output is both: metric loss and classifier act on the same vectors.
+
+    Ye et al., Bi-directional Exponential Angular Triplet Loss, arXiv:2006.00878, the common space batch
+    normalization; its bias is fixed at zero, so that angles are those about the origin.
+
+    Args:
+        norm: ``Norm`` or ``NormPerModality``.
+    """
+
+    def __init__(self, norm: Norm | NormPerModality) -> None:
+        super().__init__()
+        self.bn = norm
+        freeze_bias(norm)
+
+    def forward(self, vectors: Tensor, side: Side) -> Necked:
+        """Return the normalised vectors twice."""
+        normalised = self.bn(vectors, side)
+        return Necked(normalised, normalised)
+
+
+class Rectified(nn.Module):
+    """Batch norm and ReLU, whose output is both; what ends each branch of MGN, BDB and PCB in their papers.
+
+    Args:
+        norm: ``Norm`` or ``NormPerModality``.
+    """
+
+    def __init__(self, norm: Norm | NormPerModality) -> None:
+        super().__init__()
+        self.bn = norm
+
+    def forward(self, vectors: Tensor, side: Side) -> Necked:
+        """Return the normalised and rectified vectors twice."""
+        rectified = F.relu(self.bn(vectors, side))
+        return Necked(rectified, rectified)
+
+
+class Norm(nn.BatchNorm1d):
+    """Batch norm that does not look at the modality."""
+
+    def forward(self, vectors: Tensor, side: Side) -> Tensor:  # type: ignore[override]
+        """Return the shape of ``vectors``."""
+        return super().forward(vectors)
+
+
+class NormPerModality(nn.Module):
+    """Batch norm of visible and of infrared vectors apart.
+
+    Args:
+        dim: Components of the vectors.
     """
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.bn = nn.BatchNorm1d(dim)
-        self.bn.bias.requires_grad_(False)
+        self.norms = nn.ModuleList([nn.BatchNorm1d(dim), nn.BatchNorm1d(dim)])
 
-    def forward(self, vectors: Tensor, side: Side) -> Necked:
-        """Return the vectors before and after the norm."""
-        return Necked(vectors, self.bn(vectors))
+    def forward(self, vectors: Tensor, side: Side) -> Tensor:
+        """Return the shape of ``vectors``."""
+        return route(list(self.norms), vectors, side.modalities)
 
 
-NECKS: dict[str, type[nn.Module]] = {"none": NoNeck, "bnneck": BNNeck}
+def freeze_bias(module: nn.Module) -> None:
+    """Fix the bias of every batch norm in a module at zero, where it starts."""
+    for norm in module.modules():
+        if isinstance(norm, nn.BatchNorm1d):
+            norm.bias.requires_grad_(False)
+
+
+NECKS: dict[str, type[BNNeck | CommonNorm | Rectified]] = {
+    "bnneck": BNNeck,
+    "common": CommonNorm,
+    "rectified": Rectified,
+}
+
+
+def build_neck(name: str, dim: int, *, per_modality: bool = False) -> nn.Module:
+    """Return a neck for vectors (B, dim).
+
+    Args:
+        name: One of ``NECKS``, or ``none``.
+        dim: Components of the vectors.
+        per_modality: Whether each modality has a norm of its own.
+
+    Raises:
+        ValueError: There is no norm to have one of per modality.
+    """
+    if name == "none":
+        if per_modality:
+            raise ValueError("expected a neck with a norm for modalities.norms, got neck 'none'; choose another neck")
+        return NoNeck()
+    return NECKS[name](NormPerModality(dim) if per_modality else Norm(dim))

@@ -6,6 +6,7 @@ Dimensions: B images, C channels of the map, h x w its positions, D components o
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -29,16 +30,16 @@ class Side(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """A backbone cut in three, which run one after the other and share its parameters.
+    """A backbone cut in three, which run one after the other. The modules are the backbone's own, not copies.
 
     Attributes:
-        stem: (images, side) -> Tensor; what a two-stream network has twice.
-        body: Tensor -> Tensor; what branches share.
+        stem: Images -> Tensor; what a two-stream network has twice.
+        body: Tensor and side -> Tensor; what branches share.
         tail: Tensor -> raw features; what each branch of MGN has for itself.
     """
 
     stem: nn.Module
-    body: nn.Module
+    body: Callable[[Tensor, Side], Tensor]
     tail: nn.Module
 
 
@@ -52,10 +53,12 @@ class Backbone(nn.Module, ABC):
         dim: D, components of the network's own vector.
         mean: The red, green and blue that the network takes for zero, in 0..1.
         std: As ``mean``, the scale.
+        names: What published names of weights lack at their front, such as ``network.``.
     """
 
     channels: int
     dim: int
+    names: str = ""
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
 
@@ -76,7 +79,11 @@ class Backbone(nn.Module, ABC):
         return self.pool(pooled[:, :, None, None])
 
     def drop_head(self) -> None:
-        """Remove what comes after the map, for networks that use the map alone."""
+        """Remove what only ``pool`` and ``head`` use, for networks that take the map and nothing else."""
+
+    def adapt(self, name: str, tensor: Tensor) -> Tensor:
+        """Return a published tensor in the shape that a weight of this network has at this size of picture."""
+        return tensor
 
     def parts(self) -> Parts:
         """Return the network in three parts.

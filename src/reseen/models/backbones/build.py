@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import importlib
+import logging
+from typing import Any
 
 from torch import nn
 
 from reseen.errors import CheckpointError
 from reseen.models.backbones.base import Backbone
 from reseen.models.backbones.osnet import CHANNELS, OSNet
-from reseen.models.backbones.resnet import is_resnet, keep_last_map
-from reseen.models.backbones.timm import TimmBackbone, create
-from reseen.models.spec import ModelSpec
-from reseen.models.weights import EFFICIENTNET_PACKAGE, WeightsReport, load_weights, read_tensors
+from reseen.models.backbones.resnet import ResNetBackbone, change_stem, is_resnet, keep_last_map
+from reseen.models.backbones.timm import TimmBackbone, create, takes_size
+from reseen.models.backbones.vit import ViTBackbone, cut_patches, is_vit
+from reseen.models.ibn import add_ibn_a, add_ibn_b
+from reseen.models.non_local import add_non_local
+from reseen.models.spec import ModelSpec, ResNetOptions, ViTOptions
+from reseen.models.two_stream import TwoStream
+from reseen.models.weights import Published, load_published, read_tensors
+
+logger = logging.getLogger(__name__)
 
 
-def build_backbone(spec: ModelSpec, *, pretrained: bool = True) -> tuple[Backbone, WeightsReport | None]:
+def build_backbone(spec: ModelSpec, *, pretrained: bool = True) -> tuple[Backbone, Published | None]:
     """Return the backbone that a spec describes, and what became of the weights that it names, if these are wanted.
 
     Raises:
@@ -23,52 +31,78 @@ def build_backbone(spec: ModelSpec, *, pretrained: bool = True) -> tuple[Backbon
         CheckpointError: The weights cannot be read or are another network's.
     """
     weights = spec.weights if pretrained else None
-    if spec.backbone.startswith("timm:"):
-        return _timm(spec.backbone.removeprefix("timm:"), spec, weights)
-    backbone = OSNet(spec.backbone) if spec.backbone in CHANNELS else _imported(spec.backbone)
-    return backbone, _load(backbone, weights)
-
-
-def _timm(name: str, spec: ModelSpec, weights: str | None) -> tuple[Backbone, WeightsReport | None]:
-    size = (spec.height, spec.width)
     hub = weights == "imagenet"
+    if spec.backbone.startswith("timm:"):
+        backbone = _timm(spec.backbone.removeprefix("timm:"), spec, hub=hub)
+    else:
+        if hub:
+            raise ValueError(f"expected a network of timm for weights 'imagenet', got {spec.backbone}; give a file")
+        backbone = OSNet(spec.backbone) if spec.backbone in CHANNELS else _imported(spec.backbone)
+        _refuse(spec, resnet=True, vit=True)
+    published = None
+    if weights is not None and not hub:
+        published = load_published(backbone, read_tensors(weights), source=weights)
+        if published.format.normalisation is not None:
+            mean, std = published.format.normalisation
+            backbone.mean, backbone.std = (mean,) * 3, (std,) * 3
+        if published.format.stem != spec.resnet.stem and isinstance(backbone, ResNetBackbone):
+            logger.warning(
+                "%s was trained with the stem %r, and the model has %r: set resnet.stem to get the same features",
+                weights,
+                published.format.stem,
+                spec.resnet.stem,
+            )
+    return TwoStream(backbone) if spec.modalities.stems else backbone, published
+
+
+def _timm(name: str, spec: ModelSpec, *, hub: bool) -> Backbone:
+    size = (spec.height, spec.width)
+    options: dict[str, Any] = {"drop_path_rate": spec.vit.drop_path} if spec.vit.drop_path else {}
+    overlapping = spec.vit.patch_stride is not None
+    if takes_size(name) and not overlapping:
+        options["img_size"] = size
+    network = _from_hub(name, options) if hub else create(name, **options)
+    _refuse(spec, resnet=not is_resnet(network), vit=not is_vit(network))
+    if is_resnet(network):
+        _change_resnet(network, spec.resnet)
+        return ResNetBackbone(network, size)
+    if not is_vit(network):
+        return TimmBackbone(network, size)
+    if spec.vit.patch_stride is not None:
+        cut_patches(network, size, stride=spec.vit.patch_stride)
+    return ViTBackbone(network, size, cameras=spec.vit.cameras, views=spec.vit.views, side_weight=spec.vit.side_weight)
+
+
+def _from_hub(name: str, options: dict[str, Any]) -> nn.Module:
     try:
-        network = create(name, size, pretrained=hub)
+        return create(name, pretrained=True, **options)
     except (OSError, RuntimeError) as error:
-        if not hub:
-            raise
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
         raise CheckpointError(
-            f"expected timm's weights of {name} from the hub, got {type(error).__name__}: "
-            f"{str(error).splitlines()[0]}; connect once so that they are kept, or give a file as weights"
+            f"expected timm's weights of {name} from the hub, got {type(error).__name__}: {reason}; "
+            "connect once so that they are kept, or give a file as weights"
         ) from error
-    report = None if hub else _load(network, weights)
-    if is_resnet(network) and spec.resnet.last_stride == 1:
+
+
+def _change_resnet(network: nn.Module, options: ResNetOptions) -> None:
+    if options.last_stride == 1:
         keep_last_map(network)
-    backbone = TimmBackbone(network, size)
-    if spec.weights == EFFICIENTNET_PACKAGE:
-        # The package's own normalisation: (x - 127) / 128 on 0..255.
-        backbone.mean, backbone.std = (127 / 255,) * 3, (128 / 255,) * 3
-    return backbone, report
+    if options.ibn is not None:
+        {"a": add_ibn_a, "b": add_ibn_b}[options.ibn](network)
+    if options.non_local is not None:
+        add_non_local(network, one_channel=options.non_local == "fast-reid")
+    if options.stem != "usual":
+        change_stem(network, options.stem)
 
 
-def _load(network: nn.Module, source: str | None) -> WeightsReport | None:
-    if source is None:
-        return None
-    if source == "imagenet":
-        raise ValueError(
-            f"expected a file as weights of {type(network).__name__}, got 'imagenet', which only timm's networks have"
-        )
-    tensors = read_tensors(source)
-    if source != EFFICIENTNET_PACKAGE:
-        return load_weights(network, tensors, source=source)
-    # The package's tensors bear other names than timm's, in the same order; the last two are the classifier's.
-    own = [*network.state_dict(), "classifier.weight", "classifier.bias"]
-    if len(own) != len(tensors):
-        raise CheckpointError(
-            f"expected timm:tf_efficientnet_lite0 as backbone of {source}, got a network of {len(own)} tensors"
-        )
-    renamed = dict(zip(tensors, own, strict=True))
-    return load_weights(network, {renamed[n]: t for n, t in tensors.items()}, source=source, renamed=renamed)
+def _refuse(spec: ModelSpec, *, resnet: bool, vit: bool) -> None:
+    """Refuse options that the network has no use for."""
+    for wrong, name, options in ((resnet, "resnet", ResNetOptions()), (vit, "vit", ViTOptions())):
+        if wrong and getattr(spec, name) != options:
+            raise ValueError(
+                f"expected a {'ResNet' if name == 'resnet' else 'ViT'} of timm for {getattr(spec, name)}, "
+                f"got {spec.backbone}; leave {name} as it is"
+            )
 
 
 def _imported(name: str) -> Backbone:

@@ -95,18 +95,6 @@ class OmniScaleBlock(nn.Module):
         return F.relu(self.conv3(mixed) + shortcut)
 
 
-class Stem(nn.Module):
-    """OSNet's stem in the form of ``Parts.stem``."""
-
-    def __init__(self, conv1: nn.Module) -> None:
-        super().__init__()
-        self.conv1 = conv1
-
-    def forward(self, images: Tensor, side: Side) -> Tensor:
-        """Return a quarter of the images' height and width."""
-        return F.max_pool2d(self.conv1(images), 3, stride=2, padding=1)
-
-
 class OSNet(Backbone):
     """OSNet at one of four widths; its own vector has 512 components at all of them.
 
@@ -146,9 +134,13 @@ class OSNet(Backbone):
 
     def forward(self, images: Tensor, side: Side) -> Tensor:
         """Return the map (B, C, H / 16, W / 16)."""
-        x = F.max_pool2d(self.conv1(images), 3, stride=2, padding=1)
-        features: Tensor = self.conv5(self.conv4(self.conv3(self.conv2(x))))
+        features: Tensor = self.conv5(self.conv4(self._body(self.conv1(images), side)))
         return features
+
+    def _body(self, x: Tensor, side: Side) -> Tensor:
+        x = F.max_pool2d(x, 3, stride=2, padding=1)
+        middle: Tensor = self.conv3(self.conv2(x))
+        return middle
 
     def pool(self, raw: Tensor) -> Tensor:
         """Return (B, 512): the average of the map, then a linear layer with batch norm and ReLU."""
@@ -160,5 +152,5 @@ class OSNet(Backbone):
         self.fc = nn.Identity()
 
     def parts(self) -> Parts:
-        """Return the network cut before its last stage."""
-        return Parts(Stem(self.conv1), nn.Sequential(self.conv2, self.conv3), nn.Sequential(self.conv4, self.conv5))
+        """Return the network cut after the first layer and before the last stage."""
+        return Parts(self.conv1, self._body, nn.Sequential(self.conv4, self.conv5))

@@ -9,11 +9,11 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from reseen.models.backbones.base import Backbone, Side
+from reseen.models.backbones.base import Backbone, Parts, Side
 
 
-def create(name: str, size: tuple[int, int], *, pretrained: bool = False) -> nn.Module:
-    """Return timm's network without classifier, for pictures of the given height and width.
+def create(name: str, *, pretrained: bool = False, **options: Any) -> nn.Module:
+    """Return timm's network without classifier.
 
     Raises:
         ValueError: timm has no network of that name.
@@ -22,10 +22,14 @@ def create(name: str, size: tuple[int, int], *, pretrained: bool = False) -> nn.
         close = difflib.get_close_matches(name, timm.list_models(), n=3)
         hint = f", or did you mean {' or '.join(close)}?" if close else ""
         raise ValueError(f"expected the name of a network of timm, got {name!r}; timm.list_models() lists them{hint}")
-    about = None if ":" in name else timm.get_pretrained_cfg(name)
-    options: dict[str, Any] = {"img_size": size} if about is not None and about.fixed_input_size else {}
     network: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
     return network
+
+
+def takes_size(name: str) -> bool:
+    """Tell whether a network of timm is built for pictures of one size, which it must then be told."""
+    about = None if ":" in name else timm.get_pretrained_cfg(name)
+    return about is not None and about.fixed_input_size
 
 
 class TimmBackbone(Backbone):
@@ -36,21 +40,24 @@ class TimmBackbone(Backbone):
         size: Height and width of the pictures.
 
     Raises:
-        ValueError: The network gives neither a feature map nor tokens that form one.
+        ValueError: The network does not take pictures of that size, or gives neither a feature map nor tokens that
+            form one.
     """
 
+    names = "network."
     network: Any
 
     def __init__(self, network: nn.Module, size: tuple[int, int]) -> None:
         super().__init__()
         self.network = network
+        self.size = size
         self.mean = tuple(self.network.pretrained_cfg["mean"])
         self.std = tuple(self.network.pretrained_cfg["std"])
         self.prefix: int = getattr(network, "num_prefix_tokens", 0)
-        raw = self._try(torch.zeros(1, 3, *size))
+        raw = self._try()
         self.layout = "tokens" if raw.ndim == 3 else getattr(network, "output_fmt", "NCHW")
         if self.layout == "tokens":
-            self.grid = self._grid(raw.shape[1] - self.prefix, size)
+            self.grid = self._grid(raw.shape[1] - self.prefix)
         elif raw.ndim != 4 or self.layout not in ("NCHW", "NHWC"):
             raise ValueError(
                 f"expected a network with a feature map or tokens, got {type(network).__name__} with features "
@@ -61,26 +68,33 @@ class TimmBackbone(Backbone):
             self.dim = self.eval().pool(raw).shape[1]
         self.train()
 
+    def _picture(self) -> Tensor:
+        """Return noise, of which no norm or activation makes nothing."""
+        return torch.rand(1, 3, *self.size, generator=torch.Generator().manual_seed(0))
+
     @torch.no_grad()
-    def _try(self, images: Tensor) -> Tensor:
+    def _try(self) -> Tensor:
+        """Return the raw features of one picture, in evaluation."""
+        was = self.training
         try:
-            features: Tensor = self.network.eval().forward_features(images)
+            features: Tensor = self.eval().network.forward_features(self._picture())
         except (RuntimeError, AssertionError) as error:
             raise ValueError(
-                f"expected a network that takes pictures of {images.shape[2]}x{images.shape[3]}, got "
+                f"expected a network that takes pictures of {self.size[0]}x{self.size[1]}, got "
                 f"{type(self.network).__name__}, which does not: {error}"
             ) from error
+        finally:
+            self.train(was)
         return features
 
-    def _grid(self, positions: int, size: tuple[int, int]) -> tuple[int, int]:
-        patches = getattr(self.network, "patch_embed", None)
-        grid: tuple[int, int] = getattr(patches, "grid_size", None) or (0, 0)
+    def _grid(self, positions: int) -> tuple[int, int]:
+        grid: tuple[int, int] = getattr(getattr(self.network, "patch_embed", None), "grid_size", None) or (0, 0)
         if grid[0] * grid[1] != positions:
-            height = round((positions * size[0] / size[1]) ** 0.5)
+            height = round((positions * self.size[0] / self.size[1]) ** 0.5)
             grid = (height, positions // max(height, 1))
         if grid[0] * grid[1] != positions:
             raise ValueError(
-                f"expected tokens that form a map of a {size[0]}x{size[1]} picture, got {positions} tokens"
+                f"expected tokens that form a map of {self.size[0]}x{self.size[1]} pixels, got {positions}"
             )
         return grid
 
@@ -105,3 +119,72 @@ class TimmBackbone(Backbone):
         if self.layout == "tokens":
             return self.pool(pooled[:, None].expand(-1, self.prefix + 1, -1))
         return self.pool(pooled[:, None, None] if self.layout == "NHWC" else pooled[:, :, None, None])
+
+    def drop_head(self) -> None:
+        """Replace the children that the features do not need."""
+        called: set[nn.Module] = set()
+        hooks = [m.register_forward_hook(lambda module, *_: called.add(module)) for m in self.network.modules()]
+        self._try()
+        for hook in hooks:
+            hook.remove()
+        for name, child in list(self.network.named_children()):
+            if called.isdisjoint(child.modules()):
+                setattr(self.network, name, nn.Identity())
+
+    def parts(self) -> Parts:
+        """Return the network cut after its first layer and before the first module that gives its smallest map.
+
+        The first layer comes with the norm, activation and pooling that follow it.
+
+        Raises:
+            ValueError: The network does not run its children in order.
+        """
+        modules = self._in_order()
+        first = next(i for i, m in enumerate(modules[1:], start=1) if not _accompanies(m))
+        was = self.training
+        self.eval()
+        sizes, x = [], self._picture()
+        with torch.no_grad():
+            for module in modules:
+                x = module(x)
+                sizes.append(x.shape[1:3] if self.layout == "NHWC" else x.shape[2:])
+        self.train(was)
+        cut = max(first, sizes.index(sizes[-1]))
+        return Parts(nn.Sequential(*modules[:first]), Body(*modules[first:cut]), nn.Sequential(*modules[cut:]))
+
+    @torch.no_grad()
+    def _in_order(self) -> list[nn.Module]:
+        """Return the modules which, run one after the other, give the network's features."""
+        modules: list[nn.Module] = []
+        for child in self.network.children():
+            modules += list(child) if type(child) is nn.Sequential else [child]
+        expected, x, was, reached = self._try(), self._picture(), self.training, 0
+        self.eval()
+        try:
+            for count, module in enumerate(modules, start=1):
+                x = module(x)
+                if x.shape == expected.shape and torch.equal(x, expected):
+                    reached = count
+        except (RuntimeError, TypeError, NotImplementedError, AssertionError):
+            pass  # A module takes something else: the head, or children that do not run in order.
+        finally:
+            self.train(was)
+        if not reached:
+            raise ValueError(f"expected a network that runs its children in order, got {type(self.network).__name__}")
+        return modules[:reached]
+
+
+class Body:
+    """Modules in the form of ``Parts.body``, one after the other."""
+
+    def __init__(self, *modules: nn.Module) -> None:
+        self.modules = nn.Sequential(*modules)
+
+    def __call__(self, x: Tensor, side: Side) -> Tensor:
+        """Return what the modules make of ``x``."""
+        features: Tensor = self.modules(x)
+        return features
+
+
+def _accompanies(module: nn.Module) -> bool:
+    return isinstance(module, (nn.BatchNorm2d, nn.InstanceNorm2d, nn.LayerNorm)) or not list(module.parameters())

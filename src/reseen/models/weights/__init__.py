@@ -1,6 +1,16 @@
-"""Weights that others published: read, recognised and put into a network."""
+"""Weights that others published: fetched, read, recognised and put into a network."""
 
-from reseen.models.weights.loading import WeightsReport, load_weights
+from reseen.models.weights.fetching import fetch
+from reseen.models.weights.loading import Published, WeightsReport, load_head, load_published, load_weights
 from reseen.models.weights.reading import EFFICIENTNET_PACKAGE, read_tensors
 
-__all__ = ["EFFICIENTNET_PACKAGE", "WeightsReport", "load_weights", "read_tensors"]
+__all__ = [
+    "EFFICIENTNET_PACKAGE",
+    "Published",
+    "WeightsReport",
+    "fetch",
+    "load_head",
+    "load_published",
+    "load_weights",
+    "read_tensors",
+]

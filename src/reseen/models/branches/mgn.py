@@ -1,0 +1,96 @@
+"""MGN: the whole, its halves and its thirds, each seen by a last stage of its own.
+
+Wang et al., Learning Discriminative Features with Multiple Granularities for Person Re-Identification,
+arXiv:1804.01438, figure 3 and table 1.
+"""
+
+from __future__ import annotations
+
+import copy
+
+from torch import Tensor, nn
+
+from reseen.models.backbones.base import Backbone, Side
+from reseen.models.backbones.resnet import keep_last_map
+from reseen.models.branches.reduction import Reduction, concatenate, dims_of
+from reseen.models.outputs import Outputs
+from reseen.models.pooling import POOLINGS
+
+# Strips of each tail's map, and whether the tail is the backbone's own.
+STRIPS = (1, 2, 3)
+
+
+class MGN(nn.Module):
+    """Three tails on one trunk, and eight vectors: ``global``, ``global_2``, ``part_2_1`` ... ``part_3_3``.
+
+    A tail with strips gives a vector of its whole map and one of each strip, from top to bottom. Where the backbone
+    keeps a stride in its last stage, the tail without strips keeps it and the others do not, as in the paper; where it
+    has none, no tail has, as in fast-reid.
+
+    Args:
+        backbone: Its own tail serves the whole; the two other tails start as copies.
+        pooling: One of ``POOLINGS``, or ``own`` for the paper's ``max``.
+        dim: Components of each vector; None for the paper's 256.
+        neck: What ends each branch; ``own`` for the paper's ``rectified``.
+        per_modality: Whether the necks have a norm per modality.
+
+    Raises:
+        ValueError: The backbone cannot be cut before its last stage.
+
+    Note:
+        The paper gives its classifiers the global vectors before the reduction, of 2048 components. Here every loss
+        takes the reduced vectors, as fast-reid and later reproductions have it.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        pooling: str = "own",
+        dim: int | None = None,
+        neck: str = "own",
+        per_modality: bool = False,
+    ) -> None:
+        super().__init__()
+        backbone.drop_head()
+        self.backbone = backbone
+        # A tuple does not register its modules: they are the backbone's, and are registered there.
+        self._parts = backbone.parts()
+        self.tails = nn.ModuleList([copy.deepcopy(self._parts.tail) for _ in STRIPS[1:]])
+        for tail in self.tails:
+            if hasattr(tail, "layer4"):
+                keep_last_map(tail)
+        self.pooling = POOLINGS["max" if pooling == "own" else pooling]()
+        reduced = dim or 256
+        self.reductions = nn.ModuleDict(
+            {
+                name: Reduction(
+                    backbone.channels, reduced, neck="rectified" if neck == "own" else neck, per_modality=per_modality
+                )
+                for strips in STRIPS
+                for name in _names(strips)
+            }
+        )
+        self.dims = dims_of(dict.fromkeys(self.reductions, reduced))
+
+    def forward(self, images: Tensor, side: Side) -> Outputs:
+        """Return the outputs for normalised images (B, 3, H, W)."""
+        shared = self._parts.body(self._parts.stem(images), side)
+        pooled: dict[str, Tensor] = {}
+        for strips, tail in zip(STRIPS, (self._parts.tail, *self.tails), strict=True):
+            features = self.backbone.map(tail(shared))
+            vectors = [*self.pooling(features).unbind(2)]
+            if strips > 1:
+                vectors += self.pooling(features, strips).unbind(2)
+            pooled |= dict(zip(_names(strips), vectors, strict=True))
+        return concatenate({name: reduction(pooled[name], side) for name, reduction in self.reductions.items()})
+
+    def pretrained(self) -> list[nn.Module]:
+        """Return the modules whose weights come from the backbone."""
+        return [self.backbone, self.tails]
+
+
+def _names(strips: int) -> list[str]:
+    if strips == 1:
+        return ["global"]
+    return [f"global_{strips}", *(f"part_{strips}_{i}" for i in range(1, strips + 1))]

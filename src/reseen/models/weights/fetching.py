@@ -1,0 +1,75 @@
+"""Weights from an address: fetched once, checked always, kept for when there is no network."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import torch
+
+from reseen.errors import CheckpointError
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 1 << 20
+TIMEOUT = 30.0
+
+
+def is_address(source: str) -> bool:
+    """Tell whether a source of weights is an address rather than a path."""
+    return source.startswith(("http://", "https://"))
+
+
+def fetch(address: str) -> Path:
+    """Return the file behind an address, from the cache where it is there already.
+
+    The cache is the folder ``reseen`` in torch's own (``torch.hub.get_dir()``, set by ``TORCH_HOME``).
+
+    Args:
+        address: Ends in ``#sha256=`` and the 64 digits that the file must hash to.
+
+    Raises:
+        ValueError: The address has no such ending.
+        CheckpointError: The file cannot be fetched, or hashes to something else.
+    """
+    url, _, fragment = address.partition("#")
+    expected = fragment.removeprefix("sha256=").lower()
+    if len(expected) != 64 or not set(expected) <= set("0123456789abcdef"):
+        raise ValueError(f"expected an address that ends in #sha256= and 64 digits, got {address!r}; add the hash")
+    name = Path(urllib.parse.urlparse(url).path).name or "weights"
+    kept = Path(torch.hub.get_dir()) / "reseen" / f"{expected[:16]}-{name}"
+    if kept.is_file() and _hash(kept) == expected:
+        return kept
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=kept.parent)
+    try:
+        logger.info("fetching %s", url)
+        with os.fdopen(descriptor, "wb") as file, urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+            while chunk := answer.read(CHUNK):
+                file.write(chunk)
+        found = _hash(Path(temporary))
+        if found != expected:
+            raise CheckpointError(f"expected {url} to hash to {expected}, got {found}; the file is not what was meant")
+        os.replace(temporary, kept)
+    except (urllib.error.URLError, OSError) as error:
+        raise CheckpointError(
+            f"expected weights at {url}, got {getattr(error, 'reason', None) or error}; "
+            f"fetch them elsewhere and give the file, or place it as {kept}"
+        ) from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return kept
+
+
+def _hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
