@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.datasets.rendering.cameras import Camera, Modality, new_camera
-from reseen.datasets.rendering.people import Person, look_alike, new_person
-from reseen.datasets.rendering.scenes import Latents, new_latents, picture
+from reseen.datasets.rendering.scenes import Kind, Latents, Subject, new_latents, new_subject, new_twin, picture
 from reseen.protocols import cross_camera
 from reseen.samples import Benchmark, Sample
 
@@ -33,7 +32,7 @@ class Synthetic(Benchmark):
         num_cameras: Cameras, numbered from 1.
         images_per_camera: Pictures of each identity under each camera.
         height: Of the pictures, in pixels.
-        width: Of the pictures; None for half the height.
+        width: Of the pictures; None for half the height (persons) or the height (vehicles).
         intra_variation: How much pictures of one identity differ in viewpoint, pose, place and light; 0 for hardly at
             all, 1 as in street cameras, 2 for twice as much.
         look_alikes: Share of the identities that come in pairs which differ in one small thing only: the bag, the
@@ -53,7 +52,7 @@ class Synthetic(Benchmark):
 
     def __init__(
         self,
-        kind: Literal["person"] = "person",
+        kind: Literal["person", "vehicle"] = "person",
         *,
         num_train_identities: int = 100,
         num_test_identities: int = 50,
@@ -73,7 +72,7 @@ class Synthetic(Benchmark):
             ("num_cameras", num_cameras, 3 if modality == "both" else 1),
             ("images_per_camera", images_per_camera, 2),
             ("height", height, 16),
-            ("width", width or height, 8),
+            ("width", width if width is not None else height, 8),
             ("intra_variation", intra_variation, 0),
             ("seed", seed, 0),
         ):
@@ -82,7 +81,9 @@ class Synthetic(Benchmark):
         for name, share in (("look_alikes", look_alikes), ("occlusion", occlusion)):
             if not 0 <= share <= 1:
                 raise ValueError(f"expected {name} from 0 to 1, got {share}")
-        look = Look(kind, seed, height, width or height // 2, intra_variation, occlusion)
+        if width is None:
+            width = height // 2 if kind == "person" else height
+        look = Look(kind, seed, height, width, intra_variation, occlusion)
         cameras = {n: camera_of(seed, n, 2 * n <= num_cameras) for n in range(1, num_cameras + 1)}
 
         def modality_of(camera: int) -> Modality:
@@ -124,7 +125,7 @@ class Synthetic(Benchmark):
 class Look:
     """What all pictures of a `Synthetic` share; see there."""
 
-    kind: Literal["person"]
+    kind: Kind
     seed: int
     height: int
     width: int
@@ -168,7 +169,7 @@ class Drawing:
     def __call__(self) -> NDArray[np.uint8]:
         """Return the picture (H, W, 3)."""
         return picture(
-            subject_of(self.look.seed, self.identity, self.twin),
+            subject_of(self.look.kind, self.look.seed, self.identity, self.twin),
             camera_of(self.look.seed, self.camera, self.indoor),
             self.latents,
             height=self.look.height,
@@ -189,10 +190,10 @@ def drawing(sample: Sample) -> Drawing:
 
 
 @functools.lru_cache(maxsize=65536)
-def subject_of(seed: int, identity: int, twin: int | None) -> Person:
+def subject_of(kind: Kind, seed: int, identity: int, twin: int | None) -> Subject:
     """Return who an identity is."""
     rng = np.random.default_rng((seed, IDENTITY, identity))
-    return new_person(rng) if twin is None else look_alike(subject_of(seed, twin, None), rng)
+    return new_subject(kind, rng) if twin is None else new_twin(subject_of(kind, seed, twin, None), rng)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -10,13 +10,15 @@ is a complex number, x to the right and y down.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Canvas = NDArray[np.float32]
+Canvas = NDArray[np.float32]  # (C, H, W)
+Rows = NDArray[np.float32]  # (P, 26)
 
 
 class Paint(NamedTuple):
@@ -30,6 +32,37 @@ class Paint(NamedTuple):
     def times(self, factor: float) -> Paint:
         """Return the same colour, brighter or darker; as warm as before."""
         return Paint(self.red * factor, self.green * factor, self.blue * factor, self.heat)
+
+
+Colour = tuple[float, float, float]
+
+
+def pick(rng: np.random.Generator, colours: Sequence[Colour], *, heat: float, spread: float = 0.05) -> Paint:
+    """Return one of some colours, slightly changed."""
+    red, green, blue = np.clip(colours[rng.integers(len(colours))] + rng.normal(0, spread, 3), 0.03, 0.97).tolist()
+    return Paint(red, green, blue, heat)
+
+
+def apart(paint: Paint, colour: Sequence[float]) -> float:
+    """Return how far a paint is from a colour, 0 to 3."""
+    return abs(paint.red - colour[0]) + abs(paint.green - colour[1]) + abs(paint.blue - colour[2])
+
+
+class View:
+    """Where a camera sees things from: turned by ``yaw`` against it, looking down by ``pitch``; both in radians.
+
+    A thing's own frame is x to its left, y up, z forward. With yaw 0 it faces the camera, with pi / 2 the right.
+    """
+
+    def __init__(self, yaw: float, pitch: float) -> None:
+        self.yaw = yaw
+        self.cos, self.sin = math.cos(yaw), math.sin(yaw)
+        self.cos_pitch, self.sin_pitch = math.cos(pitch), math.sin(pitch)
+
+    def see(self, x: float, y: float, z: float) -> tuple[complex, float]:
+        """Return where a point falls on the picture, and how near it is."""
+        near = z * self.cos - x * self.sin
+        return complex(x * self.cos + z * self.sin, near * self.sin_pitch - y * self.cos_pitch), near
 
 
 class Shape(NamedTuple):
@@ -131,13 +164,13 @@ def limb(
     )
 
 
-def as_rows(shapes: Sequence[Shape]) -> NDArray[np.float32]:
+def as_rows(shapes: Sequence[Shape]) -> Rows:
     """Return shapes as an array (P, 26), the farthest first."""
     ordered = sorted(shapes, key=lambda shape: shape.depth)
     return np.array([(*shape[:PAINT], *shape.paint, *shape.second) for shape in ordered], np.float32)
 
 
-def place(rows: NDArray[np.float32], *, scale: float, origin: complex) -> NDArray[np.float32]:
+def place(rows: Rows, *, scale: float, origin: complex) -> Rows:
     """Return rows (P, 26) made larger by ``scale`` and moved, so that the point 0 falls on ``origin``."""
     placed = rows.copy()
     placed[:, [0, 1, 6, 7, 9, 10]] *= scale
@@ -147,9 +180,7 @@ def place(rows: NDArray[np.float32], *, scale: float, origin: complex) -> NDArra
     return placed
 
 
-def paint(
-    canvas: Canvas, rows: NDArray[np.float32], *, channels: slice, light: float = 0.0, relief: float = 0.35
-) -> None:
+def paint(canvas: Canvas, rows: Rows, *, channels: slice, light: float = 0.0, relief: float = 0.35) -> None:
     """Lay shapes over a canvas, in place.
 
     Args:

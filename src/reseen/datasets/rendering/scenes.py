@@ -14,9 +14,15 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from reseen.datasets.rendering.bodywork import bodywork
 from reseen.datasets.rendering.cameras import BACKDROP_WIDTH, CHANNELS, Camera, Modality, backdrop, develop
-from reseen.datasets.rendering.painting import Paint, Shape, as_rows, box, paint, place
-from reseen.datasets.rendering.people import Person, Pose, figure, new_person
+from reseen.datasets.rendering.painting import Paint, Rows, Shape, View, as_rows, box, paint, place
+from reseen.datasets.rendering.people import Person, look_alike, new_person
+from reseen.datasets.rendering.vehicles import Vehicle, near_double, new_vehicle
+from reseen.datasets.rendering.walking import Pose, figure
+
+Kind = Literal["person", "vehicle"]
+Subject = Person | Vehicle
 
 Occluder = Literal["post", "low wall", "screen", "passer-by"]
 OCCLUDERS: tuple[Occluder, ...] = ("post", "low wall", "screen", "passer-by")
@@ -136,38 +142,66 @@ def shown(latents: Latents) -> NDArray[np.float64]:
     return np.where((across > left) & (across < right) & (down > top) & (down < bottom), 0.0, facing)
 
 
+def new_subject(kind: Kind, rng: np.random.Generator) -> Subject:
+    """Return an individual at random."""
+    return new_person(rng) if kind == "person" else new_vehicle(rng)
+
+
+def new_twin(subject: Subject, rng: np.random.Generator) -> Subject:
+    """Return an individual that differs from another in one small thing."""
+    return look_alike(subject, rng) if isinstance(subject, Person) else near_double(subject, rng)
+
+
 def picture(
-    subject: Person, camera: Camera, latents: Latents, *, height: int, width: int, modality: Modality = "visible"
+    subject: Subject, camera: Camera, latents: Latents, *, height: int, width: int, modality: Modality = "visible"
 ) -> NDArray[np.uint8]:
     """Return the picture (H, W, 3) that a camera takes of an individual."""
     channels = CHANNELS[modality]
     start = round(latents.place * (BACKDROP_WIDTH - 1) * width)
     canvas = backdrop(camera, height, width)[channels, :, start : start + width].copy()
-    shapes = figure(subject, Pose(latents.yaw, latents.phase, latents.lean, latents.roll, camera.pitch))
-    feet = complex((0.5 + latents.shift.real) * width, (0.955 + latents.shift.imag) * height)
-    rows = place(as_rows(shapes), scale=0.88 * latents.size * height, origin=feet)
+    pose, view = Pose(latents.phase, latents.lean, latents.roll), View(latents.yaw, camera.pitch)
+    middle = complex((0.5 + latents.shift.real) * width, latents.shift.imag * height)
+    rows = stand(subject, pose, view, height=height, width=width, size=latents.size, middle=middle)
     if latents.hidden is not None:
-        rows = np.concatenate([rows, as_pixels(latents, camera, height, width)])
-    relief = 0.35 if modality == "visible" else 0.2
-    light = camera.light + latents.light if modality == "visible" else 0.0
-    paint(canvas, rows, channels=channels, light=light, relief=relief)
+        rows = np.concatenate([rows, occluder(latents, camera, isinstance(subject, Person), height, width)])
+    if modality == "visible":
+        paint(canvas, rows, channels=channels, light=camera.light + latents.light)
+    else:
+        paint(canvas, rows, channels=channels, relief=0.2)
     return develop(canvas, camera, exposure=latents.exposure, grain=latents.grain)
 
 
-def as_pixels(latents: Latents, camera: Camera, height: int, width: int) -> NDArray[np.float32]:
+def stand(subject: Subject, pose: Pose, view: View, *, height: int, width: int, size: float, middle: complex) -> Rows:
+    """Return an individual's rows, filling a picture (H, W) times ``size``, moved by ``middle``."""
+    if isinstance(subject, Person):
+        shapes, scale, bottom = figure(subject, pose, view), 0.88 * height, 0.955 * height
+    else:
+        shapes = bodywork(subject, view, spin=pose.phase)
+        # A detector's box is as wide as the vehicle looks; the ground below its middle lies above its lower edge.
+        across, reach = subject.extent(view)
+        scale = min(0.9 * width / across, 0.86 * height / (reach + subject.outline.roof))
+        bottom = 0.5 * height + scale * (subject.outline.roof * view.cos_pitch) / 2
+    return place(as_rows(shapes), scale=scale * size, origin=middle + 1j * bottom)
+
+
+def occluder(latents: Latents, camera: Camera, person: bool, height: int, width: int) -> Rows:
     """Return the rows of whatever hides a part of the picture."""
     assert latents.hidden is not None
     left, top, right, bottom, behind = latents.hidden
     rng = np.random.default_rng((*camera.seed, latents.draw))
-    if behind == "passer-by":
-        pose = Pose(rng.uniform(-math.pi, math.pi), rng.uniform(0, 6), 0.02, 0, camera.pitch)
-        feet = complex((left + right) / 2 * width, (bottom + 0.03) * height)
-        return place(as_rows(figure(new_person(rng), pose)), scale=height * (1 - top), origin=feet)
-    grey = Paint(*(rng.uniform(0.2, 0.6) * rng.uniform(0.85, 1.15, 3)).tolist(), 0.2)
     centre = complex((left + right) / 2 * width, (top + bottom) / 2 * height)
+    if behind == "passer-by":
+        view = View(float(rng.uniform(-math.pi, math.pi)), camera.pitch)
+        other = new_subject("person" if person else "vehicle", rng)
+        middle = complex(centre.real, 0.03 * height)
+        return stand(other, Pose(float(rng.uniform(0, 6))), view, height=height, width=width, size=1.0, middle=middle)
+    red, green, blue = (rng.uniform(0.2, 0.6) * rng.uniform(0.85, 1.15, 3)).tolist()
+    grey = Paint(red, green, blue, 0.2)
     half_u, half_v = (right - left) / 2 * width + 0.5, (bottom - top) / 2 * height + 1
-    shapes: list[Shape] = [box(centre, half_u, half_v, grey, curve=1.0 if behind == "post" else 0.0, second=grey.times(0.8),
-                               stripes=(0, 0) if behind == "post" else (0, rng.uniform(5, 15) / height))]  # fmt: skip
+    if behind == "post":
+        return as_rows([box(centre, half_u, half_v, grey, curve=1.0)])
+    boards = (0.0, float(rng.uniform(5, 15)) / height)
+    shapes: list[Shape] = [box(centre, half_u, half_v, grey, second=grey.times(0.8), stripes=boards)]
     if behind == "low wall":
         shapes.append(box(complex(centre.real, top * height), half_u, 0.012 * height, grey.times(1.3), depth=1))
     return as_rows(shapes)
