@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy.io import loadmat
 
 from reseen.datasets.cuhk03_release import read_release, read_test_sets
-from reseen.datasets.layout import compare_counts, describe
+from reseen.datasets.layout import compare_counts, describe, read_matlab
 from reseen.datasets.market_layout import FOLDERS, read_market_folder
 from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError
@@ -89,14 +88,14 @@ def _new(root: Path, boxes: Boxes) -> _Parts:
 def _configured(release: Path, config: Path, boxes: Boxes) -> _Parts:
     """Divide the release as the configuration of the new protocol says."""
     samples = read_release(release, boxes)
+    variables = read_matlab(config)
     try:
-        variables = loadmat(config)
         names = [str(name.item()) for name in variables["filelist"].ravel()]
         labels = variables["labels"].ravel().tolist()
         rows = [variables[f"{part}_idx"].ravel().astype(np.intp) - 1 for part in ("train", "query", "gallery")]
         pictures = [dataclasses.replace(samples[n], identity=int(i)) for n, i in zip(names, labels, strict=True)]
         return _Parts(*(tuple(pictures[row] for row in part) for part in rows))
-    except (OSError, ValueError, KeyError, IndexError) as error:
+    except (ValueError, KeyError, IndexError) as error:
         raise DataError(f"expected the new protocol of {release} in {config}, got: {error!r}") from error
 
 

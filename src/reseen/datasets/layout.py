@@ -8,6 +8,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 
 from reseen.errors import DataError
 from reseen.samples import Sample
@@ -81,6 +86,19 @@ def read_pairs(path: Path) -> list[tuple[str, int]]:
             raise DataError(f"expected lines 'picture identity' in {path}, found {line!r} (line {number})")
         pairs.append((picture.strip(), int(identity)))
     return pairs
+
+
+def read_matlab(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the variables of a MATLAB file.
+
+    Raises:
+        DataError: The file is missing or damaged.
+    """
+    try:
+        variables: dict[str, NDArray[Any]] = loadmat(path)
+    except (OSError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
+        raise DataError(f"expected a MATLAB file at {path}, got: {error}") from error
+    return variables
 
 
 def parse_name(pattern: re.Pattern[str], name: str, *, folder: Path, example: str) -> re.Match[str]:

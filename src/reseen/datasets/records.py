@@ -31,9 +31,7 @@ def read_samples(rows: pd.DataFrame, *, root: Path, source: Path) -> list[Sample
     """
     for column in ("path", "identity"):
         if (empty := rows[column] == "").any():
-            raise DataError(
-                f"expected a {column} in every row of {source}, found none in row {int(empty.argmax()) + 1}"
-            )
+            raise DataError(f"expected {column} in every row of {source}, found none in row {int(empty.argmax()) + 1}")
     modalities = _labels(rows, "modality")
     if unknown := set(modalities) - {*MODALITIES, None}:
         found = ", ".join(sorted(map(repr, unknown)))

@@ -7,9 +7,16 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
 
-from reseen.datasets.layout import compare_counts, describe, find_root, list_folders, list_pictures, read_lines
+from reseen.datasets.layout import (
+    compare_counts,
+    describe,
+    find_root,
+    list_folders,
+    list_pictures,
+    read_lines,
+    read_matlab,
+)
 from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError
 from reseen.protocols import sysu_mm01
@@ -90,7 +97,10 @@ def _read_ids(folder: Path, name: str) -> set[int]:
             raise DataError(f"expected numbers parted by commas in {text}, found {words[0]!r}")
         return {int(word) for word in words}
     if mat.exists():
-        return {int(i) for i in _load(mat, "id").ravel()}
+        variables = read_matlab(mat)
+        if "id" not in variables:
+            raise DataError(f"expected the variable id in {mat}, found {', '.join(variables)}")
+        return {int(i) for i in variables["id"].ravel()}
     raise DataError(f"expected the list {name}.txt or {name}.mat in {folder}, found {describe(folder)}")
 
 
@@ -102,19 +112,12 @@ def _read_permutations(
     path = next((p for p in paths if p.exists()), None)
     if path is None:
         return None
-    cells = _load(path, "rand_perm_cam")
+    variables = read_matlab(path)
     permutations: dict[tuple[Identity, Camera], NDArray[np.intp]] = {}
     for identity, camera in {(int(s.identity), int(s.camera or 0)) for s in gallery}:
         try:
-            permutation = np.atleast_2d(cells.ravel()[camera - 1].ravel()[identity - 1])
-        except IndexError as error:
+            permutation = variables["rand_perm_cam"].ravel()[camera - 1].ravel()[identity - 1]
+        except (IndexError, KeyError) as error:
             raise DataError(f"expected a permutation of person {identity} under camera {camera} in {path}") from error
-        permutations[identity, camera] = permutation.astype(np.intp) - 1
+        permutations[identity, camera] = np.atleast_2d(permutation).astype(np.intp) - 1
     return permutations
-
-
-def _load(path: Path, name: str) -> NDArray[np.object_]:
-    try:
-        return np.asarray(loadmat(path)[name])
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
-        raise DataError(f"expected the variable {name} in the MATLAB file {path}, got: {error}") from error

@@ -62,7 +62,7 @@ class Table(Benchmark):
         path = Path(path).expanduser()
         rows = _read(path)
         samples = read_samples(rows, root=path.parent if root is None else Path(root).expanduser(), source=path)
-        require_files({s.path for s in samples}, source=path)
+        require_files(dict.fromkeys(s.path for s in samples), source=path)
         parts = divide(
             samples,
             rows["split"].str.lower().tolist() if "split" in rows else None,
