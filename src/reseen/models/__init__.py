@@ -2,6 +2,7 @@
 
 from reseen.models.backbones import Backbone, OSNet, Side, TimmBackbone
 from reseen.models.branches import BDB, MGN, PCB
+from reseen.models.complexity import Complexity, complexity
 from reseen.models.embedder import Embedder
 from reseen.models.outputs import Outputs
 from reseen.models.plain import Plain
@@ -14,6 +15,7 @@ __all__ = [
     "MGN",
     "PCB",
     "Backbone",
+    "Complexity",
     "Embedder",
     "ModalityOptions",
     "ModelSpec",
@@ -26,4 +28,5 @@ __all__ = [
     "TwoStream",
     "ViTOptions",
     "WeightsReport",
+    "complexity",
 ]

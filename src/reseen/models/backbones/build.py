@@ -45,7 +45,7 @@ def build_backbone(spec: ModelSpec, *, pretrained: bool = True) -> tuple[Backbon
         if published.format.normalisation is not None:
             mean, std = published.format.normalisation
             backbone.mean, backbone.std = (mean,) * 3, (std,) * 3
-        if published.format.stem != spec.resnet.stem and isinstance(backbone, ResNetBackbone):
+        if published.format.stem not in ("usual", spec.resnet.stem) and isinstance(backbone, ResNetBackbone):
             logger.warning(
                 "%s was trained with the stem %r, and the model has %r: set resnet.stem to get the same features",
                 weights,
@@ -77,7 +77,7 @@ def _from_hub(name: str, options: dict[str, Any]) -> nn.Module:
     try:
         return create(name, pretrained=True, **options)
     except (OSError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        reason = (str(error).strip().splitlines() or [""])[0].rstrip(".")
         raise CheckpointError(
             f"expected timm's weights of {name} from the hub, got {type(error).__name__}: {reason}; "
             "connect once so that they are kept, or give a file as weights"

@@ -163,6 +163,8 @@ class TimmBackbone(Backbone):
         try:
             for count, module in enumerate(modules, start=1):
                 x = module(x)
+                if not isinstance(x, Tensor):
+                    break
                 if x.shape == expected.shape and torch.equal(x, expected):
                     reached = count
         except (RuntimeError, TypeError, NotImplementedError, AssertionError):

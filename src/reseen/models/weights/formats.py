@@ -109,6 +109,8 @@ FORMATS = (
     ),
     Format("fast-reid", lambda names: "backbone.conv1.weight" in names, _fast_reid, stem="fast-reid"),
     Format("TransReID", lambda names: "base.cls_token" in names, _trans_reid),
+    # Of its networks only those with IBN have the stem's ReLU.
+    Format("strong-baseline", lambda names: "base.layer1.0.bn1.IN.weight" in names, _strong_baseline),
     Format("strong-baseline", lambda names: "base.conv1.weight" in names, _strong_baseline, stem="strong-baseline"),
     Format("IBN-Net", lambda names: any(".IN." in n for n in names), _ibn_net),
     Format("torchreid", lambda names: "conv2.0.gate.fc1.weight" in names, _as_they_are),
