@@ -1,0 +1,275 @@
+"""What every loss owes its user, on any batch. A loss in ``reseen.losses.__all__`` is under test by being there."""
+
+import inspect
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from reseen import losses
+from reseen.geometry import Candidates
+from reseen.losses import (
+    AcrossRanks,
+    AdaSPLoss,
+    CrossModal,
+    ExpATLoss,
+    HardTripletLoss,
+    HELoss,
+    Loss,
+    NPairLoss,
+    PairLoss,
+    Remembering,
+    SizedLoss,
+    Wrapper,
+)
+
+D = 6
+IDENTITIES = 5
+
+
+def plain_losses() -> dict[str, Loss]:
+    classes = [getattr(losses, name) for name in losses.__all__]
+    final = [c for c in classes if issubclass(c, Loss) and not inspect.isabstract(c) and not issubclass(c, Wrapper)]
+    return {c.__name__: c() for c in final} | {
+        "HardTripletLoss(None)": HardTripletLoss(None),
+        "ExpATLoss(exp_mean)": ExpATLoss(form="exp_mean"),
+        "HELoss(cosine)": HELoss("cosine"),
+        "NPairLoss(inner_product)": NPairLoss(metric="inner_product"),
+    }
+
+
+def all_losses() -> dict[str, Loss]:
+    """Every loss by itself, and every pair loss in every wrapper."""
+    found = plain_losses()
+    for name, loss in plain_losses().items():
+        if isinstance(loss, PairLoss):
+            found[f"AcrossRanks({name})"] = AcrossRanks(loss)
+            found[f"CrossModal({name})"] = CrossModal(loss)
+            found[f"Remembering({name})"] = Remembering(loss, 16, D)
+    found["AcrossRanks(Remembering(CrossModal))"] = AcrossRanks(Remembering(CrossModal(AdaSPLoss()), 16, D))
+    found["CrossModal(Remembering(AcrossRanks))"] = CrossModal(Remembering(AcrossRanks(AdaSPLoss()), 16, D))
+    return found
+
+
+NAMES = list(all_losses())
+PLAIN = list(plain_losses())
+OF_PAIRS = [name for name, loss in plain_losses().items() if isinstance(loss, PairLoss)]
+# Their weights carry no gradient, so that values do not change as gradients say.
+DETACHED = {"AdaSPLoss", "CircleLoss", "CircleSoftmaxLoss"}
+
+
+@pytest.fixture(params=NAMES)
+def loss(request: pytest.FixtureRequest) -> Loss:
+    return ready(all_losses()[request.param])
+
+
+def ready(loss: Loss) -> Loss:
+    torch.manual_seed(0)
+    for module in loss.modules():
+        if isinstance(module, SizedLoss):
+            module.size_to(IDENTITIES, D)
+    return loss
+
+
+def batch(
+    counts: tuple[int, ...] = (4, 3, 3, 2), *, seed: int = 0, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, Tensor]:
+    """Return shuffled embeddings (sum of counts, D) around identities' centres, and labels."""
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    centres = torch.randn(len(counts), D, dtype=torch.float64, generator=generator)
+    x = centres[y] + 0.7 * torch.randn(len(y), D, dtype=torch.float64, generator=generator)
+    order = torch.randperm(len(y), generator=generator)
+    return x[order].to(dtype), y[order]
+
+
+def modalities(x: Tensor) -> Tensor:
+    """Return which embeddings are infrared: a property of the row, so that it moves along when rows do."""
+    return x[:, 0] > x[:, 0].median()
+
+
+def run(loss: Loss, x: Tensor, y: Tensor, candidates: Candidates | None = None) -> tuple[Tensor, Tensor]:
+    """Return the value and the gradient."""
+    x = x.detach().clone().requires_grad_()
+    extra = {"modalities": modalities(x.detach())} if loss.takes_modalities else {}
+    value = loss(x, y, candidates, **extra)
+    (gradient,) = torch.autograd.grad(value, x)
+    return value.detach(), gradient
+
+
+def test_order_of_the_batch_changes_nothing(loss: Loss) -> None:
+    loss.double().eval()
+    x, y = batch()
+    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(1))
+    (value, gradient), (shuffled, its_gradient) = run(loss, x, y), run(loss, x[order], y[order])
+    torch.testing.assert_close(shuffled, value, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(its_gradient, gradient[order], rtol=1e-9, atol=1e-10)
+
+
+def awkward_batches() -> dict[str, tuple[Tensor, Tensor]]:
+    x, y = batch()
+    duplicates, zero = x.clone(), x.clone()
+    duplicates[1], duplicates[5] = x[0], x[4]
+    zero[2] = 0
+    return {
+        "unequal": batch((7, 1, 3, 1)),
+        "one identity": batch((6,)),
+        "all different": batch((1, 1, 1, 1, 1)),
+        "one row": batch((1,)),
+        "two rows": batch((2,)),
+        "duplicates": (duplicates, y),
+        "collapsed": (x[:1].expand_as(x), y),
+        "collapsed to zero": (torch.zeros_like(x), y),
+        "identities collapsed": (torch.stack([x[y == label][0] for label in y]), y),
+        "a zero row": (zero, y),
+        "long": (100 * x, y),
+        "short": (1e-4 * x, y),
+    }
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("which", awkward_batches())
+def test_values_and_gradients_are_finite(loss: Loss, which: str, dtype: torch.dtype) -> None:
+    x, y = awkward_batches()[which]
+    loss.to(dtype)
+    for _ in range(2):  # the second time with a memory, where there is one
+        value, gradient = run(loss, x.to(dtype), y)
+        assert value.isfinite()
+        assert gradient.isfinite().all()
+        assert gradient.norm() < 1e6 * max(1, 1 / x.norm(dim=1).clamp(min=1e-6).min())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_half_types_lose_only_what_the_type_loses(loss: Loss, dtype: torch.dtype) -> None:
+    loss.eval()
+    x, y = batch(dtype=torch.float32)
+    rounded = x.to(dtype).requires_grad_()
+    expected, its_gradient = run(loss, rounded.float(), y)
+    extra = {"modalities": modalities(rounded.detach())} if loss.takes_modalities else {}
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value, widened = loss(rounded, y, **extra), loss(rounded.float(), y, **extra)
+    (gradient,) = torch.autograd.grad(value, rounded)
+    assert value == widened == expected
+    assert gradient.dtype == dtype
+    torch.testing.assert_close(gradient.float(), its_gradient, rtol=2 * torch.finfo(dtype).eps, atol=1e-6)
+
+
+def test_large_half_embeddings_do_not_overflow(loss: Loss) -> None:
+    x, y = batch(dtype=torch.float32)
+    value, gradient = run(loss, (1000 * x).half(), y)
+    assert value.isfinite()
+    assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "(" not in name or name.endswith("(AdaSPLoss)")])
+def test_it_compiles_into_one_graph(name: str) -> None:
+    loss = ready(all_losses()[name]).eval()
+    x, y = batch(dtype=torch.float32)
+    extra = {"modalities": modalities(x)} if loss.takes_modalities else {}
+    torch.compiler.reset()
+    value = torch.compile(loss, backend="eager", fullgraph=True)(x, y, **extra)
+    assert value == loss(x, y, **extra)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not any(each in name for each in DETACHED)])
+def test_gradient_equals_finite_differences(name: str) -> None:
+    loss = ready(all_losses()[name]).double().eval()
+    x, y = batch(seed=3)
+    extra = {"modalities": modalities(x)} if loss.takes_modalities else {}
+    assert torch.autograd.gradcheck(lambda x: loss(x, y, **extra), x.requires_grad_(), atol=1e-6)
+
+
+class NoSynchronisation(TorchDispatchMode):
+    """Refuses what makes the host wait for the device."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        assert name not in {
+            "_local_scalar_dense",
+            "nonzero",
+            "masked_select",
+            "_unique2",
+            "unique_dim",
+            "equal",
+            "item",
+        }
+        if name in {"index", "index_put", "index_put_"}:
+            assert all(i is None or i.dtype != torch.bool for i in args[1]), (
+                "indexing with a mask counts it on the host"
+            )
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_step_never_waits_for_the_device(loss: Loss) -> None:
+    x, y = batch()
+    loss.double()
+    x.requires_grad_()
+    extra = {"modalities": modalities(x.detach())} if loss.takes_modalities else {}
+    for _ in range(2):
+        with NoSynchronisation():
+            loss(x, y, **extra).backward()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in PLAIN or name in OF_PAIRS])
+def test_without_a_pair_the_loss_is_0_with_a_graph(name: str) -> None:
+    value, gradient = run(ready(all_losses()[name]).eval(), *batch((1,), dtype=torch.float32))
+    assert value == 0
+    assert (gradient == 0).all()
+
+
+@pytest.mark.parametrize("name", OF_PAIRS)
+def test_labels_are_only_compared(name: str) -> None:
+    x, y = batch()
+    renamed = torch.tensor([-(2**62), 7, -1, 2**40])[y]
+    assert run(plain_losses()[name], x, renamed)[0] == run(plain_losses()[name], x, y)[0]
+
+
+@pytest.mark.parametrize("name", OF_PAIRS)
+def test_the_batch_may_be_given_as_candidates(name: str) -> None:
+    x, y = batch()
+    x = x.requires_grad_()
+    loss = plain_losses()[name]
+    values = [loss(x, y), loss(x, y, Candidates(x, y, 0)), loss(x, y, Candidates(x.clone(), y, 0))]
+    gradients = [torch.autograd.grad(value, x)[0] for value in values]
+    for value, gradient in zip(values[1:], gradients[1:], strict=True):
+        torch.testing.assert_close(value, values[0], rtol=1e-12, atol=1e-13)
+        torch.testing.assert_close(gradient, gradients[0], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", OF_PAIRS)
+def test_proxies_are_candidates_that_no_anchor_is_among(name: str) -> None:
+    x, y = batch()
+    proxies = torch.randn(
+        IDENTITIES, D, dtype=torch.float64, generator=torch.Generator().manual_seed(5)
+    ).requires_grad_()
+    loss = plain_losses()[name]
+    value = loss(x.requires_grad_(), y, Candidates(proxies, torch.arange(IDENTITIES), None))
+    by_x, by_proxies = torch.autograd.grad(value, (x, proxies))
+    assert by_x.isfinite().all()
+    assert by_x.abs().sum() > 0
+    assert by_proxies.abs().sum() > 0
+
+
+def test_inputs_stay_as_they_are(loss: Loss) -> None:
+    x, y = batch()
+    loss.double()
+    before = x.clone(), y.clone()
+    run(loss, x, y)
+    assert torch.equal(x, before[0])
+    assert torch.equal(y, before[1])
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_wrong_arguments_are_named(name: str) -> None:
+    loss = ready(plain_losses()[name])
+    x, y = batch(dtype=torch.float32)
+    with pytest.raises(ValueError, match=r"expected embeddings \(A, D\)"):
+        loss(x[0], y)
+    with pytest.raises(ValueError, match=r"expected embeddings \(A, D\).*at least one row"):
+        loss(x[:0], y[:0])
+    with pytest.raises(ValueError, match=r"expected labels \(12,\), got \(11,\)|expected labels \(12,\) of an integer"):
+        loss(x, y[1:])
+    with pytest.raises(ValueError, match="integer type"):
+        loss(x, y.float())
