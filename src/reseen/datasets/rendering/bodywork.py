@@ -6,95 +6,122 @@ Lengths are in vehicle lengths. A vehicle's own frame is x to its left, y up, z 
 from __future__ import annotations
 
 import math
+from typing import Literal
 
-from reseen.datasets.rendering.painting import Paint, Shape, View, box
+from reseen.datasets.rendering.shapes import Paint, Shape, View, box
 from reseen.datasets.rendering.vehicles import BONNET_HEAT, GLASS, RUBBER, Vehicle
 
+Face = Literal["left", "right", "front", "back"]
+Span = tuple[float, float]
 Point = tuple[float, float, float]
+
+FLOOR, AXLE, TYRE, END = 0.055, 0.3, 0.075, 0.49
+SHADOW = Paint(0.03, 0.03, 0.04, 0.35)
+PLATE = Paint(0.95, 0.95, 0.88, 0.3)
+HEADLAMP, REAR_LAMP = Paint(1.0, 0.98, 0.85, 0.85), Paint(0.85, 0.08, 0.08, 0.5)
+
+
+def bodywork(vehicle: Vehicle, view: View, *, spin: float = 0.0) -> list[Shape]:
+    """Return a vehicle's shapes in the order of drawing; ``spin`` turns the wheels, in radians."""
+    panels = Panels(view)
+    half = vehicle.width / 2
+    panels.level((-1.05 * half, 1.05 * half), (-0.52, 0.52), 0.0, SHADOW, corner=0.05, alpha=0.65)
+    for face in panels.flanks:  # the far wheels, seen below the body
+        for axle in (-AXLE, AXLE):
+            panels.disc(face, 0.8 * half, (axle, TYRE), 0.07, RUBBER)
+    add_end(panels, vehicle)
+    add_flank(panels, vehicle, spin)
+    above = vehicle.paint.times(1.08)
+    outline = vehicle.outline
+    panels.level(
+        (-half, half), (outline.screen - 0.02, 0.47), outline.belt, above._replace(heat=BONNET_HEAT), corner=0.02
+    )
+    if outline.rear > -0.45:
+        panels.level((-half, half), (-0.48, outline.rear + 0.02), outline.belt, above, corner=0.02)
+    add_cabin(panels, vehicle)
+    add_rack(panels, vehicle)
+    return panels.shapes
 
 
 class Panels:
-    """Turns flat panels in space into shapes, leaving out those turned away."""
+    """Gathers the flat panels of a vehicle that are turned to the camera.
+
+    Attributes:
+        shapes: What is gathered.
+        flanks: The side turned away, then the one seen.
+        end: Front or back, whichever is seen.
+    """
 
     def __init__(self, view: View) -> None:
         self.view = view
         self.shapes: list[Shape] = []
+        self.flanks: tuple[Face, Face] = ("right", "left") if view.sin < 0 else ("left", "right")
+        self.end: Face = "front" if view.cos > 0 else "back"
 
-    def add(
+    def upright(
         self,
-        corners: tuple[Point, Point, Point, Point],
+        face: Face,
+        out: Span | float,
+        span: Span,
+        heights: Span,
         paint: Paint,
         *,
-        depth: float,
+        upper: Span | None = None,
         corner: float = 0.0,
-        alpha: float = 1.0,
     ) -> None:
-        """Add the panel with corners left below, right below, right above, left above, as one faces it."""
-        a, b, c, d = (self.view.see(*point)[0] for point in corners)
-        below, above = (b - a) / 2, (c - d) / 2
-        axis = (c + d - a - b) / 2
-        edge = below + above
-        if (
-            edge.conjugate() * axis
-        ).imag > -1e-4:  # on the picture y runs down, so a panel seen from behind turns this way
-            return
-        along, up = edge / abs(edge), axis / abs(axis)
-        u, v = 1j * up, -1j * along  # across the axis to the right, across the edges upwards
-        width_below, width_above = dot(below, u), dot(above, u)
-        half_u, half_v = (width_below + width_above) / 2, dot(axis, v) / 2
-        taper = (width_above - width_below) / (2 * half_u)
-        self.shapes.append(
-            box(
-                (a + b + c + d) / 4,
-                half_u,
-                half_v,
-                paint,
-                u=u,
-                v=v,
-                taper=taper,
-                corner=min(corner, 0.95 * half_u, half_v),
-                alpha=alpha,
-                depth=depth,
-            )
+        """Add a panel of one face.
+
+        Args:
+            face: Left and right run along z, front and back along x.
+            out: How far it is from the middle of the vehicle, below and above.
+            span: From where to where it runs below.
+            heights: Of its lower and its upper edge.
+            paint: Its colour.
+            upper: From where to where it runs above; None for as below.
+            corner: Radius of its corners.
+        """
+        outs = out if isinstance(out, tuple) else (out, out)
+        sign = 1.0 if face in ("left", "front") else -1.0
+        corners: list[Point] = []
+        for (start, end), height, distance in zip((span, upper or span), heights, outs, strict=True):
+            for along in (end, start) if face in ("left", "back") else (start, end):
+                flank = face in ("left", "right")
+                corners.append((sign * distance, height, along) if flank else (along, height, sign * distance))
+        self.add(corners, paint, corner=corner)
+
+    def level(
+        self, across: Span, along: Span, height: float, paint: Paint, *, corner: float = 0.0, alpha: float = 1.0
+    ) -> None:
+        """Add a level panel, between two places across (x) and two along (z) the vehicle."""
+        (x0, x1), (z0, z1) = across, along
+        self.add(
+            [(x0, height, z1), (x1, height, z1), (x0, height, z0), (x1, height, z0)], paint, corner=corner, alpha=alpha
         )
 
-    def side(self, left: bool, x: float, bottom: tuple[float, float], top: tuple[float, float], low: float, high: float, paint: Paint, *,
-             depth: float, corner: float = 0.0) -> None:  # fmt: skip
-        """Add an upright panel along the vehicle: from back to front (z) below and above, between two heights."""
-        (z0, z1), (t0, t1) = bottom, top
-        if left:  # facing the left side, the front is to the left
-            corners = ((x, low, z1), (x, low, z0), (x, high, t0), (x, high, t1))
-        else:
-            corners = ((-x, low, z0), (-x, low, z1), (-x, high, t1), (-x, high, t0))
-        self.add(corners, paint, depth=depth, corner=corner)
+    def disc(self, face: Face, out: float, centre: Span, radius: float, paint: Paint) -> None:
+        """Add a disc of a flank, around a place along it and a height."""
+        z, y = centre
+        self.upright(face, out, (z - radius, z + radius), (y - radius, y + radius), paint, corner=radius)
 
-    def end(self, front: bool, half: tuple[float, float], z: tuple[float, float], low: float, high: float, paint: Paint, *,
-            depth: float, corner: float = 0.0, middle: float = 0.0) -> None:  # fmt: skip
-        """Add a panel across the vehicle: half widths and places (z) below and above, between two heights."""
-        turn = -1.0 if front else 1.0  # facing the front, the vehicle's left is to the right
-        (w0, w1), (z0, z1) = half, z
-        corners = (
-            (middle + turn * w0, low, z0), (middle - turn * w0, low, z0), (middle - turn * w1, high, z1), (middle + turn * w1, high, z1)
-        )  # fmt: skip
-        self.add(corners, paint, depth=depth, corner=corner)
-
-    def deck(
-        self,
-        half: float,
-        back: float,
-        front: float,
-        height: float,
-        paint: Paint,
-        *,
-        depth: float,
-        corner: float = 0.0,
-        alpha: float = 1.0,
-    ) -> None:
-        """Add a level panel."""
-        corners = ((-half, height, front), (half, height, front), (half, height, back), (-half, height, back))
-        if self.view.cos < 0:
-            corners = (corners[2], corners[3], corners[0], corners[1])
-        self.add(corners, paint, depth=depth, corner=corner, alpha=alpha)
+    def add(self, corners: list[Point], paint: Paint, *, corner: float, alpha: float = 1.0) -> None:
+        """Add a trapezoid unless turned away: lower left, lower right, upper left, upper right, as one faces it."""
+        a, b, c, d = (self.view.see(*point)[0] for point in corners)
+        lower, upper = (b - a) / 2, (d - c) / 2
+        axis, edge = (c + d - a - b) / 2, lower + upper
+        if (
+            edge.conjugate() * axis
+        ).imag > -1e-4:  # y runs down on the picture, so what is seen from behind turns this way
+            return
+        u, v = (
+            1j * axis / abs(axis),
+            -1j * edge / abs(edge),
+        )  # u across the axis to the right, v across the edges upwards
+        lower_half, upper_half = dot(lower, u), dot(upper, u)
+        half_u, half_v = (lower_half + upper_half) / 2, dot(axis, v) / 2
+        taper = (upper_half - lower_half) / (2 * half_u)
+        corner = min(corner, half_u, half_v)
+        centre = (a + b + c + d) / 4
+        self.shapes.append(box(centre, half_u, half_v, paint, u=u, v=v, taper=taper, corner=corner, alpha=alpha))
 
 
 def dot(a: complex, b: complex) -> float:
@@ -102,218 +129,88 @@ def dot(a: complex, b: complex) -> float:
     return a.real * b.real + a.imag * b.imag
 
 
-def bodywork(vehicle: Vehicle, view: View, *, spin: float = 0.0) -> list[Shape]:
-    """Return a vehicle's shapes; those behind have smaller depth."""
-    panels = Panels(view)
-    o, x, floor = vehicle.outline, vehicle.width / 2, 0.055
-    cabin = 0.86 * x
-    paint = vehicle.paint
-    ends, sides, above = (
-        paint.times(0.78 + 0.12 * abs(view.cos)),
-        paint.times(0.72 + 0.18 * abs(view.sin)),
-        paint.times(1.08),
-    )
-    panels.deck(x * 1.05, -0.52, 0.52, 0.0, Paint(0.03, 0.03, 0.04, 0.35), depth=-9, corner=0.05, alpha=0.65)
-    for wheel in (-0.3, 0.3):  # the inner faces of the wheels, seen below the body
-        for left in (True, False):
-            panels.side(
-                left,
-                x * 0.8,
-                (wheel - 0.07, wheel + 0.07),
-                (wheel - 0.07, wheel + 0.07),
-                0.0,
-                0.13,
-                RUBBER,
-                depth=-2,
-                corner=0.07,
-            )
-    for left in (True, False):
-        panels.side(left, x, (-0.49, 0.49), (-0.48, 0.47), floor, o.belt, sides, depth=0, corner=0.03)
-        panels.side(
-            left,
-            x,
-            (-0.47, 0.47),
-            (-0.48, 0.48),
-            floor,
-            floor + 0.035,
-            vehicle.bumper.times(0.7),
-            depth=0.1,
-            corner=0.01,
-        )
-        if vehicle.stripe is not None:
-            height = floor + vehicle.stripe_height * (o.belt - floor)
-            panels.side(
-                left, x, (-0.47, 0.47), (-0.47, 0.47), height - 0.012, height + 0.012, vehicle.stripe, depth=0.2
-            )
-        for z in (o.screen - 0.05, (o.screen + o.rear) / 2 - 0.02):
-            panels.side(left, x, (z, z + 0.006), (z, z + 0.006), floor + 0.03, o.belt, sides.times(0.6), depth=0.21)
-        if vehicle.sticker is not None:
-            z = vehicle.sticker_place
-            panels.side(
-                left,
-                x,
-                (z - 0.07, z + 0.07),
-                (z - 0.07, z + 0.07),
-                floor + 0.05,
-                o.belt - 0.02,
-                vehicle.sticker,
-                depth=0.22,
-                corner=0.02,
-            )
-        for wheel in (-0.3, 0.3):
-            for reach, colour, depth in (
-                (0.09, RUBBER.times(0.5), 0.3),
-                (0.075, RUBBER, 0.31),
-                (0.045, vehicle.hubs, 0.32),
-            ):
-                panels.side(
-                    left,
-                    x,
-                    (wheel - reach, wheel + reach),
-                    (wheel - reach, wheel + reach),
-                    0.075 - reach,
-                    0.075 + reach,
-                    colour,
-                    depth=depth,
-                    corner=reach,
-                )
-            z, y = wheel + 0.02 * math.cos(spin), 0.075 + 0.02 * math.sin(spin)
-            panels.side(
-                left,
-                x,
-                (z - 0.012, z + 0.012),
-                (z - 0.012, z + 0.012),
-                y - 0.012,
-                y + 0.012,
-                RUBBER,
-                depth=0.33,
-                corner=0.012,
-            )
-    for front, z in ((True, 0.49), (False, -0.49)):
-        end = 1.0 if front else -1.0
-        warm = ends._replace(heat=0.7) if front else ends
-        panels.end(front, (x, x * 0.97), (z, z - 0.02 * end), floor, o.belt, warm, depth=0, corner=0.03)
-        panels.end(front, (x, x), (z, z), floor, floor + 0.05, vehicle.bumper.times(0.8), depth=0.4, corner=0.015)
-        panels.end(front, (0.06, 0.06), (z, z), floor + 0.03, floor + 0.06, Paint(0.95, 0.95, 0.88, 0.3), depth=0.5)
-        lamp = Paint(1.0, 0.98, 0.85, 0.85) if front else Paint(0.85, 0.08, 0.08, 0.5)
-        for middle in (-x + vehicle.lamps, x - vehicle.lamps):
-            high = o.belt - 0.02 if front else o.belt - 0.005
-            panels.end(
-                front,
-                (vehicle.lamps * 0.8, vehicle.lamps * 0.8),
-                (z, z),
-                high - 0.045,
-                high,
-                lamp,
-                depth=0.5,
-                corner=0.012,
-                middle=middle,
-            )
-        if front:
-            panels.end(
-                front,
-                (x - 2 * vehicle.lamps, x - 2 * vehicle.lamps),
-                (z, z),
-                o.belt - 0.07,
-                o.belt - 0.025,
-                vehicle.grille.times(0.6),
-                depth=0.45,
-                corner=0.01,
-            )
-    panels.deck(x * 0.97, o.screen - 0.02, 0.47, o.belt, above._replace(heat=BONNET_HEAT), depth=0.6, corner=0.02)
-    panels.deck(x * 0.97, -0.48, o.rear + 0.02, o.belt, above if o.rear > -0.45 else paint, depth=0.6, corner=0.02)
-    cabin_shapes(panels, vehicle, x, cabin)
-    return panels.shapes
+def add_end(panels: Panels, vehicle: Vehicle) -> None:
+    """Add the front or the back, whichever is seen: panel, bumper, lamps, number plate, grille."""
+    end, half, lamps, belt = panels.end, vehicle.width / 2, vehicle.lamps, vehicle.outline.belt
+    front = end == "front"
+    paint = vehicle.paint.times(0.78 + 0.12 * abs(panels.view.cos))
+    if front:
+        paint = paint._replace(heat=0.7)  # the engine behind it
+    panels.upright(end, (END, END - 0.02), (-half, half), (FLOOR, belt), paint, corner=0.03)
+    panels.upright(end, END, (-half, half), (FLOOR, FLOOR + 0.05), vehicle.bumper.times(0.8), corner=0.015)
+    panels.upright(end, END, (-0.06, 0.06), (FLOOR + 0.03, FLOOR + 0.06), PLATE)
+    top, lamp = (belt - 0.02, HEADLAMP) if front else (belt - 0.005, REAR_LAMP)
+    for middle in (lamps - half, half - lamps):
+        panels.upright(end, END, (middle - 0.8 * lamps, middle + 0.8 * lamps), (top - 0.045, top), lamp, corner=0.012)
+    if front:
+        grille = (2 * lamps - half, half - 2 * lamps)
+        panels.upright(end, END, grille, (belt - 0.07, belt - 0.025), vehicle.grille.times(0.6), corner=0.01)
 
 
-def cabin_shapes(panels: Panels, vehicle: Vehicle, x: float, top: float) -> None:
-    """Add what is above the belt line: pillars, windows, roof and what it carries."""
-    o, view = vehicle.outline, panels.view
+def add_flank(panels: Panels, vehicle: Vehicle, spin: float) -> None:
+    """Add the side that is seen: panel, sill, stripe, doors, sticker and wheels."""
+    flank, half, outline = panels.flanks[1], vehicle.width / 2, vehicle.outline
+    paint = vehicle.paint.times(0.72 + 0.18 * abs(panels.view.sin))
+    panels.upright(flank, half, (-END, END), (FLOOR, outline.belt), paint, upper=(-0.48, 0.47), corner=0.03)
+    panels.upright(flank, half, (-0.47, 0.47), (FLOOR, FLOOR + 0.035), vehicle.bumper.times(0.7), corner=0.01)
+    if vehicle.stripe is not None:
+        height = FLOOR + vehicle.stripe_height * (outline.belt - FLOOR)
+        panels.upright(flank, half, (-0.47, 0.47), (height - 0.012, height + 0.012), vehicle.stripe)
+    for z in (outline.screen - 0.05, (outline.screen + outline.rear) / 2 - 0.02):
+        panels.upright(flank, half, (z, z + 0.006), (FLOOR + 0.03, outline.belt), paint.times(0.6))
+    if vehicle.sticker is not None:
+        z = vehicle.sticker_place
+        heights = (FLOOR + 0.05, outline.belt - 0.02)
+        panels.upright(flank, half, (z - 0.07, z + 0.07), heights, vehicle.sticker, corner=0.02)
+    bolt = 0.02 * math.cos(spin), 0.02 * math.sin(spin)
+    for axle in (-AXLE, AXLE):
+        panels.disc(flank, half, (axle, TYRE), 0.09, RUBBER.times(0.5))
+        panels.disc(flank, half, (axle, TYRE), TYRE, RUBBER)
+        panels.disc(flank, half, (axle, TYRE), 0.045, vehicle.hubs)
+        panels.disc(flank, half, (axle + bolt[0], TYRE + bolt[1]), 0.012, RUBBER)
+
+
+def add_cabin(panels: Panels, vehicle: Vehicle) -> None:
+    """Add what is above the belt line: pillars, windows and roof."""
+    outline, half = vehicle.outline, vehicle.width / 2
+    belt, roof, screen, screen_top, rear_top, rear = outline
+    top = 0.86 * half
     pillar = vehicle.roof.times(0.8)
-    for left in (True, False):
-        # The sides lean inwards; flat panels at the mean width come close enough.
-        lean = (x + top) / 2
-        panels.side(
-            left, lean, (o.rear, o.screen), (o.rear_top, o.screen_top), o.belt, o.roof, pillar, depth=1, corner=0.01
-        )
-        low, high = o.belt + 0.012, o.roof - 0.025
-        middle = (o.screen_top + o.rear_top) / 2
-        panels.side(
-            left,
-            lean,
-            (middle + 0.01, o.screen - 0.04),
-            (middle + 0.01, o.screen_top - 0.01),
-            low,
-            high,
-            GLASS,
-            depth=1.1,
-            corner=0.01,
-        )
-        if vehicle.rear_windows:
-            panels.side(
-                left,
-                lean,
-                (o.rear + 0.04, middle - 0.01),
-                (o.rear_top + 0.02, middle - 0.01),
-                low,
-                high,
-                GLASS,
-                depth=1.1,
-                corner=0.01,
-            )
-    for front, z in ((True, (o.screen, o.screen_top)), (False, (o.rear, o.rear_top))):
-        panels.end(
-            front,
-            (x * 0.95, top),
-            z,
-            o.belt,
-            o.roof,
-            pillar,
-            depth=1.2 if front == (view.cos > 0) else 0.9,
-            corner=0.01,
-        )
-        if front or vehicle.rear_windows:
-            shine = GLASS.times(1.5 if front else 1.1)
-            panels.end(front, (x * 0.86, top * 0.88), z, o.belt + 0.01, o.roof - 0.015, shine, depth=1.3, corner=0.015)
-    panels.deck(top, o.rear_top, o.screen_top, o.roof, vehicle.roof.times(1.1), depth=2, corner=0.02)
+    flank, heights, glass = panels.flanks[1], (belt, roof), (belt + 0.012, roof - 0.025)
+    ends: tuple[Face, Face] = ("front", "back") if panels.end == "back" else ("back", "front")
+    for face in ends:
+        out = (screen, screen_top) if face == "front" else (-rear, -rear_top)
+        panels.upright(face, out, (-0.95 * half, 0.95 * half), heights, pillar, upper=(-top, top), corner=0.01)
+        if face == "front" or vehicle.rear_windows:
+            pane, pane_top = 0.86 * half, 0.88 * top
+            shine = GLASS.times(1.5 if face == "front" else 1.1)
+            panels.upright(face, out, (-pane, pane), heights, shine, upper=(-pane_top, pane_top), corner=0.015)
+    out = (0.95 * half, top)
+    panels.upright(flank, out, (rear, screen), heights, pillar, upper=(rear_top, screen_top), corner=0.01)
+    middle = (screen_top + rear_top) / 2
+    panes = [((middle + 0.01, screen - 0.04), (middle + 0.01, screen_top - 0.01))]
+    if vehicle.rear_windows:
+        panes.append(((rear + 0.04, middle - 0.01), (rear_top + 0.02, middle - 0.01)))
+    for span, upper in panes:
+        panels.upright(flank, out, span, glass, GLASS, upper=upper, corner=0.01)
+    panels.level((-top, top), (rear_top, screen_top), roof, vehicle.roof.times(1.1), corner=0.02)
+
+
+def add_rack(panels: Panels, vehicle: Vehicle) -> None:
+    """Add what the roof carries: rails, a box or a sign."""
+    outline, top, paint = vehicle.outline, 0.43 * vehicle.width, vehicle.rack_paint
+    if vehicle.rack == "none":
+        return
     if vehicle.rack == "rails":
-        for side in (-0.8, 0.8):
-            at = [view.see(side * top, o.roof + 0.015, z)[0] for z in (o.rear_top + 0.03, o.screen_top - 0.03)]
-            along = at[1] - at[0]
-            panels.shapes.append(
-                box(
-                    sum(at) / 2,
-                    0.008,
-                    abs(along) / 2 + 0.008,
-                    vehicle.rack_paint,
-                    v=along / max(abs(along), 1e-6),
-                    depth=2.5,
-                )
-            )
-    elif vehicle.rack != "none":
-        half, length, rise = (0.7 * top, 0.16, 0.05) if vehicle.rack == "box" else (0.08, 0.03, 0.05)
-        z = (o.rear_top + o.screen_top) / 2
-        for left in (True, False):
-            panels.side(
-                left,
-                half,
-                (z - length, z + length),
-                (z - length, z + length),
-                o.roof,
-                o.roof + rise,
-                vehicle.rack_paint.times(0.8),
-                depth=2.6,
-                corner=0.015,
-            )
-        for front, end in ((True, z + length), (False, z - length)):
-            panels.end(
-                front,
-                (half, half),
-                (end, end),
-                o.roof,
-                o.roof + rise,
-                vehicle.rack_paint.times(0.85),
-                depth=2.6,
-                corner=0.015,
-            )
-        panels.deck(half, z - length, z + length, o.roof + rise, vehicle.rack_paint.times(1.05), depth=2.7, corner=0.01)
+        along = (outline.rear_top + 0.03, outline.screen_top - 0.03)
+        for side in (-0.8 * top, 0.8 * top):
+            panels.level((side - 0.012, side + 0.012), along, outline.roof + 0.015, paint)
+        return
+    half, reach = (0.7 * top, 0.16) if vehicle.rack == "box" else (0.08, 0.03)
+    middle = (outline.rear_top + outline.screen_top) / 2
+    low, high = outline.roof, outline.roof + 0.05
+    back, front = middle - reach, middle + reach
+    end = front if panels.end == "front" else -back
+    panels.upright(panels.flanks[1], half, (back, front), (low, high), paint.times(0.8), corner=0.015)
+    panels.upright(panels.end, end, (-half, half), (low, high), paint.times(0.85), corner=0.015)
+    panels.level((-half, half), (back, front), high, paint.times(1.05), corner=0.01)

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from reseen.datasets.rendering.painting import Colour, Paint, apart, pick
+from reseen.datasets.rendering.shapes import Colour, Paint, choose, contrast, pick
 
 SKINS = ((0.93, 0.76, 0.65), (0.86, 0.66, 0.52), (0.72, 0.50, 0.36), (0.50, 0.33, 0.23), (0.35, 0.22, 0.16))
 HAIRS = (
@@ -83,14 +83,14 @@ def new_person(rng: np.random.Generator) -> Person:
 
     top, bottom = new_garment(rng, CLOTHES, patterned=0.45), new_garment(rng, LEGWEAR, patterned=0.08)
     plain = top.stripes == (0.0, 0.0)
-    jacket = JACKETS[rng.integers(5)]
+    jacket = choose(rng, JACKETS)
     return Person(
         build=float(rng.uniform(0.85, 1.3)),
         legs=float(rng.uniform(0.95, 1.04)),
         stride=float(rng.uniform(0.32, 0.5)),
         skin=pick(rng, SKINS, heat=SKIN_HEAT, spread=0.02),
         hair=pick(rng, HAIRS, heat=HAIR_HEAT, spread=0.02),
-        hair_kind="bald" if chance(0.08) else HAIR_KINDS[rng.integers(5)],
+        hair_kind="bald" if chance(0.08) else choose(rng, HAIR_KINDS),
         hat=pick(rng, CLOTHES, heat=HAT_HEAT) if chance(0.2) else None,
         top=top,
         long_sleeves=jacket != "none" or chance(0.5),
@@ -99,46 +99,39 @@ def new_person(rng: np.random.Generator) -> Person:
         logo=top.second if plain and chance(0.3) else None,
         band=top.second if plain and chance(0.2) else None,
         bottom=bottom,
-        bottom_kind=LEGWEAR_KINDS[rng.integers(5)],
+        bottom_kind=choose(rng, LEGWEAR_KINDS),
         side_stripe=pick(rng, CLOTHES, heat=0.6) if chance(0.1) else None,
         shoes=pick(rng, SHOES, heat=SHOE_HEAT),
-        bag=BAGS[rng.integers(5)],
+        bag=choose(rng, BAGS),
         bag_paint=pick(rng, CLOTHES, heat=BAG_HEAT),
     )
 
 
 def new_garment(rng: np.random.Generator, colours: Sequence[Colour], *, patterned: float) -> Garment:
     """Return a garment at random; so probably with a pattern, whose colour always shows."""
-    heat = CLOTH_HEATS[rng.integers(4)]
+    heat = choose(rng, CLOTH_HEATS)
     paint = pick(rng, colours, heat=heat)
-    second = contrast(rng, paint, CLOTHES)._replace(heat=heat + float(rng.choice([-0.12, 0.12])))
+    second = contrast(rng, paint, CLOTHES, heat=heat + choose(rng, (-0.12, 0.12)))
     if rng.random() >= patterned:
         return Garment(paint, second)
     fine = float(rng.uniform(0.8, 1.6))
     hoops, pinstripes, checks = (0.0, 9 * fine), (1.2 * fine, 0.0), (0.9 * fine, 9 * fine)
-    return Garment(paint, second, (hoops, pinstripes, checks)[rng.integers(3)])
-
-
-def contrast(rng: np.random.Generator, paint: Paint, colours: Sequence[Colour]) -> Paint:
-    """Return one of some colours that stands out against a paint; as warm."""
-    return Paint(
-        *colours[rng.choice([i for i, colour in enumerate(colours) if apart(paint, colour) > 0.8])], paint.heat
-    )
+    return Garment(paint, second, choose(rng, (hoops, pinstripes, checks)))
 
 
 def look_alike(person: Person, rng: np.random.Generator) -> Person:
     """Return somebody who differs from a person in one small thing: the bag, the shoes, the hat or a stripe."""
     match rng.integers(4):
         case 0:
-            bag: Bag = ("shoulder", "backpack")[rng.integers(2)] if person.bag == "none" else "none"
+            bag: Bag = choose(rng, BAGS[2:4]) if person.bag == "none" else "none"
             return dataclasses.replace(
-                person, bag=bag, bag_paint=contrast(rng, person.top.paint, CLOTHES)._replace(heat=BAG_HEAT)
+                person, bag=bag, bag_paint=contrast(rng, person.top.paint, CLOTHES, heat=BAG_HEAT)
             )
         case 1:
-            return dataclasses.replace(person, shoes=contrast(rng, person.shoes, SHOES))
+            return dataclasses.replace(person, shoes=contrast(rng, person.shoes, SHOES, heat=SHOE_HEAT))
         case 2:
-            hat = contrast(rng, person.hair, CLOTHES)._replace(heat=HAT_HEAT) if person.hat is None else None
+            hat = contrast(rng, person.hair, CLOTHES, heat=HAT_HEAT) if person.hat is None else None
             return dataclasses.replace(person, hat=hat)
         case _:
-            stripe = contrast(rng, person.bottom.paint, CLOTHES) if person.side_stripe is None else None
+            stripe = contrast(rng, person.bottom.paint, CLOTHES, heat=0.6) if person.side_stripe is None else None
             return dataclasses.replace(person, side_stripe=stripe)

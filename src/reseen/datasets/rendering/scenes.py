@@ -14,10 +14,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from reseen.datasets.rendering.backdrops import BACKDROP_WIDTH, backdrop
 from reseen.datasets.rendering.bodywork import bodywork
-from reseen.datasets.rendering.cameras import BACKDROP_WIDTH, CHANNELS, Camera, Modality, backdrop, develop
-from reseen.datasets.rendering.painting import Paint, Rows, Shape, View, as_rows, box, paint, place
+from reseen.datasets.rendering.cameras import CHANNELS, Camera, Modality, develop
+from reseen.datasets.rendering.painting import paint
 from reseen.datasets.rendering.people import Person, look_alike, new_person
+from reseen.datasets.rendering.shapes import Paint, Rows, Shape, View, as_rows, box, choose, place
 from reseen.datasets.rendering.vehicles import Vehicle, near_double, new_vehicle
 from reseen.datasets.rendering.walking import Pose, figure
 
@@ -106,7 +108,7 @@ def new_latents(camera: Camera, *, track: tuple[int, ...], index: int, variation
 
 def new_hidden(rng: np.random.Generator) -> Hidden:
     """Return something that stands before the individual."""
-    behind = OCCLUDERS[rng.integers(len(OCCLUDERS))]
+    behind = choose(rng, OCCLUDERS)
     match behind:
         case "post":
             middle, half = rng.uniform(0.3, 0.7), rng.uniform(0.06, 0.12)

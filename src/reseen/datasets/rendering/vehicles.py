@@ -8,11 +8,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from reseen.datasets.rendering.painting import Paint, View, apart, pick
+from reseen.datasets.rendering.shapes import Paint, View, choose, contrast, pick
 
 PAINTS = (
-    (0.93, 0.93, 0.93), (0.08, 0.08, 0.09), (0.68, 0.70, 0.72), (0.38, 0.40, 0.42), (0.68, 0.08, 0.10), (0.10, 0.20, 0.50),
-    (0.95, 0.78, 0.10), (0.12, 0.35, 0.22), (0.85, 0.42, 0.08), (0.75, 0.68, 0.52), (0.35, 0.16, 0.12), (0.40, 0.68, 0.85),
+    (0.93, 0.93, 0.93), (0.08, 0.08, 0.09), (0.68, 0.70, 0.72), (0.38, 0.40, 0.42), (0.68, 0.08, 0.10),
+    (0.10, 0.20, 0.50), (0.95, 0.78, 0.10), (0.12, 0.35, 0.22), (0.85, 0.42, 0.08), (0.75, 0.68, 0.52),
+    (0.35, 0.16, 0.12), (0.40, 0.68, 0.85),
 )  # fmt: skip
 BODY_HEAT, BONNET_HEAT, TYRE_HEAT, GLASS_HEAT = 0.35, 0.8, 0.6, 0.12
 GLASS, RUBBER = Paint(0.16, 0.20, 0.24, GLASS_HEAT), Paint(0.06, 0.06, 0.07, TYRE_HEAT)
@@ -71,7 +72,7 @@ def new_vehicle(rng: np.random.Generator) -> Vehicle:
     def chance(p: float) -> bool:
         return bool(rng.random() < p)
 
-    kind = list(OUTLINES)[rng.integers(len(OUTLINES))]
+    kind = choose(rng, tuple(OUTLINES))
     outline = Outline(*(np.array(OUTLINES[kind]) + rng.normal(0, 0.008, 6)).tolist())
     paint = pick(rng, PAINTS, heat=BODY_HEAT + float(rng.normal(0, 0.06)))
     return Vehicle(
@@ -94,21 +95,17 @@ def new_vehicle(rng: np.random.Generator) -> Vehicle:
 
 
 def near_double(vehicle: Vehicle, rng: np.random.Generator) -> Vehicle:
-    """Return a vehicle that differs from another in one small thing: the hubs, the roof's load, a sticker or a stripe."""
-
-    def other(than: Paint, heat: float) -> Paint:
-        return Paint(*PAINTS[rng.choice([i for i, colour in enumerate(PAINTS) if apart(than, colour) > 0.8])], heat)
-
+    """Return a vehicle that differs from another in the hubs, the roof's load, a sticker or a stripe only."""
     match rng.integers(4):
         case 0:
             hubs = (0.92, 0.92, 0.9) if sum(vehicle.hubs[:3]) < 1.5 else (0.1, 0.1, 0.1)
             return dataclasses.replace(vehicle, hubs=Paint(*hubs, 0.45))
         case 1:
             rack: Literal["box", "none"] = "box" if vehicle.rack == "none" else "none"
-            return dataclasses.replace(vehicle, rack=rack, rack_paint=other(vehicle.roof, 0.25))
+            return dataclasses.replace(vehicle, rack=rack, rack_paint=contrast(rng, vehicle.roof, PAINTS, heat=0.25))
         case 2:
-            sticker = other(vehicle.paint, 0.2) if vehicle.sticker is None else None
+            sticker = contrast(rng, vehicle.paint, PAINTS, heat=0.2) if vehicle.sticker is None else None
             return dataclasses.replace(vehicle, sticker=sticker)
         case _:
-            stripe = other(vehicle.paint, 0.5) if vehicle.stripe is None else None
+            stripe = contrast(rng, vehicle.paint, PAINTS, heat=0.5) if vehicle.stripe is None else None
             return dataclasses.replace(vehicle, stripe=stripe)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from reseen.datasets.rendering.painting import Paint, Shape, View, box, limb
 from reseen.datasets.rendering.people import Garment, Person
+from reseen.datasets.rendering.shapes import Paint, Shape, View, box, limb
 
 Point = tuple[float, float, float]
 SHADOW = Paint(0.05, 0.05, 0.06, 0.2)
@@ -72,7 +72,7 @@ class Body:
         return math.hypot(side * self.view.cos, deep * self.view.sin)
 
     def span(self, start: float, end: float) -> tuple[float, float]:
-        """Return where angles lie on a cylinder of radius 1 (0 in front, pi / 2 at the left hand): middle, half width."""
+        """Return middle and half width of what lies between two angles (0 in front, pi / 2 left) on a unit cylinder."""
         turn = math.remainder(self.view.yaw + (start + end) / 2, 2 * math.pi)
         reach = (end - start) / 2
         left, right = (math.sin(min(max(turn + r, -math.pi / 2), math.pi / 2)) for r in (-reach, reach))
