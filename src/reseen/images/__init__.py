@@ -1,7 +1,7 @@
 """From samples to batches of pictures."""
 
 from reseen.images.identity_batches import Batches, IdentityBatches
-from reseen.images.image_set import Draw, ImageSet, Item, number_identities
+from reseen.images.image_set import Draw, ImageSet, Item, number_identities, number_modalities
 from reseen.images.reading import read
 from reseen.images.transforms import Transform, test_transform, training_transform
 
@@ -13,6 +13,7 @@ __all__ = [
     "Item",
     "Transform",
     "number_identities",
+    "number_modalities",
     "read",
     "test_transform",
     "training_transform",

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from reseen.errors import DataError
-from reseen.images.image_set import Draw, number_identities
+from reseen.images.image_set import MODALITIES, Draw, number_identities
 from reseen.samples import Sample
 
 Rows = NDArray[np.int64]
-MODALITIES = ("visible", "infrared")
 
 
 class Batches(Sampler[list[Draw]]):
@@ -29,11 +28,11 @@ class Batches(Sampler[list[Draw]]):
     Iterating gives what is left of the current epoch. It does not move ``position``, which counts batches that were
     *used*: a loader with worker processes fetches ahead. So the training loop does::
 
-        for batches.epoch in range(batches.epoch, epochs):
+        for epoch in range(batches.epoch, epochs):
+            batches.begin(epoch)
             for images, labels, rows in loader:
                 ...
                 batches.position += 1
-            batches.position = 0
 
     Args:
         compose: From a generator to an epoch's rows, (num_batches, B).
@@ -71,6 +70,11 @@ class Batches(Sampler[list[Draw]]):
         part = slice(self.rank * size, (self.rank + 1) * size)
         for position in range(self.position, self.num_batches):
             yield [Draw(int(r), int(s)) for r, s in zip(rows[position, part], seeds[position, part], strict=True)]
+
+    def begin(self, epoch: int) -> None:
+        """Go to the start of an epoch; within it already, stay."""
+        if epoch != self.epoch:
+            self.epoch, self.position = epoch, 0
 
     def state_dict(self) -> dict[str, Any]:
         """Return where training is, and of which sequence."""

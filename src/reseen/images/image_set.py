@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from reseen.errors import DataError
 from reseen.images.reading import read
 from reseen.images.transforms import Transform, resize
 from reseen.samples import Identity, Sample
+
+MODALITIES = ("visible", "infrared")
 
 
 class Draw(NamedTuple):
@@ -132,6 +135,23 @@ def seeded(seed: int | None) -> Iterator[None]:
         yield
     finally:
         generator.set_state(before)
+
+
+def number_modalities(samples: Sequence[Sample]) -> Tensor | None:
+    """Return for each sample 0 where it is visible and 1 where it is infrared, (N,); None where none says.
+
+    Raises:
+        DataError: Only some say, or one says something else.
+    """
+    found = {s.modality for s in samples}
+    if found <= {None}:
+        return None
+    if not found <= set(MODALITIES):
+        raise DataError(
+            f"expected every training picture to be {' or '.join(MODALITIES)}, or none to say, "
+            f"got {', '.join(sorted(map(str, found)))}; mend the modality of each"
+        )
+    return torch.tensor([MODALITIES.index(str(s.modality)) for s in samples])
 
 
 def number_identities(samples: Sequence[Sample]) -> tuple[tuple[Identity, ...], NDArray[np.int64]]:

@@ -1,0 +1,167 @@
+"""A trained network as one file: its weights, what it is, and where it comes from.
+
+The file is safetensors: tensors by name, and in its metadata the ``ModelSpec``, the configuration of the run and its
+provenance. It is never half written: a new file takes the old one's place only when all of it is on the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+
+from reseen.errors import CheckpointError
+from reseen.models import Embedder, ModelSpec, WeightsReport
+from reseen.models.weights import load_weights, read_tensors
+
+FORMAT = "reseen-1"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a checkpoint says of itself.
+
+    Attributes:
+        spec: The network.
+        config: The resolved configuration of the run, YAML; None where it was trained without one.
+        provenance: Versions and whatever the run noted: step, scores, data.
+    """
+
+    spec: ModelSpec
+    config: str | None
+    provenance: dict[str, Any]
+
+
+def save(
+    path: str | Path, model: Embedder, *, provenance: Mapping[str, Any] | None = None, config: str | None = None
+) -> None:
+    """Write a model to one file, all or nothing.
+
+    Args:
+        path: Where to; a file there is replaced.
+        model: Its weights and its spec.
+        provenance: Anything JSON can say about where the weights come from; versions are added.
+        config: The resolved configuration, YAML.
+
+    Raises:
+        CheckpointError: The file cannot be written; one that was there is intact.
+    """
+    metadata = {
+        "format": FORMAT,
+        "spec": json.dumps(model.spec.to_dict()),
+        "provenance": json.dumps({**versions(), **(provenance or {})}),
+    }
+    if config is not None:
+        metadata["config"] = config
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    write_atomically(Path(path), to_bytes(tensors, metadata=metadata))
+
+
+def load(path: str | Path) -> Embedder:
+    """Return the model in a file, in evaluation mode, on the CPU.
+
+    Raises:
+        CheckpointError: There is no such file, it is damaged or no checkpoint, or its weights are another network's.
+    """
+    description = describe(path)
+    try:
+        model = Embedder(description.spec, pretrained=False)
+    except (ValueError, RuntimeError) as error:
+        raise CheckpointError(f"expected a network that can be built in {path}, got: {_line(error)}") from error
+    load_weights(model, read_tensors(str(path)), source=str(path))
+    return model.eval()
+
+
+def describe(path: str | Path) -> Description:
+    """Return what a checkpoint says of itself, without reading its weights.
+
+    Raises:
+        CheckpointError: There is no such file, or it is damaged or no checkpoint.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f"expected a checkpoint at {path}, found no such file; check the path")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"expected a whole checkpoint at {path}, got a damaged or shortened file ({_line(error)}); "
+            "copy it again, or use the run's other checkpoint"
+        ) from error
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"expected a checkpoint of reseen at {path}, got tensors without its description; "
+            "to start from such weights, name them in the model's `weights`"
+        )
+    try:
+        spec = ModelSpec.from_dict(json.loads(metadata["spec"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"expected a network this version of reseen knows in {path}, got: {_line(error)}; update reseen"
+        ) from error
+    return Description(spec, metadata.get("config"), json.loads(metadata.get("provenance", "{}")))
+
+
+def initialise(model: Embedder, path: str | Path) -> WeightsReport:
+    """Take over from a file of weights all that fits by name and shape; what does not is listed and keeps its values.
+
+    For going on from a checkpoint with other identities, another neck or another size of picture. To repeat a model
+    exactly use ``load``, to go on with a run ``train(..., resume=True)``.
+
+    Raises:
+        CheckpointError: The file cannot be read, or nothing in it fits.
+    """
+    own, given = model.state_dict(), read_tensors(str(path))
+    used = [name for name in own if name in given and given[name].shape == own[name].shape]
+    if not used:
+        raise CheckpointError(
+            f"expected weights of a {model.spec.backbone} in {path}, got {len(given)} tensors none of which fits; "
+            "choose the backbone that they were trained with"
+        )
+    model.load_state_dict({name: given[name] for name in used}, strict=False)
+    return WeightsReport(
+        str(path),
+        tuple(used),
+        {},
+        tuple(name for name in given if name not in used),
+        tuple(name for name in own if name not in used),
+    )
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that at any moment there is the old one or the new one, whole.
+
+    Raises:
+        CheckpointError: The disk is full, or the place cannot be written.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"expected room and permission to write {path} ({len(content) / 1e6:.1f} MB), got: {error.strerror}; "
+            "what was there before is intact"
+        ) from error
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    return {"reseen": version("reseen"), "torch": str(torch.__version__), "python": platform.python_version()}
+
+
+def _line(error: BaseException) -> str:
+    return str(error).split("\n", 1)[0]

@@ -1,0 +1,52 @@
+"""A run's folder: what lies in it, and when it may be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reseen.checkpoint import write_atomically
+from reseen.errors import RunError
+
+
+class RunFolder:
+    """The files of one run.
+
+    ::
+
+        config.yaml        what ran; `reseen train --config` repeats it
+        metrics.jsonl      one line every few steps and one for each evaluation
+        tensorboard/       the same numbers
+        best.safetensors   the checkpoint with the highest mAP
+        last.safetensors   the latest
+        state/             what resuming needs
+
+    Args:
+        root: The folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.config = root / "config.yaml"
+        self.best = root / "best.safetensors"
+        self.last = root / "last.safetensors"
+        self.state = root / "state" / "last.pt"
+
+    def open(self, *, resume: bool, config: str | None) -> None:
+        """Make the folder, or find the run in it that is to go on; call on one rank.
+
+        Raises:
+            RunError: There is a run already, or none to resume.
+        """
+        if resume:
+            if not self.root.is_dir():
+                raise RunError(f"expected a run to resume in {self.root}, found none; check the path")
+            self.state.parent.mkdir(exist_ok=True)
+            return
+        if self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
+            raise RunError(f"expected a new folder for the run, found {self.root} in use; choose another, or resume it")
+        try:
+            self.state.parent.mkdir(parents=True)
+        except OSError as error:
+            raise RunError(f"expected to make the folder {self.root}, got: {error.strerror}; choose another") from error
+        if config is not None:
+            write_atomically(self.config, config.encode())

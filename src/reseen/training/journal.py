@@ -1,0 +1,114 @@
+"""What a run writes down while it goes on: metrics.jsonl, TensorBoard, and the losses it is watched by.
+
+Dimensions: T terms.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from reseen.errors import RunError, TrainingError
+
+
+class Journal:
+    """One line of JSON for each entry, and the same numbers for TensorBoard.
+
+    Args:
+        folder: The run's.
+        tensorboard: Write events too.
+    """
+
+    def __init__(self, folder: Path, *, tensorboard: bool) -> None:
+        self.path = folder / "metrics.jsonl"
+        self.path.touch()
+        self._events = None
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter  # takes a second to import
+
+            self._events = SummaryWriter(str(folder / "tensorboard"))
+
+    def write(self, *, step: int, epoch: float, **values: Any) -> None:
+        """Add an entry; numbers, and mappings of numbers, go to TensorBoard as well.
+
+        Raises:
+            RunError: The disk is full.
+        """
+        line = json.dumps({"step": step, "epoch": round(epoch, 4), **values})
+        try:
+            with self.path.open("a") as file:
+                file.write(f"{line}\n")
+        except OSError as error:
+            raise RunError(
+                f"expected room to write {self.path}, got: {error.strerror}; make room and resume the run"
+            ) from error
+        if self._events is not None:
+            for name, value in values.items():
+                for tag, number in value.items() if isinstance(value, Mapping) else [("", value)]:
+                    self._events.add_scalar(f"{name}/{tag}".strip("/"), number, step)
+
+    def state_dict(self) -> dict[str, int]:
+        """Return how long the file is."""
+        return {"bytes": self.path.stat().st_size}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Drop what was written later than the state."""
+        if self.path.stat().st_size > state["bytes"]:
+            os.truncate(self.path, state["bytes"])
+
+    def close(self) -> None:
+        """Write out what is waiting."""
+        if self._events is not None:
+            self._events.close()
+
+
+class Watch:
+    """The terms' values of the latest batches, kept on the device so that no step waits for them.
+
+    Args:
+        names: T names.
+        room: How many batches are looked at together.
+        accelerator: Where the values are, and with whom they are shared.
+    """
+
+    def __init__(self, names: Sequence[str], room: int, accelerator: Accelerator) -> None:
+        self.names = names
+        self.accelerator = accelerator
+        self._values = torch.zeros(room, len(names), device=accelerator.device)
+        self._steps: list[int] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to look."""
+        return len(self._steps) == len(self._values)
+
+    def note(self, values: Tensor, step: int) -> None:
+        """Keep a batch's values (T,), of the step that they lead to, from 1."""
+        self._values[len(self._steps)] = values.detach()
+        self._steps.append(step)
+
+    def look(self) -> dict[str, float]:
+        """Return each term's mean over the batches since the last look, over all ranks; nothing if there were none.
+
+        Raises:
+            TrainingError: A value is not finite; the first such term and step are named.
+        """
+        if not self._steps:
+            return {}
+        values = self.accelerator.reduce(self._values[: len(self._steps)], "mean").cpu()
+        steps, self._steps = self._steps, []
+        wrong = values.isfinite().logical_not().nonzero()
+        if len(wrong):
+            row, term = wrong[0].tolist()
+            raise TrainingError(
+                f"expected finite losses, got {values[row, term].item()} from {self.names[term]} at step {steps[row]}; "
+                "lower the learning rate, set schedule.clip, or resume from the state before it"
+            )
+        return dict(zip(self.names, values.double().mean(0).tolist(), strict=True))

@@ -1,0 +1,193 @@
+"""The training loop, top to bottom."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs, set_seed
+from torch.utils.data import DataLoader
+
+from reseen.errors import DataError
+from reseen.images import IdentityBatches, ImageSet, Transform, number_modalities, training_transform
+from reseen.models import Embedder
+from reseen.samples import Benchmark
+from reseen.training.folder import RunFolder
+from reseen.training.run import Run, Standing
+from reseen.training.schedule import Schedule
+from reseen.training.scheme import Plain, Scheme
+from reseen.training.state import Interruption
+from reseen.training.terms import Objective, Term
+
+logger = logging.getLogger(__name__)
+
+
+def train(
+    data: Benchmark,
+    model: Embedder,
+    terms: Sequence[Term],
+    batches: IdentityBatches,
+    schedule: Schedule,
+    out: str | Path,
+    *,
+    transform: Transform | None = None,
+    scheme: Scheme | None = None,
+    evaluate_every: int | None = 5,
+    patience: int | None = None,
+    save_every: int | None = None,
+    log_every: int = 20,
+    precision: Literal["no", "bf16", "fp16"] = "no",
+    workers: int = 0,
+    seed: int = 0,
+    tensorboard: bool = True,
+    config: str | None = None,
+    resume: bool = False,
+) -> Standing:
+    """Train a model; afterwards it has the last weights, and the run's folder has the best and the last.
+
+    Everything random follows from ``seed``, and the model's first weights from the generator that made them. A run
+    that was killed at any moment and resumed ends, on the CPU, with the same weights bit for bit.
+
+    Args:
+        data: Its ``train`` is trained on; its ``query`` and ``gallery`` measure the progress.
+        model: Changed in place.
+        terms: What is made small: the weighted sum of losses.
+        batches: Which pictures meet in a batch.
+        schedule: How long, how fast, by which optimiser.
+        out: The run's folder; must not exist, or be empty, unless ``resume``.
+        transform: Varies a picture, uint8 to uint8, all to one size; None for ``training_transform`` at the model's.
+        scheme: What a batch is compared with; None for itself.
+        evaluate_every: Epochs between evaluations; one comes before the first step, so that bad test data shows at
+            once, and one after the last. None for no evaluation.
+        patience: Stop after so many evaluations without a better mAP; None to train to the end.
+        save_every: Steps between saves of what resuming needs, besides the end of each epoch; None for those only.
+        log_every: Steps between lines of metrics.jsonl, and between looks whether the losses are finite.
+        precision: ``bf16`` or ``fp16`` for mixed precision.
+        workers: Processes that read pictures; 0 reads them between the steps.
+        seed: Of everything random.
+        tensorboard: Write TensorBoard events too.
+        config: The run's resolved configuration, YAML, to keep in the folder and in the checkpoints.
+        resume: Go on with the run in ``out``, with the same arguments.
+
+    Returns:
+        The best mAP and when it was reached.
+
+    Raises:
+        RunError: The folder is in use, has no run to resume, or the saved state is another run's.
+        DataError: There are fewer than two identities to train on, a picture cannot be read, or no query has a match.
+        TrainingError: A loss or a weight is not finite; what was saved before stays.
+        ValueError: The arguments do not fit one another, as with more identities in a batch than there are.
+        KeyboardInterrupt: Ctrl-C was pressed; what resuming needs has been saved, and the message says how.
+    """
+    # Accelerate keeps one precision for a process; a second run may want another.
+    AcceleratorState._reset_state()
+    accelerator = Accelerator(
+        mixed_precision=precision,
+        gradient_accumulation_steps=schedule.accumulation,
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+    device, rank = accelerator.device, accelerator.process_index
+    scheme = Plain() if scheme is None else scheme
+
+    # The data: which pictures meet, and the pictures.
+    size = (model.spec.height, model.spec.width)
+    images = ImageSet(data.train, transform or training_transform(size), size=size)
+    modalities = number_modalities(data.train)
+    if len(images.identities) < 2:
+        raise DataError(f"expected at least 2 identities to train on, got {len(images.identities)}; add data")
+    sequence = batches.over(
+        data.train, seed=seed, rank=rank, num_ranks=accelerator.num_processes, multiple_of=schedule.accumulation
+    )
+    loader = DataLoader(
+        images,
+        batch_sampler=sequence,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        worker_init_fn=ignore_interrupts,
+        pin_memory=device.type == "cuda",
+        generator=torch.Generator(),  # its own: starting the rest of an epoch must not move the others
+    )
+
+    # The network with its losses, and what changes them.
+    set_seed(seed)
+    objective = Objective(model, terms, len(images.identities)).to(device)
+    pretrained = [p for p in model.pretrained_parameters() if p.requires_grad]
+    optimizers = [accelerator.prepare_optimizer(o) for o in schedule.optimizers(objective)]
+    if precision == "fp16" and len(optimizers) > 1:
+        raise ValueError("expected no loss with a learning rate of its own at precision fp16; use bf16 or no")
+    network = accelerator.prepare_model(objective)
+    scheme.start(model)
+    set_seed(seed + rank)
+
+    # The folder, and what of the run is in it already.
+    folder = RunFolder(Path(out))
+    if accelerator.is_main_process:
+        folder.open(resume=resume, config=config)
+    accelerator.wait_for_everyone()
+    run = Run(
+        accelerator,
+        folder,
+        data,
+        objective,
+        sequence,
+        schedule,
+        scheme,
+        optimizers,
+        log_every=log_every,
+        tensorboard=tensorboard,
+        config=config,
+    )
+    if resume:
+        run.resume()
+
+    interruption = Interruption()
+    with run:
+        if evaluate_every is not None and run.step == 0:
+            run.evaluate()
+        for epoch in range(sequence.epoch, schedule.epochs):
+            sequence.begin(epoch)
+            objective.train()
+            for parameter in pretrained:
+                parameter.requires_grad_(epoch >= schedule.freeze)
+
+            with interruption.held_back():
+                for pictures, labels, rows in loader:
+                    side = None if modalities is None else modalities[rows].to(device)
+                    with accelerator.accumulate(network):
+                        values = network(pictures.to(device), labels.to(device), side, scheme)
+                        accelerator.backward(objective.weights @ values)
+                        if accelerator.sync_gradients:
+                            schedule.set_rates(optimizers[0], run.epoch)
+                            if schedule.clip is not None:
+                                accelerator.clip_grad_norm_(objective.model.parameters(), schedule.clip)
+                        for optimizer in optimizers:
+                            optimizer.step()
+                            optimizer.zero_grad()
+                    run.count(values, len(rows))
+                    if not accelerator.sync_gradients:
+                        continue
+                    scheme.after_step(model)
+                    if interruption.asked or (save_every is not None and run.step % save_every == 0):
+                        run.save()
+                    interruption.raise_if_asked()
+
+                run.save()
+                run.keep(folder.last)
+                interruption.raise_if_asked()
+            if evaluate_every is not None and ((epoch + 1) % evaluate_every == 0 or epoch + 1 == schedule.epochs):
+                run.evaluate()
+                if patience is not None and run.standing.waited >= patience:
+                    logger.info("stopped early: no better mAP in %d evaluations", patience)
+                    break
+    return run.standing
+
+
+def ignore_interrupts(worker: int) -> None:
+    """Leave Ctrl-C to the parent process, which lets its step end first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

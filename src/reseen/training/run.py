@@ -1,0 +1,224 @@
+"""The bookkeeping of a run, so that the loop shows only how it trains."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from torch import Tensor, nn
+
+from reseen import checkpoint
+from reseen.embedding import embed
+from reseen.errors import TrainingError
+from reseen.evaluation import evaluate
+from reseen.images import Batches
+from reseen.samples import Benchmark
+from reseen.training.folder import RunFolder
+from reseen.training.journal import Journal, Watch
+from reseen.training.progress import ProgressBar
+from reseen.training.schedule import Schedule
+from reseen.training.scheme import Scheme
+from reseen.training.state import Stateful, load_state, save_state
+from reseen.training.terms import Objective
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Standing:
+    """How a run stands.
+
+    Attributes:
+        best: The highest mAP of an evaluation, from 0 to 1; None before the first.
+        best_epoch: How many epochs had been trained then.
+        waited: Evaluations since.
+    """
+
+    best: float | None = None
+    best_epoch: int = 0
+    waited: int = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the fields."""
+        return dataclasses.asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take the fields."""
+        self.__dict__.update(state)
+
+
+class Run:
+    """Counts, watches, writes down, measures and saves. Every rank has one; only the first writes.
+
+    Args:
+        accelerator: Which ranks there are.
+        folder: Where to write.
+        data: What is measured on.
+        objective: The network and its losses.
+        batches: Where training is.
+        schedule: How long it takes.
+        scheme: To be saved with the rest.
+        optimizers: To be saved with the rest.
+        log_every: Steps between looks at the losses.
+        tensorboard: Write events too.
+        config: The run's configuration, kept in checkpoints.
+    """
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        folder: RunFolder,
+        data: Benchmark,
+        objective: Objective,
+        batches: Batches,
+        schedule: Schedule,
+        scheme: Scheme,
+        optimizers: Sequence[Any],
+        *,
+        log_every: int,
+        tensorboard: bool,
+        config: str | None,
+    ) -> None:
+        self.accelerator = accelerator
+        self.folder = folder
+        self.data = data
+        self.objective = objective
+        self.batches = batches
+        self.schedule = schedule
+        self.config = config
+        self.steps_per_epoch = len(batches) // schedule.accumulation
+        self.standing = Standing()
+        self.journal = Journal(folder.root, tensorboard=tensorboard) if accelerator.is_main_process else None
+        self.watch = Watch(objective.names, log_every * schedule.accumulation, accelerator)
+        self.optimizers = optimizers
+        self.parts: dict[str, Stateful] = {
+            "objective": objective,
+            "batches": batches,
+            "scheme": scheme,
+            "standing": self.standing,
+            **{f"optimizer {number}": optimizer for number, optimizer in enumerate(optimizers)},
+        }
+        if accelerator.scaler is not None:
+            self.parts["scaler"] = accelerator.scaler
+        if self.journal is not None:
+            self.parts["journal"] = self.journal
+        self._images, self._since = 0, time.perf_counter()
+
+    def __enter__(self) -> Run:
+        total = self.steps_per_epoch * self.schedule.epochs
+        self._bar = ProgressBar(total=total, done=self.step, shown=self.accelerator.is_main_process)
+        self._bar.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.__exit__(kind, error, at)
+        if self.journal is not None:
+            self.journal.close()
+        if kind is KeyboardInterrupt and self.folder.state.exists():
+            raise KeyboardInterrupt(
+                f"stopped at step {self.step}; resume the run in {self.folder.root} to go on"
+            ) from None
+
+    @property
+    def epoch(self) -> float:
+        """Epochs done, parts included."""
+        return self.batches.epoch + self.batches.position / len(self.batches)
+
+    @property
+    def step(self) -> int:
+        """Steps done, the one under way included."""
+        done = self.batches.epoch * len(self.batches) + self.batches.position
+        return -(-done // self.schedule.accumulation)
+
+    def resume(self) -> None:
+        """Go to the saved state; a run that was killed before its first one starts anew."""
+        if self.folder.state.exists():
+            load_state(self.folder.state, self.parts, self.accelerator)
+        else:
+            logger.warning("no state in %s yet: starting from the first step", self.folder.root)
+
+    def count(self, values: Tensor, num_images: int) -> None:
+        """Count a batch that was used: the terms' values (T,), and how many pictures this rank had of it."""
+        self.batches.position += 1
+        self._images += num_images * self.accelerator.num_processes
+        self.watch.note(values, self.step)
+        if self.watch.full:
+            self.look()
+
+    def look(self) -> None:
+        """Stop on a loss that was not finite; write the others down.
+
+        Raises:
+            TrainingError: Names the term and the step.
+        """
+        values = self.watch.look()
+        now = time.perf_counter()
+        speed, self._images, self._since = self._images / (now - self._since), 0, now
+        if not values or self.journal is None:
+            return
+        loss = sum(w * v for w, v in zip(self.objective.weights.tolist(), values.values(), strict=True))
+        self.journal.write(
+            step=self.step,
+            epoch=self.epoch,
+            loss=loss,
+            terms=values,
+            learning_rate=self.optimizers[0].param_groups[0]["lr"],
+            images_per_second=round(speed, 1),
+        )
+        self._bar.show(step=self.step, epoch=self.epoch, loss=loss, images_per_second=speed)
+
+    def save(self) -> None:
+        """Write down what resuming needs.
+
+        Raises:
+            TrainingError: A loss or a weight is not finite; the state before stays.
+            CheckpointError: The disk is full; the state before stays.
+        """
+        self.look()
+        if not all_finite(self.objective):
+            raise TrainingError(
+                f"expected finite weights, got others after step {self.step} though its losses were finite; "
+                "lower the learning rate or set schedule.clip"
+            )
+        save_state(self.folder.state, self.parts, self.accelerator)
+
+    def keep(self, path: Path, **scores: float) -> None:
+        """Write a checkpoint of the network as it is."""
+        if self.accelerator.is_main_process:
+            provenance = {"data": self.data.name, "seed": self.batches.seed, "step": self.step, "epoch": self.epoch}
+            checkpoint.save(path, self.objective.model, provenance={**provenance, **scores}, config=self.config)
+
+    def evaluate(self) -> None:
+        """Measure the network, on one rank, and keep it if it is the best so far."""
+        if self.journal is not None:
+            query, gallery = (embed(self.objective.model, part) for part in (self.data.query, self.data.gallery))
+            report = evaluate(query, gallery, self.data.protocol)
+            scores = {"mean_ap": report.mean_ap, "mean_inp": report.mean_inp, "rank_1": report.cmc(1)}
+            self.journal.write(step=self.step, epoch=self.epoch, **scores)
+            logger.info("epoch %g: mAP %.1f %%, rank-1 %.1f %%", self.epoch, 100 * report.mean_ap, 100 * report.cmc(1))
+            self.standing.waited += 1
+            if self.standing.best is None or report.mean_ap > self.standing.best:
+                self.standing.best, self.standing.best_epoch, self.standing.waited = (
+                    report.mean_ap,
+                    round(self.epoch),
+                    0,
+                )
+                self.keep(self.folder.best, **scores)
+        (standing,) = broadcast_object_list([self.standing.state_dict()])
+        self.standing.load_state_dict(standing)
+        self._images, self._since = 0, time.perf_counter()
+
+
+def all_finite(module: nn.Module) -> bool:
+    """Return whether every weight and buffer is finite."""
+    tensors = [t for t in module.state_dict().values() if t.is_floating_point()]
+    return bool(torch.stack([t.isfinite().all() for t in tensors]).all())

@@ -1,0 +1,120 @@
+"""How long, how fast, and by which optimiser."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from reseen.losses import Loss
+from reseen.training.terms import Objective
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long, how fast, and by which optimiser. Lengths are in epochs and may be fractions; rates change every step.
+
+    Attributes:
+        epochs: How often every identity's turn comes.
+        optimizer: ``adam`` (decay as part of the gradient, as the field has it), ``adamw`` (apart from it) or ``sgd``.
+        learning_rate: At its highest.
+        momentum: Of ``sgd``.
+        weight_decay: Of the weights.
+        decay_vectors: Decay biases and the scales of norms too.
+        pretrained_factor: The learning rate of what the backbone's weights came with, relative to the rest.
+        bias_factor: The learning rate of biases, relative to the rest.
+        loss_factor: The learning rate of classifiers and proxies, relative to the rest.
+        warmup: The rate rises linearly for so long, from a hundredth.
+        cosine_after: At full rate until then; from then on it falls along half a cosine to ``final_factor``.
+        final_factor: Where the cosine ends, relative to ``learning_rate``.
+        milestones: Instead of the cosine, the rate falls to a tenth at each of these; None for the cosine.
+        freeze: Whole epochs for which what the backbone's weights came with stays as it is.
+        clip: Gradients are scaled down to at most this norm; None for no limit.
+        accumulation: Batches whose gradients are averaged into one step.
+    """
+
+    epochs: int = 30
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: float = 3.5e-4
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    decay_vectors: bool = True
+    pretrained_factor: float = 1.0
+    bias_factor: float = 1.0
+    loss_factor: float = 1.0
+    warmup: float = 2.0
+    cosine_after: float = 0.0
+    final_factor: float = 0.01
+    milestones: tuple[float, ...] | None = None
+    freeze: int = 0
+    clip: float | None = None
+    accumulation: int = 1
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.accumulation < 1:
+            raise ValueError(f"expected at least 1 epoch and 1 batch a step, got {self.epochs} and {self.accumulation}")
+        if not self.learning_rate > 0 or not 0 <= self.weight_decay < math.inf:
+            raise ValueError(
+                f"expected a learning rate above 0 and a weight decay from 0 on, "
+                f"got {self.learning_rate} and {self.weight_decay}"
+            )
+
+    def factor(self, epoch: float) -> float:
+        """Return the learning rate at a time, in epochs from 0, relative to ``learning_rate``."""
+        rise = 1.0 if epoch >= self.warmup else 0.01 + 0.99 * epoch / self.warmup
+        if self.milestones is not None:
+            return float(rise * 0.1 ** sum(epoch >= m for m in self.milestones))
+        done = max(0.0, epoch - self.cosine_after) / max(self.epochs - self.cosine_after, 1e-9)
+        return rise * (self.final_factor + (1 - self.final_factor) * (1 + math.cos(math.pi * min(done, 1.0))) / 2)
+
+    def optimizers(self, objective: Objective) -> list[torch.optim.Optimizer]:
+        """Return the optimiser of the network and its losses, and one for losses that want a rate of their own.
+
+        Every group's ``full_rate`` is what ``set_rates`` multiplies with ``factor``.
+        """
+        apart = own_rates(objective)
+        taken = {id(p) for group in apart for p in group["params"]}
+        groups = self._groups(objective, taken)
+        if self.optimizer == "sgd":
+            optimizers: list[torch.optim.Optimizer] = [torch.optim.SGD(groups, momentum=self.momentum)]
+        else:
+            optimizers = [{"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[self.optimizer](groups)]
+        return [*optimizers, torch.optim.SGD(apart)] if apart else optimizers
+
+    def set_rates(self, optimizer: torch.optim.Optimizer, epoch: float) -> None:
+        """Set the learning rates of a time; a group without ``full_rate`` keeps its own."""
+        for group in optimizer.param_groups:
+            if "full_rate" in group:
+                group["lr"] = group["full_rate"] * self.factor(epoch)
+
+    def _groups(self, objective: Objective, taken: set[int]) -> list[dict[str, Any]]:
+        """Return the parameters that are not taken, grouped by learning rate and decay."""
+        pretrained = {id(p) for p in objective.model.pretrained_parameters()}
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for name, parameter in objective.named_parameters():
+            if not parameter.requires_grad or id(parameter) in taken:
+                continue
+            rate = self.learning_rate
+            rate *= self.pretrained_factor if id(parameter) in pretrained else 1.0
+            rate *= self.bias_factor if name.endswith(".bias") else 1.0
+            rate *= self.loss_factor if name.startswith("losses.") else 1.0
+            decay = self.weight_decay if parameter.ndim > 1 or self.decay_vectors else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+        return [
+            {"params": parameters, "lr": rate, "full_rate": rate, "weight_decay": decay}
+            for (rate, decay), parameters in groups.items()
+        ]
+
+
+def own_rates(objective: Objective) -> list[dict[str, Any]]:
+    """Return the parameters of losses that ask for plain SGD at a rate of their own, which no weight may change."""
+    groups = []
+    for loss, weight in zip(objective.losses, objective.weights.tolist(), strict=True):
+        for module in loss.modules():
+            parameters = list(module.parameters(recurse=False))
+            if isinstance(module, Loss) and module.learning_rate is not None and parameters and weight:
+                groups.append({"params": parameters, "lr": module.learning_rate / weight})
+    return groups

@@ -1,0 +1,71 @@
+"""How a batch is compared, and what follows a step: the one place where ways of training differ.
+
+The loop calls a scheme's methods and knows nothing of it. ``Plain`` compares a batch with itself.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from reseen.geometry import Candidates
+from reseen.models import Embedder, Outputs
+
+
+class Scheme(ABC):
+    """A way of training; abstract."""
+
+    @abstractmethod
+    def start(self, model: Embedder) -> None:
+        """Make what the scheme keeps beside the network; called once, on the network's device."""
+
+    @abstractmethod
+    def candidates(
+        self, outputs: Outputs, images: Tensor, labels: Tensor, modalities: Tensor | None
+    ) -> Mapping[str, Candidates]:
+        """Return what the losses compare a batch with, by name of the output; the batch itself where it is absent.
+
+        Args:
+            outputs: Of the network, for the batch.
+            images: (B, 3, H, W) uint8.
+            labels: (B,).
+            modalities: (B,) int64, or None.
+        """
+
+    @abstractmethod
+    def after_step(self, model: Embedder) -> None:
+        """Follow a step of the optimiser."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a resumed run needs."""
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what ``state_dict`` gave."""
+
+
+class Plain(Scheme):
+    """A batch is compared with itself, and nothing follows a step."""
+
+    def start(self, model: Embedder) -> None:
+        """Keep nothing."""
+
+    def candidates(
+        self, outputs: Outputs, images: Tensor, labels: Tensor, modalities: Tensor | None
+    ) -> Mapping[str, Candidates]:
+        """Return nothing: the batch itself."""
+        return {}
+
+    def after_step(self, model: Embedder) -> None:
+        """Do nothing."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take nothing."""

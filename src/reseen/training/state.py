@@ -1,0 +1,124 @@
+"""Stopping and going on: everything that decides the rest of a run, in one file."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import random
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+
+from reseen.checkpoint import write_atomically
+from reseen.errors import CheckpointError, RunError
+
+
+class Stateful(Protocol):
+    """What can be saved and taken up again."""
+
+    def state_dict(self) -> Any:
+        """Return all that a resumed run needs: tensors and plain values."""
+
+    def load_state_dict(self, state: Any) -> Any:
+        """Take back what ``state_dict`` gave."""
+
+
+def save_state(path: Path, parts: Mapping[str, Stateful], accelerator: Accelerator) -> None:
+    """Write the state of every part and of every rank's random generators, all or nothing.
+
+    All ranks call it; the first writes.
+    """
+    random_states = gather_object([random_state()])
+    if accelerator.is_main_process:
+        state = {name: part.state_dict() for name, part in parts.items()}
+        buffer = io.BytesIO()
+        torch.save({"parts": state, "random": random_states}, buffer)
+        write_atomically(path, buffer.getvalue())
+    accelerator.wait_for_everyone()
+
+
+def load_state(path: Path, parts: Mapping[str, Stateful], accelerator: Accelerator) -> None:
+    """Bring every part and the random generators to where the state was saved.
+
+    Raises:
+        CheckpointError: The file is damaged.
+        RunError: The state is another run's: other parts, another network, other batches, or more or fewer ranks.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"expected a whole state at {path}, got a damaged file; start the run anew") from error
+    if len(state["random"]) != accelerator.num_processes:
+        raise RunError(
+            f"expected to resume on {len(state['random'])} ranks as the run was saved, got {accelerator.num_processes}"
+        )
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(state["parts"][name])
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise RunError(
+            f"expected the state of this run in {path}, got another's ({str(error).splitlines()[0]}); "
+            "resume with the configuration that the run was started with"
+        ) from error
+    set_random_state(state["random"][accelerator.process_index])
+
+
+def random_state() -> dict[str, Any]:
+    """Return the state of Python's, NumPy's and torch's generators, this device's included, as plain values."""
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, np.asarray(keys).tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Bring the generators to a state of ``random_state``."""
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+class Interruption:
+    """Ctrl-C, held back until a step is whole.
+
+    Signals reach the main thread only; in another one, and between the steps, everything is as usual.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    @contextmanager
+    def held_back(self) -> Iterator[None]:
+        """Only note a first Ctrl-C; a second one interrupts at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def note(number: int, frame: FrameType | None) -> None:
+            self.asked = True
+            signal.signal(signal.SIGINT, before)
+
+        before = signal.signal(signal.SIGINT, note)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def raise_if_asked(self) -> None:
+        """Let the Ctrl-C take effect that was held back."""
+        if self.asked:
+            raise KeyboardInterrupt

@@ -1,0 +1,107 @@
+"""What is made small: terms, each a loss on one output of the network, and the network with all of its terms.
+
+Dimensions: B pictures, T terms.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import filter as matching
+
+import torch
+from torch import Tensor, nn
+
+from reseen.losses import Loss, SizedLoss
+from reseen.models import Embedder, Outputs
+from reseen.training.scheme import Scheme
+
+
+@dataclass(frozen=True)
+class Term:
+    """A loss, the output it is taken on, and its weight in the sum.
+
+    Attributes:
+        loss: Any loss.
+        on: ``feature`` (before the neck, where metric losses belong), ``embedding`` (after it, where the classifier
+            belongs), a branch, or a pattern such as ``branch.*``: then each output that matches has the loss, with
+            the weight, and a classifier of its own.
+        weight: Factor in the sum.
+    """
+
+    loss: Loss
+    on: str = "embedding"
+    weight: float = 1.0
+
+
+class Objective(nn.Module):
+    """A network and its terms, as one module: ranks average the gradients of both.
+
+    Args:
+        model: The network.
+        terms: At least one.
+        num_identities: How many classes a loss with a classifier has.
+
+    Attributes:
+        names: T names, such as ``AdaSPLoss on feature``.
+        weights: (T,).
+
+    Raises:
+        ValueError: There is no term, or one is on an output that the network does not have.
+    """
+
+    weights: Tensor
+
+    def __init__(self, model: Embedder, terms: Sequence[Term], num_identities: int) -> None:
+        super().__init__()
+        if not terms:
+            raise ValueError("expected at least one term, got none; give a loss to train with")
+        self.model = model
+        self.losses = nn.ModuleList()
+        self.outputs: list[str] = []
+        weights = []
+        for term in terms:
+            outputs = matching(model.dims, term.on)
+            if not outputs:
+                raise ValueError(f"expected a term on one of {', '.join(model.dims)}, got {term.on!r}")
+            copies = [copy.deepcopy(term.loss) for _ in outputs[1:]]
+            for loss, output in zip([term.loss, *copies], outputs, strict=True):
+                size(loss, num_identities, model.dims[output])
+                self.losses.append(loss)
+                self.outputs.append(output)
+                weights.append(term.weight)
+        self.register_buffer("weights", torch.tensor(weights), persistent=False)
+        self.names = [
+            f"{type(loss).__name__} on {output}" for loss, output in zip(self.losses, self.outputs, strict=True)
+        ]
+
+    def forward(self, images: Tensor, labels: Tensor, modalities: Tensor | None, scheme: Scheme) -> Tensor:
+        """Return the terms' values (T,), without their weights.
+
+        Args:
+            images: (B, 3, H, W) uint8.
+            labels: (B,) int64, from 0.
+            modalities: (B,) int64, 0 visible and 1 infrared; None where there is one kind only.
+            scheme: Says what the batch is compared with.
+        """
+        outputs = self.model(images, modalities=modalities)
+        candidates = scheme.candidates(outputs, images, labels, modalities)
+        values = []
+        for loss, name in zip(self.losses, self.outputs, strict=True):
+            extra = {"modalities": modalities.bool()} if loss.takes_modalities and modalities is not None else {}
+            values.append(loss(output(outputs, name), labels, candidates.get(name), **extra))
+        return torch.stack(values)
+
+
+def output(outputs: Outputs, name: str) -> Tensor:
+    """Return the output of a name: ``feature``, ``embedding`` or ``branch.NAME``."""
+    found: Tensor = outputs.branches[name[7:]] if name.startswith("branch.") else getattr(outputs, name)
+    return found
+
+
+def size(loss: nn.Module, num_identities: int, dim: int) -> None:
+    """Make the parameters of a loss, or of one that it wraps, which wait for the number of identities."""
+    for module in loss.modules():
+        if isinstance(module, SizedLoss) and module.weight is None:
+            module.size_to(num_identities, dim)

@@ -1,0 +1,119 @@
+import json
+import os
+import resource
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from reseen import checkpoint
+from reseen.errors import CheckpointError
+from reseen.models import Embedder, ModelSpec
+
+SPEC = ModelSpec(height=32, width=16)
+IMAGES = torch.randint(0, 256, (2, 3, 32, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def model() -> Embedder:
+    torch.manual_seed(0)
+    return Embedder(SPEC).eval()
+
+
+@pytest.fixture
+def path(tmp_path: Path, model: Embedder) -> Path:
+    checkpoint.save(tmp_path / "a.safetensors", model, provenance={"step": 7}, config="seed: 0\n")
+    return tmp_path / "a.safetensors"
+
+
+def test_a_model_comes_back_as_it_was(path: Path, model: Embedder) -> None:
+    loaded = checkpoint.load(path)
+    assert loaded.spec == SPEC
+    assert not loaded.training
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+    assert torch.equal(loaded.embed(IMAGES), model.embed(IMAGES))
+
+
+def test_a_checkpoint_says_what_it_is_without_its_weights_being_read(path: Path) -> None:
+    description = checkpoint.describe(path)
+    assert description.spec == SPEC
+    assert description.config == "seed: 0\n"
+    assert description.provenance["step"] == 7
+    assert description.provenance["torch"] == torch.__version__
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no such file"):
+        checkpoint.load(tmp_path / "b.safetensors")
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.001, 0.5, 0.999])
+def test_a_file_cut_short_is_refused_in_one_line(path: Path, keep: float) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+    with pytest.raises(CheckpointError, match=r"damaged or shortened") as caught:
+        checkpoint.load(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_tensors_without_a_description_are_refused(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(1)}, tmp_path / "b.safetensors")
+    with pytest.raises(CheckpointError, match="without its description"):
+        checkpoint.load(tmp_path / "b.safetensors")
+
+
+def test_weights_of_another_network_are_refused_in_one_line(path: Path, model: Embedder, tmp_path: Path) -> None:
+    other = ModelSpec(backbone="osnet_x0_5", height=32, width=16)
+    metadata = {"format": checkpoint.FORMAT, "spec": json.dumps(other.to_dict())}
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, tmp_path / "b.safetensors", metadata)
+    with pytest.raises(CheckpointError, match="those of another network") as caught:
+        checkpoint.load(tmp_path / "b.safetensors")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("spec", ['{"backbone": "no_such_network"}', '{"wings": 2}', "{"])
+def test_a_description_that_is_not_understood_is_refused(spec: str, tmp_path: Path) -> None:
+    metadata = {"format": checkpoint.FORMAT, "spec": spec}
+    save_file({"a": torch.zeros(1)}, tmp_path / "b.safetensors", metadata)
+    with pytest.raises(CheckpointError, match=r"b\.safetensors"):
+        checkpoint.load(tmp_path / "b.safetensors")
+
+
+def test_initialising_takes_what_fits_and_lists_the_rest(path: Path, model: Embedder) -> None:
+    torch.manual_seed(1)
+    other = Embedder(ModelSpec(height=64, width=32, dim=16))
+    report = checkpoint.initialise(other, path)
+    ours, theirs = other.state_dict(), model.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in report.used)
+    assert report.kept
+    assert all(n not in theirs or theirs[n].shape != ours[n].shape for n in report.kept)
+    assert set(report.used) | set(report.kept) == set(ours)
+    assert set(report.left) == set(theirs) - set(report.used)
+
+
+def test_initialising_with_nothing_that_fits_is_refused(tmp_path: Path, model: Embedder) -> None:
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "b.pth")
+    with pytest.raises(CheckpointError, match="none of which fits"):
+        checkpoint.initialise(model, tmp_path / "b.pth")
+
+
+def test_on_a_full_disk_the_file_before_stays(path: Path, model: Embedder) -> None:
+    """The system is told to let no file grow beyond a limit, and answers as a full disk does."""
+    before = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    try:
+        with pytest.raises(CheckpointError, match="what was there before is intact"):
+            checkpoint.save(path, model)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, model: Embedder) -> None:
+    with pytest.raises(CheckpointError, match="No such file or directory"):
+        checkpoint.save(tmp_path / "none" / "a.safetensors", model)
