@@ -1,1 +1,28 @@
-"""."""
+"""What people look at: reports, comparisons and attention maps, each one self-contained HTML page."""
+
+from reseen.reporting.attention import attention
+from reseen.reporting.attention_page import write_attention
+from reseen.reporting.charts import Axis, Series, bar_chart, histogram, line_chart
+from reseen.reporting.lists import Outcome, ranked_pictures, render_lists
+from reseen.reporting.page import Repeated, Section, charts, facts, table, write_page
+from reseen.reporting.report import write_report
+
+__all__ = [
+    "Axis",
+    "Outcome",
+    "Repeated",
+    "Section",
+    "Series",
+    "attention",
+    "bar_chart",
+    "charts",
+    "facts",
+    "histogram",
+    "line_chart",
+    "ranked_pictures",
+    "render_lists",
+    "table",
+    "write_attention",
+    "write_page",
+    "write_report",
+]

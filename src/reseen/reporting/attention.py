@@ -19,7 +19,12 @@ from torch import Tensor, nn
 
 
 def attention(
-    model: nn.Module, images: Tensor, *, reference: Tensor | None = None, layer: nn.Module | None = None
+    model: nn.Module,
+    images: Tensor,
+    *,
+    reference: Tensor | None = None,
+    modalities: Tensor | None = None,
+    layer: nn.Module | None = None,
 ) -> Tensor:
     """Return for each picture how much each position speaks for the target, from 0 to 1 (its own highest).
 
@@ -27,6 +32,7 @@ def attention(
         model: Gives an embedding (B, D), by itself or as ``.embedding``.
         images: (B, 3, H, W), as the model takes them.
         reference: (D,) or (B, D); the target is the cosine to it. None: the target is the embedding's norm.
+        modalities: (B,) for a network that treats them apart, as it takes them.
         layer: Whose map to explain; None for the last one whose positions the target depends on. For a ViT that
             reads its class token this is the first norm of the last block: later patch tokens go nowhere.
 
@@ -38,7 +44,9 @@ def attention(
     """
 
     def target(pictures: Tensor) -> Tensor:
-        embedding = embedding_of(model, pictures)
+        embedding = embedding_of(
+            model, pictures, modalities=None if modalities is None else modalities[: len(pictures)]
+        )
         if reference is None:
             return embedding.square().sum(dim=1).sqrt()
         cosine: Tensor = F.cosine_similarity(embedding, reference.to(embedding).expand_as(embedding))
@@ -52,9 +60,9 @@ def attention(
     return (heat / heat.amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(heat.dtype).tiny)).cpu()
 
 
-def embedding_of(model: nn.Module, images: Tensor) -> Tensor:
+def embedding_of(model: nn.Module, images: Tensor, *, modalities: Tensor | None = None) -> Tensor:
     """Return the embeddings (B, D) of a model that gives them by itself or as ``.embedding``, with their gradient."""
-    outputs = model(images)
+    outputs = model(images) if modalities is None else model(images, modalities=modalities)
     embedding: Tensor = outputs if isinstance(outputs, Tensor) else outputs.embedding
     return embedding
 

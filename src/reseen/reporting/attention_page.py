@@ -1,22 +1,23 @@
-"""What networks look at, side by side on the same pictures: a page, or one picture.
-
-The layout follows Figure 5 of the FIDI paper: the pictures, and beside each what every model makes of it.
-"""
+"""What networks look at: side by side on the same pictures, and why a query found what it found."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from markupsafe import Markup
 from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor, nn
+from torch import Tensor
 
-from reseen.images.reading import read
+from reseen.errors import DataError
+from reseen.images import number_modalities, read, test_transform
+from reseen.models import Embedder
 from reseen.reporting.attention import attention, embedding_of, evaluating
 from reseen.reporting.page import Section, render, write_page
 from reseen.reporting.pictures import Shot, Thumbnail
@@ -24,23 +25,27 @@ from reseen.samples import Sample
 
 Picture = NDArray[np.uint8]
 
+SIDE = 288
+HOW_TO_READ = "Each map is scaled to its own highest value: red speaks most for it, grey not at all."
+logger = logging.getLogger(__name__)
+
 
 def write_attention(
-    models: Mapping[str, nn.Module],
+    models: Mapping[str, Embedder],
     samples: Sequence[Sample],
     out: str | Path,
     *,
     references: Sequence[Sample] | None = None,
-    size: tuple[int, int] = (256, 128),
 ) -> Path:
     """Write what each model looks at in the same pictures: an HTML page, or a picture where ``out`` ends in .png.
+
+    The layout follows Figure 5 of the FIDI paper.
 
     Args:
         models: Name -> model; one, or several to be seen side by side.
         samples: The pictures.
         out: Path to write.
         references: One for each sample: explain the similarity to it. None: explain the embedding's norm.
-        size: (height, width) in which the models are given the pictures.
 
     Returns:
         The path written.
@@ -49,34 +54,65 @@ def write_attention(
         ValueError: There are no samples, or not as many references.
         DataError: A picture cannot be read.
     """
-    if not samples or (references is not None and len(references) != len(samples)):
-        expected = "at least one sample" if not samples else f"one reference for each of {len(samples)} samples"
-        raise ValueError(f"expected {expected}, got {0 if not samples else len(references or ())}")
-    pictures = {"picture": [read(s) for s in samples]}
-    others = None
+    if not samples:
+        raise ValueError("expected at least one sample to look at, got none")
+    if references is not None and len(references) != len(samples):
+        raise ValueError(f"expected one reference for each of {len(samples)} samples, got {len(references)}")
+    columns = {"picture": [read(s) for s in samples]}
     if references is not None:
-        pictures["reference"] = [read(s) for s in references]
-        others = _batch(pictures["reference"], size)
-    images = _batch(pictures["picture"], size)
+        columns["reference"] = [read(s) for s in references]
     for name, model in models.items():
-        heats = _heats(model, images, others)
-        pictures[name] = [overlay(p, heat) for p, heat in zip(pictures["picture"], heats, strict=True)]
+        others: Sequence[Sample | None] = references or [None] * len(samples)
+        columns[name] = [looked_at(model, s, reference=r) for s, r in zip(samples, others, strict=True)]
     path = Path(out)
     if path.suffix.lower() == ".png":
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sheet(pictures).save(path)
+        _sheet(columns).save(path)
         return path
     rows = [
-        [
-            Shot(Thumbnail.of(column[n], side=320), alt=f"identity {sample.identity}: {name}", lines=(name,))
-            for name, column in pictures.items()
-        ]
+        [_shot(column[n], name, f"{name}, identity {sample.identity}") for name, column in columns.items()]
         for n, sample in enumerate(samples)
     ]
-    target = "the norm of the embedding" if references is None else "its similarity to the reference picture"
-    note = f"Grad-CAM of {target}. Each map is scaled to its own highest value: red counts most, grey not at all."
-    body = render("attention.html", rows=rows, names=[f"identity {s.identity}" for s in samples], width=len(pictures))
-    return write_page(out, "Where the network looks", sections=[Section("", body, note)], eyebrow=", ".join(models))
+    target = "the norm of the embedding" if references is None else "the similarity to the reference"
+    body = _gallery([f"identity {s.identity}" for s in samples], rows)
+    section = Section("", body, f"Grad-CAM of {target}. {HOW_TO_READ}")
+    return write_page(out, "Where the network looks", sections=[section], eyebrow=", ".join(models))
+
+
+def why_found(model: Embedder, pairs: Sequence[tuple[Sample, Sample]]) -> Markup:
+    """Return for each query and what it found: both, and where the model sees their similarity.
+
+    A pair with a picture that cannot be read is left out, with a warning in the log.
+    """
+    names, rows = [], []
+    for query, found in pairs:
+        try:
+            shots = [
+                _shot(read(query), "query", f"query, identity {query.identity}"),
+                _shot(looked_at(model, query, reference=found), "its share", "where the query resembles what it found"),
+                _shot(
+                    looked_at(model, found, reference=query), "its share", "where what was found resembles the query"
+                ),
+                _shot(read(found), "found", f"found, identity {found.identity}"),
+            ]
+        except DataError as error:
+            logger.warning("left a pair out of the report: %s", error)
+            continue
+        right = query.identity == found.identity
+        names.append(f"identity {query.identity} found {'itself' if right else f'identity {found.identity}'}")
+        rows.append(shots)
+    return _gallery(names, rows)
+
+
+def looked_at(model: Embedder, sample: Sample, *, reference: Sample | None = None) -> Picture:
+    """Return a sample's picture under its attention: to a reference's embedding, or to its own norm without one."""
+    picture = read(sample)
+    toward = None
+    if reference is not None:
+        with evaluating(model), torch.no_grad():
+            toward = embedding_of(model, _image(model, read(reference)), modalities=_modality(model, reference))
+    image = _image(model, picture)
+    return overlay(picture, attention(model, image, reference=toward, modalities=_modality(model, sample))[0])
 
 
 def overlay(picture: Picture, heat: Tensor) -> Picture:
@@ -90,22 +126,25 @@ def overlay(picture: Picture, heat: Tensor) -> Picture:
     return blended
 
 
-def _heats(model: nn.Module, images: Tensor, others: Tensor | None) -> list[Tensor]:
-    """Return each picture's heat (H, W), one picture at a time, so that memory stays that of one."""
-    heats = []
-    for row in range(len(images)):
-        reference = None
-        if others is not None:
-            with evaluating(model), torch.no_grad():
-                reference = embedding_of(model, others[row : row + 1])
-        heats.append(attention(model, images[row : row + 1], reference=reference)[0])
-    return heats
+def _image(model: Embedder, picture: Picture) -> Tensor:
+    image = torch.from_numpy(picture).permute(2, 0, 1).to(next(model.parameters()).device)
+    resized: Tensor = test_transform((model.spec.height, model.spec.width))(image)
+    return resized[None]
 
 
-def _batch(pictures: Sequence[Picture], size: tuple[int, int]) -> Tensor:
-    height, width = size
-    resized = [np.asarray(Image.fromarray(p).resize((width, height), Image.Resampling.BILINEAR)) for p in pictures]
-    return torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).contiguous()
+def _modality(model: Embedder, sample: Sample) -> Tensor | None:
+    number = number_modalities([sample])
+    return None if number is None else number.to(next(model.parameters()).device)
+
+
+def _shot(picture: Picture, name: str, alt: str) -> Shot:
+    return Shot(Thumbnail.of(picture, side=SIDE), alt=alt, lines=(name,))
+
+
+def _gallery(names: Sequence[str], rows: Sequence[Sequence[Shot]]) -> Markup:
+    shapes = [shot.picture.width / shot.picture.height for row in rows for shot in row if shot.picture]
+    ratio = float(np.median(shapes)) if shapes else 0.5
+    return render("attention.html", rows=rows, names=names, ratio=ratio, width=max(map(len, rows), default=1))
 
 
 def _sheet(columns: Mapping[str, Sequence[Picture]], *, height: int = 256, gap: int = 8, head: int = 28) -> Image.Image:
@@ -115,12 +154,13 @@ def _sheet(columns: Mapping[str, Sequence[Picture]], *, height: int = 256, gap: 
         return Image.fromarray(picture).resize((max(1, picture.shape[1] * height // picture.shape[0]), height))
 
     sheets = {name: [tall(p) for p in column] for name, column in columns.items()}
-    widths = {name: max(p.width for p in column) for name, column in sheets.items()}
+    font = ImageFont.load_default(14)
+    widths = {name: max([int(font.getlength(name)), *(p.width for p in column)]) for name, column in sheets.items()}
     rows = len(next(iter(sheets.values())))
     sheet = Image.new("RGB", (sum(widths.values()) + gap * (len(widths) + 1), head + rows * (height + gap)), "white")
     draw, left = ImageDraw.Draw(sheet), gap
     for name, column in sheets.items():
-        draw.text((left, 6), name, fill="#20252d", font=ImageFont.load_default(14))
+        draw.text((left, 6), name, fill="#20252d", font=font)
         for row, picture in enumerate(column):
             sheet.paste(picture, (left, head + row * (height + gap)))
         left += widths[name] + gap

@@ -64,8 +64,8 @@ class Series:
     spread: ArrayLike | None = None
 
 
-def line_chart(title: str, series: Sequence[Series], *, x: Axis, y: Axis) -> Markup:
-    """Return a figure of lines, with a mark at each point where there are few."""
+def line_chart(title: str, series: Sequence[Series], *, x: Axis, y: Axis, note: str = "") -> Markup:
+    """Return a figure of lines, with a mark at each point where there are few, and a note below the title."""
     lines = [_points(s, x=x, y=y) for s in series]
     across = _scale(x, [line[0] for line in lines], _LEFT, WIDTH - _RIGHT)
     ends = [part for _, values, spread in lines for part in (values - spread, values + spread)]
@@ -81,10 +81,10 @@ def line_chart(title: str, series: Sequence[Series], *, x: Axis, y: Axis) -> Mar
         if len(dots) <= 12:
             drawn += [f'<circle class="dot {_color(number)}" cx="{a:.1f}" cy="{b:.1f}" r="2.6"/>' for a, b in dots]
     described = "; ".join(_describe(s.name, line, x=x, y=y) for s, line in zip(series, lines, strict=True))
-    return _figure(title, [s.name for s in series], _grid(across, up) + "".join(drawn), described)
+    return _figure(title, [s.name for s in series], _grid(across, up) + "".join(drawn), described, under=note)
 
 
-def histogram(title: str, edges: ArrayLike, counts: Mapping[str, ArrayLike], *, x: Axis) -> Markup:
+def histogram(title: str, edges: ArrayLike, counts: Mapping[str, ArrayLike], *, x: Axis, share_of: str) -> Markup:
     """Return a figure of step areas over bins with edges (B + 1,), each area scaled to a total of one.
 
     Args:
@@ -92,11 +92,12 @@ def histogram(title: str, edges: ArrayLike, counts: Mapping[str, ArrayLike], *, 
         edges: (B + 1,) rising.
         counts: Name -> counts (B,), of any total.
         x: What the bins are of.
+        share_of: What each area is a share of, as ``pairs``.
     """
     at = np.repeat(np.asarray(edges, float), 2)
     shares = {name: np.asarray(c, float) / max(np.sum(c), 1) for name, c in counts.items()}
     top = max((float(s.max(initial=0)) for s in shares.values()), default=0) or 1.0
-    share = Axis("share of each", limits=(0, top * 1.05), percent=True)
+    share = Axis(f"share of {share_of}", limits=(0, top * 1.05), percent=True)
     across, up = _scale(x, [at], _LEFT, WIDTH - _RIGHT), _scale(share, [], HEIGHT - _BOTTOM, _TOP)
     drawn = []
     for number, values in enumerate(shares.values()):
@@ -109,7 +110,7 @@ def histogram(title: str, edges: ArrayLike, counts: Mapping[str, ArrayLike], *, 
         f"{name}: {int(np.sum(counts[name])):,} in all, mean {float(middles @ values):.3g}"
         for name, values in shares.items()
     )
-    return _figure(title, list(shares), _grid(across, up) + "".join(drawn), described)
+    return _figure(title, list(shares), _grid(across, up) + "".join(drawn), described, under=share.label)
 
 
 def bar_chart(

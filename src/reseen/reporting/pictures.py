@@ -58,12 +58,14 @@ class Shot:
         alt: Says what is on it.
         lines: Written below it, the first one stronger.
         kind: Draws its frame: right is green and whole with a tick, wrong is red and dashed with a cross.
+        source: Its file, shown when pointed at; None for nothing.
     """
 
     picture: Thumbnail | None
     alt: str
     lines: tuple[str, ...] = ()
     kind: Literal["query", "right", "wrong"] | None = None
+    source: str | None = None
 
     @property
     def mark(self) -> str:

@@ -1,0 +1,70 @@
+"""How training went, from the lines of a run's ``metrics.jsonl``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from reseen.reporting.charts import Axis, Series, line_chart
+
+# The charts, and which values of metrics.jsonl are drawn on each, by the beginning of their names.
+_CHARTS = (
+    ("Losses", ("loss", "terms/"), Axis("loss")),
+    ("Scores on the way", ("mean_ap", "mean_inp", "rank_1"), Axis("score", limits=(0, 1), percent=True)),
+    ("Learning rate", ("learning_rate",), Axis("learning rate")),
+)
+_NAMES = {"loss": "weighted sum", "mean_ap": "mAP", "mean_inp": "mINP", "rank_1": "rank 1", "learning_rate": ""}
+
+
+def learning_curves(path: Path) -> list[Markup]:
+    """Return charts of losses, scores and learning rate over the epochs; none where there is no file or nothing in it.
+
+    A last line that is cut short, as by a run that is being written, is passed over.
+    """
+    values: dict[str, tuple[list[float], list[float]]] = {}
+    for entry in _entries(path):
+        at = entry.get("epoch", entry.get("step"))
+        for name, value in _flat(entry).items():
+            if at is not None and isinstance(value, (int, float)) and not isinstance(value, bool):
+                xs, ys = values.setdefault(name, ([], []))
+                xs.append(at)
+                ys.append(value)
+    figures = []
+    for title, beginnings, axis in _CHARTS:
+        series = [
+            Series(_NAMES.get(name, name.removeprefix("terms/")), *points)
+            for name, points in values.items()
+            if name.startswith(beginnings)
+        ]
+        if series:
+            figures.append(line_chart(title, series, x=Axis("epoch"), y=axis))
+    return figures
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    entries = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(entry, dict):
+            entries.append(entry)
+    return entries
+
+
+def _flat(entry: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Return ``{"losses": {"adasp": 1}}`` as ``{"losses/adasp": 1}``."""
+    flat: dict[str, Any] = {}
+    for name, value in entry.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{before}{name}/")
+        else:
+            flat[before + name] = value
+    return flat

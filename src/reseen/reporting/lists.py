@@ -1,0 +1,178 @@
+"""Ranked lists to look at: a query, what was found for it, right or wrong, and how far down its first match lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from reseen.evaluation import Report
+from reseen.metrics import ranked_list
+from reseen.reporting.page import percent, render
+from reseen.reporting.pictures import Shot, thumbnail
+from reseen.samples import Benchmark, Embeddings, Protocol, Sample
+from reseen.scores import Reranking
+
+
+class Outcome(NamedTuple):
+    """An evaluation with what it was made from.
+
+    Attributes:
+        report: What ``evaluate`` found.
+        query: Embeddings of the benchmark's query, in its order.
+        gallery: Embeddings of the benchmark's gallery, in its order.
+        reranking: As given to ``evaluate``.
+    """
+
+    report: Report
+    query: Embeddings
+    gallery: Embeddings
+    reranking: Reranking | None = None
+
+
+@dataclass(frozen=True)
+class RankedPictures:
+    """One query's list, ready for a page.
+
+    Attributes:
+        sample: Who is searched for.
+        first: What came first; None where nothing was found at all.
+        facts: How well it went, in short phrases.
+        query: The query's picture.
+        found: The first places, best first.
+        missed: The first match, where it lies further down than ``found``; None where it does not.
+    """
+
+    sample: Sample
+    first: Sample | None
+    facts: tuple[str, ...]
+    query: Shot
+    found: tuple[Shot, ...]
+    missed: Shot | None = None
+
+    @property
+    def title(self) -> str:
+        """Who is searched for."""
+        return _who(self.sample)
+
+    @property
+    def ratio(self) -> float | None:
+        """Width over height of the query's picture."""
+        return self.query.picture.width / self.query.picture.height if self.query.picture else None
+
+
+def searched_together(outcome: Outcome, protocol: Protocol) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows of query and gallery that are searched with and in: those of the first repeat."""
+    if protocol.trials is None:
+        return np.arange(len(outcome.query)), np.arange(len(outcome.gallery))
+    trial = next(iter(protocol.trials(outcome.query, outcome.gallery)))
+    return trial.query, trial.gallery
+
+
+def queries_of_first_repeat(report: Report) -> pd.DataFrame:
+    """Return the table of the queries that count in the first repeat, by their row."""
+    table = report.per_query
+    counted: pd.DataFrame = table[table["repeat"] == 0].dropna(subset="average_precision").set_index("query")
+    return counted
+
+
+def worst_and_best(report: Report, count: int) -> tuple[list[int], list[int]]:
+    """Return rows of the worst and of the best queries, one query of an identity, and none in both."""
+    table = queries_of_first_repeat(report)
+    order = table.sort_values(["average_precision", "first_rank"], ascending=[True, False], kind="stable")
+    worst = order.drop_duplicates("identity").head(count).index.tolist()
+    # Among equally good queries those with more matches have achieved more.
+    order = table.sort_values(["average_precision", "num_positives"], ascending=False, kind="stable")
+    best = order.drop(index=worst).drop_duplicates("identity").head(count).index.tolist()
+    return worst, best
+
+
+def ranked_pictures(
+    outcome: Outcome, benchmark: Benchmark, queries: Sequence[int], *, top: int = 10
+) -> list[RankedPictures]:
+    """Search with some queries and return their lists with pictures.
+
+    Args:
+        outcome: The evaluation; under repeats, its first is shown.
+        benchmark: Whose query and gallery were embedded. Tracks are shown picture by picture.
+        queries: Rows of ``benchmark.query``.
+        top: Places shown.
+    """
+    protocol = benchmark.protocol(by_track=False)
+    query_rows, gallery_rows = searched_together(outcome, protocol)
+    query, gallery = outcome.query[query_rows], outcome.gallery[gallery_rows]
+    found = ranked_list(query, gallery, protocol, top=top, reranking=outcome.reranking)
+    table = queries_of_first_repeat(outcome.report)
+    across = len({s.modality for s in (*benchmark.query, *benchmark.gallery)}) > 1
+    lists = []
+    for row in queries:
+        sample, figures = benchmark.query[row], table.loc[row]
+        at = int(np.flatnonzero(query_rows == row)[0])
+        there = found.rows[at] >= 0
+        entries = [benchmark.gallery[n] for n in gallery_rows[found.rows[at][there]]]
+        right = found.positive[at][there]
+        places = zip(range(1, top + 1), entries, found.scores[at], right, strict=False)
+        missed = None
+        if not right.any() and outcome.reranking is None:
+            same = np.flatnonzero(gallery.identities == sample.identity)
+            own = ranked_list(query[at : at + 1], gallery[same], protocol, top=1)
+            match = benchmark.gallery[gallery_rows[same[own.rows[0, 0]]]]
+            missed = _found(int(figures.first_rank), match, own.scores[0, 0], True, across)
+        lists.append(
+            RankedPictures(
+                sample=sample,
+                first=entries[0] if entries else None,
+                facts=_facts(figures, hits=int(right.sum()), shown=len(entries)),
+                query=Shot(
+                    thumbnail(sample),
+                    alt=f"query: {_who(sample)}",
+                    lines=("query", *_where(sample, across)),
+                    kind="query",
+                    source=sample.path,
+                ),
+                found=tuple(_found(*place, across) for place in places),
+                missed=missed,
+            )
+        )
+    return lists
+
+
+def render_lists(lists: Iterable[RankedPictures]) -> Markup:
+    """Return the lists below one another."""
+    shown = list(lists)
+    ratios = [one.ratio for one in shown if one.ratio]
+    return render("lists.html", lists=shown, ratio=float(np.median(ratios)) if ratios else 0.5)
+
+
+def _found(place: int, sample: Sample, score: float, right: bool, across: bool) -> Shot:
+    verdict = "right" if right else "wrong"
+    return Shot(
+        thumbnail(sample),
+        alt=f"rank {place}, {verdict}: {_who(sample)}, score {score:.2f}",
+        lines=(f"{score:.2f}", *_where(sample, across)),
+        kind="right" if right else "wrong",
+        source=sample.path,
+    )
+
+
+def _facts(figures: Any, *, hits: int, shown: int) -> tuple[str, ...]:
+    first, matches = int(figures.first_rank), int(figures.num_positives)
+    return (
+        f"AP {percent(figures.average_precision)}",
+        f"first match at rank {first:,}",
+        f"{hits} of {matches} {'match' if matches == 1 else 'matches'} in the first {shown}",
+    )
+
+
+def _who(sample: Sample) -> str:
+    return f"identity {sample.identity}" + ("" if sample.camera is None else f", camera {sample.camera}")
+
+
+def _where(sample: Sample, across: bool) -> tuple[str, ...]:
+    camera = () if sample.camera is None else (f"camera {sample.camera}",)
+    return (*camera, sample.modality) if across and sample.modality is not None else camera

@@ -1,0 +1,121 @@
+"""The page about one run: what was run, how well it does, and what it looks like when it does well and badly."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from reseen import checkpoint
+from reseen.models import Embedder, ModelSpec, complexity
+from reseen.reporting.attention_page import HOW_TO_READ, why_found
+from reseen.reporting.curves import learning_curves
+from reseen.reporting.lists import Outcome, RankedPictures, ranked_pictures, render_lists, worst_and_best
+from reseen.reporting.page import Section, charts, facts, render, write_page
+from reseen.reporting.scores import camera_table, headline, match_curve, precision_spread, score_charts
+from reseen.samples import Benchmark, Sample
+
+MOST_LOOKS = 4
+
+
+def write_report(
+    outcome: Outcome,
+    out: str | Path,
+    *,
+    benchmark: Benchmark,
+    run: Path | None = None,
+    model: Embedder | None = None,
+    lists: int = 6,
+    top: int = 10,
+    notes: Mapping[str, object] | None = None,
+) -> Path:
+    """Write one self-contained HTML page about an evaluation and, where there is one, the run behind it.
+
+    Args:
+        outcome: The evaluation.
+        out: Path of the page.
+        benchmark: What was searched.
+        run: The run's folder, for learning curves, configuration and versions; what it lacks is left out.
+        model: Adds what the network costs and where it looks.
+        lists: How many of the worst and how many of the best queries to show.
+        top: Places shown of each.
+        notes: More to say of the run, name -> value, such as its command.
+
+    Returns:
+        The path written.
+
+    Raises:
+        CheckpointError: The run's checkpoint is damaged.
+    """
+    report = outcome.report
+    worst, best = worst_and_best(report, lists)
+    shown = ranked_pictures(outcome, benchmark, [*worst, *best], top=top)
+    bad, good = shown[: len(worst)], shown[len(worst) :]
+    figures = [match_curve({"": report}), precision_spread({"": report}), *score_charts(outcome, benchmark)]
+    curves = [] if run is None else learning_curves(run / "metrics.jsonl")
+    cameras = camera_table(report, benchmark)
+    one_each = "average precision first; one query of an identity."
+    sections = [
+        Section("", headline(report)),
+        Section("Ranking", charts(*figures), f"Protocol {report.protocol}: {report.rule}."),
+        Section("Worst queries", render_lists(bad), f"Lowest {one_each}"),
+        Section("Best queries", render_lists(good), f"Highest {one_each}") if good else None,
+        None if model is None else _looks(model, [*bad[:MOST_LOOKS], *good[:MOST_LOOKS]]),
+        None if cameras is None else Section("Cameras", cameras, "A query counts for the camera that took it."),
+        Section("Training", charts(*curves)) if curves else None,
+        _what_ran(benchmark, run, model, notes or {}),
+        Section("How to read this page", render("guide.html")),
+    ]
+    lead = f"{len(benchmark.query):,} queries in a gallery of {len(benchmark.gallery):,} pictures"
+    eyebrow = f"Re-identification, protocol {report.protocol}"
+    return write_page(out, benchmark.name, sections=sections, eyebrow=eyebrow, lead=lead)
+
+
+def _looks(model: Embedder, lists: Sequence[RankedPictures]) -> Section:
+    pairs = [(one.sample, one.first) for one in lists if one.first is not None]
+    note = f"Grad-CAM of the similarity between a query and what came first for it. {HOW_TO_READ}"
+    return Section("What the network compares", why_found(model, pairs), note)
+
+
+def _what_ran(benchmark: Benchmark, run: Path | None, model: Embedder | None, notes: Mapping[str, object]) -> Section:
+    said: dict[str, object] = {"data": benchmark.name}
+    said |= {name: _size(getattr(benchmark, name)) for name in ("train", "query", "gallery")}
+    files = {}
+    spec = None if model is None else model.spec
+    if run is not None:
+        if (run / "config.yaml").is_file():
+            files["config.yaml"] = (run / "config.yaml").read_text(encoding="utf-8")
+        chosen = [run / name for name in ("best.safetensors", "last.safetensors") if (run / name).is_file()]
+        if chosen:
+            told = checkpoint.describe(chosen[0])
+            spec = spec or told.spec
+            said |= {"checkpoint": chosen[0].name, **told.provenance}
+    if spec is not None:
+        said["model"] = _model(spec)
+    if model is not None:
+        cost = complexity(model)
+        said["parameters"] = f"{cost.parameters / 1e6:,.2f} million"
+        said["operations"] = f"{cost.flops / 2e9:,.3f} billion multiply-adds for one picture"
+        said["speed"] = f"{cost.images_per_second:,.0f} pictures a second here, {cost.batch} at a time"
+    return Section("What was run", facts({**said, **checkpoint.versions(), **notes}, files=files))
+
+
+def _size(samples: Sequence[Sample]) -> str:
+    if not samples:
+        return "none"
+    cameras = {s.camera for s in samples} - {None}
+    by = f", {len(cameras):,} cameras" if cameras else ""
+    return f"{len(samples):,} pictures, {len({s.identity for s in samples}):,} identities{by}"
+
+
+def _model(spec: ModelSpec) -> str:
+    """Return the backbone, the size of its pictures, and what else is not as usual."""
+    usual = ModelSpec()
+    others = {
+        field.name: value
+        for field in dataclasses.fields(spec)
+        if field.name not in ("backbone", "height", "width")
+        and (value := getattr(spec, field.name)) != getattr(usual, field.name)
+    }
+    told = "".join(f", {name} {value}" for name, value in others.items())
+    return f"{spec.backbone}, {spec.height} x {spec.width} pixels{told}"

@@ -1,0 +1,137 @@
+"""The figures and charts of one evaluation, or of several side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from reseen.evaluation import Report
+from reseen.metrics import Roc, ScoreHistogram, score_histogram
+from reseen.reporting.charts import Axis, Series, histogram, line_chart
+from reseen.reporting.lists import Outcome, searched_together
+from reseen.reporting.page import percent, render, table
+from reseen.samples import Benchmark
+
+RANKS = 20
+MOST_CAMERAS = 40
+_BINS, _SHOWN_BINS = 2**14, 2**6
+_FALSE_ALARMS = (1e-3, 1e-2)
+
+
+class _Score(NamedTuple):
+    name: str
+    value: str
+    note: str = ""
+
+
+class _Interval(NamedTuple):
+    low: float
+    value: float
+    high: float
+
+
+def headline(report: Report) -> Markup:
+    """Return mAP with its interval, the ranks, mINP, and how many queries they are of."""
+    deviation = report.deviation or {}
+
+    def spread(name: str) -> str:
+        return f"± {percent(deviation[name])} over {len(report.first_ranks)} repeats" if name in deviation else ""
+
+    low, high = report.interval
+    note = f"95 % of {percent(low)} to {percent(high)}"
+    skipped = f"{report.num_skipped:,} left out without a match" if report.num_skipped else "none left out"
+    return render(
+        "scores.html",
+        main=_Score("mAP", percent(report.mean_ap), ", ".join(filter(None, [note, spread("mean_ap")]))),
+        interval=_Interval(100 * low, 100 * report.mean_ap, 100 * high),
+        others=[
+            _Score("rank 1", percent(report.cmc(1)), spread("rank_1")),
+            _Score("rank 5", percent(report.cmc(5))),
+            _Score("rank 10", percent(report.cmc(10))),
+            _Score("mINP", percent(report.mean_inp), spread("mean_inp")),
+            _Score("queries", f"{report.num_queries:,}", skipped),
+        ],
+    )
+
+
+def match_curve(reports: Mapping[str, Report], *, ranks: int = RANKS) -> Markup:
+    """Return the cumulative match curves."""
+    at = range(1, ranks + 1)
+    series = [Series(name, at, [report.cmc(rank) for rank in at]) for name, report in reports.items()]
+    lowest = min(report.cmc(1) for report in reports.values())
+    floor = max(0.0, np.floor(10 * lowest - 0.5) / 10)
+    y = Axis("queries with a match", limits=(floor, 1), percent=True)
+    return line_chart("Queries with a match up to a rank", series, x=Axis("rank", limits=(1, ranks)), y=y)
+
+
+def precision_spread(reports: Mapping[str, Report]) -> Markup:
+    """Return how the queries' average precisions are distributed."""
+    edges = np.linspace(0, 1, 21)
+    counts = {
+        name: np.histogram(report.per_query["average_precision"].dropna(), edges)[0] for name, report in reports.items()
+    }
+    x = Axis("average precision of a query", percent=True)
+    return histogram("How the queries differ", edges, counts, x=x, share_of="queries")
+
+
+def score_charts(outcome: Outcome, benchmark: Benchmark) -> list[Markup]:
+    """Return how positive and negative pairs score, before any re-ranking, and how well a threshold parts them."""
+    protocol = benchmark.protocol
+    query_rows, gallery_rows = searched_together(outcome, protocol)
+    found = score_histogram(outcome.query[query_rows], outcome.gallery[gallery_rows], protocol, bins=_BINS)
+    if not found.positive.any() or not found.negative.any():
+        return []
+    return [_score_histogram(found), _roc_chart(found)]
+
+
+def _score_histogram(found: ScoreHistogram) -> Markup:
+    used = np.flatnonzero(found.positive + found.negative)
+    width = max(1, -(-(used[-1] + 1 - used[0]) // _SHOWN_BINS))
+    starts = np.arange(used[0], used[-1] + 1, width)
+    counts = {
+        "same individual": np.add.reduceat(found.positive[: used[-1] + 1], starts),
+        "different": np.add.reduceat(found.negative[: used[-1] + 1], starts),
+    }
+    edges = found.edges[np.append(starts, min(starts[-1] + width, _BINS))]
+    return histogram("How pairs score", edges, counts, x=Axis("cosine similarity"), share_of="pairs of its kind")
+
+
+def _roc_chart(found: ScoreHistogram) -> Markup:
+    accepted = [np.append(0, np.cumsum(c[::-1])) / c.sum() for c in (found.negative, found.positive)]
+    roc = Roc(found.edges[::-1], *accepted)
+    kept = np.append(np.diff(roc.false_positive_rate) > 0, True) & (roc.false_positive_rate > 0)
+    at = "; ".join(
+        f"{percent(roc.tpr_at(rate))} % of pairs found at a threshold of {roc.threshold_at(rate):.2f}, "
+        f"with one false alarm in {round(1 / rate):,}"
+        for rate in _FALSE_ALARMS
+    )
+    lowest = max(1e-6, 10.0 ** np.floor(np.log10(roc.false_positive_rate[kept].min())))
+    x = Axis("pairs of different individuals accepted", limits=(lowest, 1), log=True, percent=True)
+    y = Axis("pairs of one individual accepted", limits=(0, 1), percent=True)
+    series = Series("ROC", roc.false_positive_rate[kept], roc.true_positive_rate[kept])
+    return line_chart("One threshold for all pairs", [series], x=x, y=y, note=at)
+
+
+def camera_table(report: Report, benchmark: Benchmark) -> Markup | None:
+    """Return what each camera has and how well its queries are answered, or None where cameras are unknown."""
+    counted = report.per_query.dropna(subset="average_precision")
+    cameras = pd.Series([s.camera for s in benchmark.query], dtype=object).dropna()
+    if not len(cameras):
+        return None
+    searched = pd.Series([s.camera for s in benchmark.gallery], dtype=object).value_counts()
+    rows = []
+    for camera, number in cameras.value_counts().head(MOST_CAMERAS).items():
+        own = counted[counted["camera"] == camera]
+        figures = (
+            [float(own["average_precision"].mean()), float((own["first_rank"] == 1).mean())] if len(own) else [None] * 2
+        )
+        identities = len({s.identity for s in benchmark.query if s.camera == camera})
+        rows.append([camera, int(number), identities, int(searched.get(camera, 0)), *figures])
+    rows.sort(key=lambda row: (isinstance(row[0], str), row[0]))
+    names = ["camera", "queries", "identities", "gallery", "mAP", "rank 1"]
+    left = f"The {MOST_CAMERAS} cameras with the most queries." if cameras.nunique() > MOST_CAMERAS else ""
+    return table(names, rows, percent=True, caption=left)
