@@ -5,6 +5,8 @@
     ReseenError              anything a user can mend; the command line prints it as one line and exits 1
     ├── DataError            a data set, a table or a picture is missing, unreadable or unfit
     ├── CheckpointError      a checkpoint or a file of weights is damaged or does not fit the network
+    ├── ExportError          an exported model cannot be made, or departs from the one it was made from
+    ├── GalleryError         a gallery is missing, damaged or busy, or holds vectors of another model
     ├── RunError             a run folder exists already, is incomplete, or belongs to another run
     └── TrainingError        training cannot go on, as with a loss that is not finite
 
@@ -22,6 +24,14 @@ class DataError(ReseenError):
 
 class CheckpointError(ReseenError):
     """A checkpoint or a file of weights is damaged or does not fit the network."""
+
+
+class ExportError(ReseenError):
+    """An exported model cannot be made, or departs from the one it was made from."""
+
+
+class GalleryError(ReseenError):
+    """A gallery is missing, damaged or busy, or holds vectors of another model."""
 
 
 class RunError(ReseenError):

@@ -1,0 +1,138 @@
+"""What a similarity means: probabilities, thresholds, and when to say "none of these". Kept with a gallery."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reseen.errors import GalleryError
+
+Method = Literal["isotonic", "logistic"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How well one way to turn similarities into probabilities did on individuals it had not seen.
+
+    Attributes:
+        method: Which way.
+        log_loss: Mean of -log of the probability given to what was true; lower is better.
+        brier: Mean squared error of the probability.
+        ece: Expected calibration error: mean distance of promised and observed share over ten bins of probability.
+    """
+
+    method: Method
+    log_loss: float
+    brier: float
+    ece: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """One point of the reliability diagram.
+
+    Attributes:
+        promised: Mean probability given.
+        observed: Share that was the same individual.
+        weight: Share of all pairs.
+    """
+
+    promised: float
+    observed: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Where to draw the line for a wanted rate of false positives.
+
+    Attributes:
+        rate: The wanted rate.
+        threshold: A similarity of at least this is a match.
+        low: Lower end of the threshold's 95 % interval, from resampled individuals.
+        high: Its upper end.
+        detected: Share of true matches that reach it.
+    """
+
+    rate: float
+    threshold: float
+    low: float
+    high: float
+    detected: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What similarities mean in a gallery.
+
+    Attributes:
+        method: The way with the lower cross-validated log loss.
+        similarities: Knots of the curve, ascending.
+        values: Probability at each knot; for the logistic curve, its logarithm of odds. Straight lines between.
+        prior: How likely two pictures showed the same individual before they were looked at.
+        num_same: Pairs of one individual used.
+        num_different: Pairs of two individuals used.
+        fits: How well each way did, cross-validated over individuals.
+        reliability: The diagram of the way chosen, cross-validated.
+        pairs: Thresholds for "are these two the same?", at rates of different pairs that are called the same.
+        open_set: Thresholds for "who of these is it, or none?", at rates of strangers who are given a name.
+    """
+
+    method: Method
+    similarities: tuple[float, ...]
+    values: tuple[float, ...]
+    prior: float
+    num_same: int
+    num_different: int
+    fits: tuple[Fit, ...]
+    reliability: tuple[Bin, ...]
+    pairs: tuple[Threshold, ...]
+    open_set: tuple[Threshold, ...]
+
+    def probability(self, similarity: ArrayLike) -> NDArray[np.float64]:
+        """Return the probability that two pictures of this similarity show the same individual."""
+        value = np.interp(np.asarray(similarity, np.float64), self.similarities, self.values)
+        return 1 / (1 + np.exp(-value)) if self.method == "logistic" else value
+
+    def pair_threshold(self, rate: float) -> Threshold:
+        """Return the threshold at which this share of different pairs is called the same.
+
+        Raises:
+            GalleryError: There is none for this rate.
+        """
+        return at_rate(self.pairs, rate)
+
+    def open_set_threshold(self, rate: float) -> Threshold:
+        """Return the threshold at which this share of strangers is given a name.
+
+        Raises:
+            GalleryError: There is none for this rate.
+        """
+        return at_rate(self.open_set, rate)
+
+    def to_json(self) -> str:
+        """Write the calibration as JSON text."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Calibration:
+        """Read what `to_json` wrote."""
+        fields = json.loads(text)
+        kinds = {"fits": Fit, "reliability": Bin, "pairs": Threshold, "open_set": Threshold}
+        fields |= {name: tuple(kind(**row) for row in fields[name]) for name, kind in kinds.items()}
+        fields |= {name: tuple(fields[name]) for name in ("similarities", "values")}
+        return cls(**fields)
+
+
+def at_rate(thresholds: tuple[Threshold, ...], rate: float) -> Threshold:
+    """Return the threshold for a rate."""
+    for threshold in thresholds:
+        if np.isclose(threshold.rate, rate):
+            return threshold
+    known = ", ".join(f"{t.rate:g}" for t in thresholds) or "none: too few pairs were labelled"
+    raise GalleryError(f"expected a rate the gallery is calibrated for ({known}), got {rate:g}; run `reseen calibrate`")

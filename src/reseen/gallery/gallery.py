@@ -1,0 +1,381 @@
+"""The front door of a gallery: have we seen this one, where and when?
+
+Dimensions: N items, Q queries, D components of a vector, k answers.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reseen.errors import GalleryError
+from reseen.gallery.decisions import Calibration
+from reseen.gallery.engine import Engine
+from reseen.gallery.records import (
+    EVERYTHING,
+    Added,
+    Item,
+    Label,
+    Mark,
+    Match,
+    Where,
+    as_json,
+    as_rows,
+    as_text,
+    as_vectors,
+    plain,
+    unit,
+)
+
+CALIBRATION = "calibration"
+CHANGEABLE = ("identity", "camera", "track", "time", "source", "extra")
+
+Reranking = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+"""Gives new similarities (n,) of a query (D,) with its n best answers (n, D), all of length 1."""
+
+
+class Gallery:
+    """Sightings kept and searched: vectors, with who, where and when.
+
+    Args:
+        location: A folder of this machine (SQLite and FAISS), or ``"milvus://host:port/name"``.
+        model: The fingerprint of the model that makes the vectors; a gallery of another model is refused. None takes
+            the gallery as it is.
+        create: Make the gallery where there is none.
+        approximate_above: More items than this are searched approximately, by inverted lists; None, the default,
+            searches every number exactly.
+        recall: What an approximate search must find of the ten nearest; how far it looks is measured on the gallery.
+
+    Raises:
+        GalleryError: There is no such gallery, it cannot be read, or its vectors are another model's.
+
+    Note:
+        Vectors are compared by cosine. On Milvus each call is whole or not at all as far as Milvus makes it so (one
+        request is; adding more than `reseen.gallery.milvus.BATCH` rows takes several).
+    """
+
+    def __init__(
+        self,
+        location: str | Path,
+        model: str | None = None,
+        *,
+        create: bool = True,
+        approximate_above: int | None = None,
+        recall: float = 0.99,
+    ) -> None:
+        if not 0 < recall <= 1:
+            raise ValueError(f"expected recall above 0 and at most 1, got {recall}")
+        self.location = str(location)
+        self._asked_model = model
+        self._closed = False
+        self._engine = open_engine(self.location, create=create, approximate_above=approximate_above, recall=recall)
+        try:
+            self._check_model(model)
+        except GalleryError:
+            self._engine.close()
+            raise
+
+    def __enter__(self) -> Gallery:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self.count()
+
+    @property
+    def model(self) -> str | None:
+        """The fingerprint of the model whose vectors these are."""
+        return self._engine.model or self._asked_model
+
+    def add(
+        self,
+        vectors: ArrayLike,
+        *,
+        identities: Sequence[Label | None] | None = None,
+        cameras: Sequence[Label | None] | None = None,
+        tracks: Sequence[Label | None] | None = None,
+        times: Sequence[float | None] | None = None,
+        sources: Sequence[str | None] | None = None,
+        extras: Sequence[Mapping[str, Any] | None] | None = None,
+        pictures: Sequence[bytes | None] | None = None,
+        contents: Sequence[bytes] | None = None,
+    ) -> Added:
+        """Keep N sightings, all or none of them.
+
+        The same picture (or else vector) from the same camera, track, time and source is the same sighting: adding it
+        again changes nothing, also when its identity has been changed since.
+
+        Args:
+            vectors: (N, D).
+            identities: Who each is, None where unknown; so with the other columns.
+            cameras: Where each was seen.
+            tracks: The unbroken sequence each belongs to.
+            times: When, in seconds of any one clock.
+            sources: Where each picture came from; kept to be shown, never opened.
+            extras: Anything else that JSON can hold.
+            pictures: Small JPEG files to show.
+            contents: Digests of the pictures, which name a sighting in place of its vector: a network gives the same
+                picture slightly other vectors in another batch.
+
+        Raises:
+            ValueError: A column does not have N entries, or the vectors are not (N, D) and finite.
+            GalleryError: The gallery has vectors of another dimension or model, or cannot be written.
+        """
+        checked = as_vectors(vectors)
+        rows = as_rows(
+            checked,
+            identities=identities,
+            cameras=cameras,
+            tracks=tracks,
+            times=times,
+            sources=sources,
+            extras=extras,
+            pictures=pictures,
+            contents=contents,
+        )
+        if not len(rows):
+            return Added((), 0)
+        if self._engine.dim is None:
+            self._engine.begin(self._asked_model, checked.shape[1])
+            self._check_model(self._asked_model)
+        self._check_dim(checked)
+        return Added(tuple(rows.ids), self._engine.add(rows))
+
+    def update(self, ids: Sequence[str], **changes: Any) -> int:
+        """Change items and return how many there were.
+
+        Args:
+            ids: Whose columns to set; one that is not held is passed over.
+            changes: Any of ``identity``, ``camera``, ``track``, ``time``, ``source`` and ``extra``.
+
+        Raises:
+            ValueError: There is no such column, an id is not well formed, or a value is of the wrong type.
+        """
+        unknown = sorted(set(changes) - set(CHANGEABLE))
+        if unknown or not changes:
+            raise ValueError(f"expected changes of {', '.join(CHANGEABLE)}, got {', '.join(unknown) or 'none'}")
+        return self._engine.update(checked_ids(ids), {name: as_column(name, value) for name, value in changes.items()})
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Forget items and their pictures; return how many there were.
+
+        The truth is overwritten at once. The search index's file keeps the bare vectors until it is made anew: call
+        `compact` to have that now.
+        """
+        return self._engine.delete(checked_ids(ids))
+
+    def search(
+        self,
+        queries: ArrayLike,
+        k: int = 10,
+        *,
+        where: Where = EVERYTHING,
+        by: Literal["picture", "identity", "track"] = "picture",
+        exact: bool = False,
+        rerank: Reranking | None = None,
+        depth: int = 100,
+    ) -> list[list[Match]]:
+        """Find the items most alike to each query.
+
+        Args:
+            queries: (Q, D).
+            k: How many answers are wanted.
+            where: Which items are looked at.
+            by: ``"identity"`` or ``"track"`` answers with the best picture of each; an item without one stands alone.
+            exact: Look at every item even where the gallery is large enough for an approximate search.
+            rerank: Orders the best ``depth`` pictures anew by its own similarities.
+            depth: How many those are.
+
+        Returns:
+            For each query at most k matches, best first.
+
+        Raises:
+            ValueError: The queries are not (Q, D) of the gallery's D, or k is not positive.
+        """
+        vectors = as_vectors(queries)
+        if k < 1 or depth < 1:
+            raise ValueError(f"expected k and depth of at least 1, got {k} and {depth}")
+        if by not in ("picture", "identity", "track"):
+            raise ValueError(f"expected by picture, identity or track, got {by!r}")
+        if self._engine.dim is None or not len(vectors):
+            return [[] for _ in vectors]
+        self._check_dim(vectors)
+        wanted = k if by == "picture" else 4 * k
+        wanted = wanted if rerank is None else max(wanted, depth)
+        answers: list[list[Match]] = [[] for _ in vectors]
+        open_queries, directions = list(range(len(vectors))), unit(vectors)
+        while open_queries:
+            found = self._matches(directions[open_queries], wanted, where, exact=exact)
+            unfinished = []
+            for query, matches in zip(open_queries, found, strict=True):
+                ordered = matches if rerank is None else self._reranked(directions[query], matches, rerank, depth)
+                answers[query] = ordered[:k] if by == "picture" else best_of_each(ordered, by)[:k]
+                if by != "picture" and len(answers[query]) < k and len(matches) == wanted:
+                    unfinished.append(query)
+            open_queries, wanted = unfinished, 4 * wanted
+        return answers
+
+    def identify(
+        self, queries: ArrayLike, *, false_alarms: float = 0.01, where: Where = EVERYTHING
+    ) -> list[Match | None]:
+        """Name each query (Q, D), or say None: none of these.
+
+        Args:
+            queries: (Q, D).
+            false_alarms: The wanted share of strangers who are given a name; one that `calibrate` was asked for.
+            where: Which items are looked at.
+
+        Raises:
+            GalleryError: The gallery is not calibrated for open-set identification at this rate.
+        """
+        calibration = self.calibration()
+        if calibration is None:
+            raise GalleryError("expected a calibrated gallery, found no calibration; run `reseen calibrate` on it")
+        threshold = calibration.open_set_threshold(false_alarms).threshold
+        found = self.search(queries, 1, where=replace(where, named=True))
+        return [m[0] if m and m[0].similarity >= threshold else None for m in found]
+
+    def items(self, ids: Sequence[str]) -> list[Item | None]:
+        """Return items in the order asked for; None for one that is not held."""
+        return self._engine.items(checked_ids(ids))
+
+    def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
+        """Return the vectors (N, D) of items as they were added.
+
+        Raises:
+            KeyError: One is not held.
+        """
+        return self._engine.vectors(checked_ids(ids))
+
+    def picture(self, item: str) -> bytes | None:
+        """Return the small JPEG file kept for an item, if any."""
+        return self._engine.picture(checked_ids([item])[0])
+
+    def select(self, where: Where = EVERYTHING, limit: int = 1_000_000) -> list[str]:
+        """Return the ids of at most ``limit`` items asked for, always in the same order."""
+        return self._engine.select(where, limit)
+
+    def count(self, where: Where = EVERYTHING) -> int:
+        """Return how many items are asked for."""
+        return self._engine.count(where)
+
+    def cameras(self) -> list[Label]:
+        """Return every camera there is, in order."""
+        return self._engine.cameras()
+
+    def mark(self, query: str, item: str, *, similarity: float, same: bool) -> None:
+        """Keep a user's verdict on a match for the next calibration; a later one on the same match takes its place."""
+        self._engine.mark(Mark(query, checked_ids([item])[0], float(similarity), bool(same)))
+
+    def marks(self) -> list[Mark]:
+        """Return the verdicts."""
+        return self._engine.marks()
+
+    def calibration(self) -> Calibration | None:
+        """Return what turns similarities into probabilities here, if `put_calibration` has been called."""
+        text = self._engine.note(CALIBRATION)
+        return None if text is None else parsed(text)
+
+    def put_calibration(self, calibration: Calibration) -> None:
+        """Keep a calibration, in place of an older one."""
+        self._engine.put_note(CALIBRATION, calibration.to_json())
+
+    def compact(self) -> None:
+        """Make the search index's file anew from the truth, without what has been deleted."""
+        self._engine.compact()
+
+    def close(self) -> None:
+        """Let go of the gallery; what has been added is safe without it."""
+        if not self._closed:
+            self._closed = True
+            self._engine.close()
+
+    def _matches(self, directions: NDArray[np.float32], k: int, where: Where, *, exact: bool) -> list[list[Match]]:
+        found = self._engine.search(directions, k, where, exact=exact)
+        ids = list(dict.fromkeys(hit.id for hits in found for hit in hits))
+        items = dict(zip(ids, self._engine.items(ids), strict=True))
+        calibration = self.calibration()
+
+        def match(item: Item, similarity: float) -> Match:
+            return Match(item, similarity, None if calibration is None else float(calibration.probability(similarity)))
+
+        # An item that has been deleted since the search is no answer.
+        return [[match(item, hit.similarity) for hit in hits if (item := items[hit.id]) is not None] for hits in found]
+
+    def _reranked(self, query: NDArray[np.float32], matches: list[Match], rerank: Reranking, depth: int) -> list[Match]:
+        head, rest = matches[:depth], matches[depth:]
+        if not head:
+            return rest
+        similarities = rerank(query, unit(self._engine.vectors([match.item.id for match in head])))
+        return [head[i] for i in np.argsort(-similarities, kind="stable")] + rest
+
+    def _check_model(self, model: str | None) -> None:
+        held = self._engine.model
+        if self._engine.dim is not None and model is not None and held != model:
+            raise GalleryError(
+                f"expected a gallery of vectors of model {model}, found {self.location} of "
+                f"{held or 'an unnamed model'}; index the pictures anew into another gallery"
+            )
+
+    def _check_dim(self, vectors: NDArray[np.float32]) -> None:
+        if vectors.shape[1] != self._engine.dim:
+            raise ValueError(f"expected vectors (N, {self._engine.dim}) as in {self.location}, got {vectors.shape}")
+
+
+parsed = functools.lru_cache(maxsize=8)(Calibration.from_json)
+
+
+def open_engine(location: str, *, create: bool, approximate_above: int | None, recall: float) -> Engine:
+    """Return the engine that a location names."""
+    if location.startswith("milvus://"):
+        from reseen.gallery.milvus import MilvusEngine
+
+        return MilvusEngine(location, create=create, approximate_above=approximate_above)
+    from reseen.gallery.local import LocalEngine
+
+    return LocalEngine(Path(location), create=create, approximate_above=approximate_above, recall=recall)
+
+
+def best_of_each(matches: Sequence[Match], by: Literal["identity", "track"]) -> list[Match]:
+    """Return the first match of each identity or track; one without stands alone."""
+    first: dict[object, Match] = {}
+    for match in matches:
+        group = getattr(match.item, by)
+        first.setdefault(("alone", match.item.id) if group is None else group, match)
+    return list(first.values())
+
+
+def checked_ids(ids: Sequence[str]) -> Sequence[str]:
+    """Return ids, or say that one is not well formed."""
+    for name in [ids] if isinstance(ids, str) else ids:
+        if isinstance(ids, str) or len(name) != 32 or set(name) - set("0123456789abcdef"):
+            raise ValueError(f"expected ids of 32 hexadecimal digits, got {name!r}")
+    return ids
+
+
+def as_column(name: str, value: Any) -> Any:
+    """Check a changed value and return it as an engine keeps it."""
+    if name == "extra":
+        return as_json(value)
+    if name == "source":
+        return None if value is None else as_text(value)
+    if name == "time":
+        if value is not None and not math.isfinite(value):
+            raise ValueError(f"expected a finite time in seconds, got {value}")
+        return None if value is None else float(value)
+    return plain(value, name)
+
+
+def digest(content: bytes) -> str:
+    """Return the digest that names a query in a mark."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

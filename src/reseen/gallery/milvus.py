@@ -1,0 +1,308 @@
+"""The gallery of many machines: the same interface on a Milvus server or cluster, version 2.3 or later.
+
+Filters are pushed down: Milvus looks only at the rows that pass them. **Consistency: strong**: a search sees every
+change whose call had returned, from any process, before it began. Milvus has no transactions over several requests:
+more than `BATCH` rows go in several, each whole or not at all, and a broken call can simply be repeated, since an
+item's id is its content. Milvus counts on one writer at a time here, for the number of new rows it reports.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+from pymilvus import DataType, MilvusClient, MilvusException
+
+from reseen.errors import GalleryError
+from reseen.gallery.engine import Engine, Facts, Hit
+from reseen.gallery.records import Item, Label, Mark, Rows, Where
+
+BATCH = 500
+"""Rows of one request; with its picture a row may take 64 kB, and a request 64 MB."""
+LONGEST = 65_535
+"""Bytes that a text column of Milvus can hold."""
+MOST_ANSWERS = 16_384
+"""Answers that Milvus gives at most."""
+LISTS = 1024
+FACTS, CAMERAS, MARK = "facts", "cameras", "mark:"
+COLUMNS = ["id", "identity", "camera", "track", "time", "timed", "source", "extra"]
+
+
+class MilvusEngine(Engine):
+    """A gallery in two collections of a Milvus server: ``NAME`` for the items, ``NAME_notes`` for what is known of it.
+
+    Args:
+        location: ``milvus://[user:password@]host:port/name``.
+        create: Make the gallery where there is none.
+        approximate_above: `compact` gives a gallery of more items inverted lists, of which an approximate search looks
+            into an eighth; None keeps every search exact.
+
+    Raises:
+        GalleryError: There is no such gallery, or no server answers.
+    """
+
+    def __init__(self, location: str, *, create: bool, approximate_above: int | None) -> None:
+        place = urlsplit(location)
+        self._name, self._location = place.path.strip("/"), location
+        self._notes = f"{self._name}_notes"
+        self._approximate_above = approximate_above
+        if not (place.hostname and place.port and self._name.isidentifier()):
+            raise GalleryError(f"expected milvus://host:port/name with a name of letters and digits, got {location}")
+        with self._told():
+            token = f"{place.username}:{place.password}" if place.username else ""
+            self._client = MilvusClient(uri=f"http://{place.hostname}:{place.port}", token=token)
+            if not self._client.has_collection(self._notes):
+                if not create:
+                    raise GalleryError(f"expected a gallery at {location}, found none; `reseen index` makes one")
+                self._make_notes()
+
+    def read_facts(self) -> Facts:
+        return Facts(**json.loads(self.note(FACTS) or '{"model": null, "dim": null}'))
+
+    def begin(self, model: str | None, dim: int) -> None:
+        if self.dim is not None:
+            return
+        schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+        schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=32)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
+        for name in ("identity", "camera", "track", "source", "extra", "picture"):
+            schema.add_field(name, DataType.VARCHAR, max_length=LONGEST)
+        schema.add_field("time", DataType.DOUBLE)
+        schema.add_field("timed", DataType.BOOL)
+        self._make(self._name, schema)
+        self.put_note(FACTS, json.dumps({"model": model, "dim": dim}))
+
+    def add(self, rows: Rows) -> int:
+        new = 0
+        cameras = {encoded(camera) for camera in rows.cameras if camera is not None}
+        if not cameras <= (known := set(self._known_cameras())):
+            self.put_note(CAMERAS, json.dumps(sorted(cameras | known)))
+        with self._told():
+            for start in range(0, len(rows), BATCH):
+                batch = [row(rows, n) for n in range(start, min(start + BATCH, len(rows)))]
+                held = {found["id"] for found in self._get([made["id"] for made in batch], ["id"])}
+                fresh = {made["id"]: made for made in batch if made["id"] not in held}
+                if fresh:
+                    self._client.upsert(self._name, list(fresh.values()))
+                new += len(fresh)
+        return new
+
+    def update(self, ids: Sequence[str], changes: Mapping[str, Any]) -> int:
+        if "camera" in changes and changes["camera"] is not None:
+            self.put_note(CAMERAS, json.dumps(sorted({*self._known_cameras(), encoded(changes["camera"])})))
+        written = dict(changes)
+        for name in {"identity", "camera", "track"} & set(written):
+            written[name] = encoded(written[name])
+        if "source" in written:
+            written["source"] = encoded(written["source"])
+        if "time" in written:
+            written |= as_time(written["time"])
+        with self._told():
+            held = self._get(ids, [*COLUMNS, "vector", "picture"])
+            for start in range(0, len(held), BATCH):
+                self._client.upsert(self._name, [found | written for found in held[start : start + BATCH]])
+        return len(held)
+
+    def delete(self, ids: Sequence[str]) -> int:
+        with self._told():
+            held = [found["id"] for found in self._get(ids, ["id"])]
+            for start in range(0, len(held), BATCH):
+                self._client.delete(self._name, ids=held[start : start + BATCH])
+        return len(held)
+
+    def search(self, queries: NDArray[np.float32], k: int, where: Where, *, exact: bool) -> list[list[Hit]]:
+        probes = LISTS if exact or self._approximate_above is None else LISTS // 8
+        with self._told():
+            found = self._client.search(
+                self._name,
+                queries.tolist(),
+                filter=condition(where),
+                limit=min(k, MOST_ANSWERS),
+                search_params={"metric_type": "COSINE", "params": {"nprobe": probes}},
+            )
+        return [[Hit(hit["id"], float(hit["distance"])) for hit in hits] for hits in found]
+
+    def items(self, ids: Sequence[str]) -> list[Item | None]:
+        with self._told():
+            held = {found["id"]: found for found in self._get(ids, COLUMNS)}
+        return [as_item(held[name]) if name in held else None for name in ids]
+
+    def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
+        with self._told():
+            held = {found["id"]: found["vector"] for found in self._get(ids, ["id", "vector"])}
+        return np.array([held[name] for name in ids], np.float32).reshape(len(ids), self.dim or 0)
+
+    def select(self, where: Where, limit: int) -> list[str]:
+        if self.dim is None:
+            return []
+        with self._told():
+            return [found["id"] for found in self._all(self._name, condition(where), ["id"], limit)]
+
+    def count(self, where: Where) -> int:
+        if self.dim is None:
+            return 0
+        with self._told():
+            found = self._client.query(self._name, filter=condition(where), output_fields=["count(*)"])
+        return int(found[0]["count(*)"])
+
+    def cameras(self) -> list[Label]:
+        labels = [decoded(text) for text in self._known_cameras()]
+        held = [x for x in labels if x is not None and self.count(Where(cameras=[x]))]
+        return sorted(held, key=lambda x: (isinstance(x, str), x))
+
+    def picture(self, item: str) -> bytes | None:
+        with self._told():
+            found = self._get([item], ["id", "picture"])
+        return base64.b64decode(found[0]["picture"]) if found and found[0]["picture"] else None
+
+    def note(self, name: str) -> str | None:
+        with self._told():
+            found = self._client.get(self._notes, ids=[name], output_fields=["text"])
+        return found[0]["text"] if found else None
+
+    def put_note(self, name: str, text: str) -> None:
+        if len(text.encode()) > LONGEST:
+            raise GalleryError(
+                f"expected a note of at most {LONGEST} bytes on Milvus, got {len(text.encode())} for {name}"
+            )
+        with self._told():
+            self._client.upsert(self._notes, [{"id": name, "text": text, "nothing": [0.0, 0.0]}])
+
+    def mark(self, mark: Mark) -> None:
+        name = hashlib.blake2b(json.dumps([mark.query, mark.item]).encode(), digest_size=16).hexdigest()
+        self.put_note(MARK + name, json.dumps([mark.query, mark.item, mark.similarity, mark.same]))
+
+    def marks(self) -> list[Mark]:
+        with self._told():
+            found = list(self._all(self._notes, f'id like "{MARK}%"', ["id", "text"], None))
+        return sorted((Mark(*json.loads(row["text"])) for row in found), key=lambda mark: (mark.query, mark.item))
+
+    def compact(self) -> None:
+        listed = self._approximate_above is not None and self.count(Where()) > self._approximate_above
+        if self.dim is None:
+            return
+        with self._told():
+            self._client.flush(self._name)
+            self._client.release_collection(self._name)
+            self._client.drop_index(self._name, "vector")
+            self._client.create_index(self._name, self._index("IVF_FLAT" if listed else "FLAT"))
+            self._client.load_collection(self._name)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _known_cameras(self) -> list[str]:
+        return list(json.loads(self.note(CAMERAS) or "[]"))
+
+    def _get(self, ids: Sequence[str], columns: list[str]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        for start in range(0, len(ids), BATCH):
+            found += self._client.get(self._name, ids=list(ids[start : start + BATCH]), output_fields=columns)
+        return [dict(row) for row in found]
+
+    def _all(self, name: str, filter: str, columns: list[str], limit: int | None) -> Iterator[dict[str, Any]]:
+        rows = self._client.query_iterator(
+            name, filter=filter, output_fields=columns, batch_size=1000, limit=-1 if limit is None else limit
+        )
+        try:
+            while batch := rows.next():
+                yield from batch
+        finally:
+            rows.close()
+
+    def _make_notes(self) -> None:
+        schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+        schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=64)
+        schema.add_field("text", DataType.VARCHAR, max_length=LONGEST)
+        schema.add_field("nothing", DataType.FLOAT_VECTOR, dim=2)  # Milvus wants a vector in every collection.
+        self._make(self._notes, schema, vector="nothing")
+
+    def _make(self, name: str, schema: Any, vector: str = "vector") -> None:
+        with self._told():
+            self._client.create_collection(
+                name, schema=schema, index_params=self._index("FLAT", vector), consistency_level="Strong"
+            )
+
+    def _index(self, kind: str, vector: str = "vector") -> Any:
+        made = self._client.prepare_index_params()
+        made.add_index(vector, index_type=kind, metric_type="COSINE", params={"nlist": LISTS} if kind != "FLAT" else {})
+        return made
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except MilvusException as error:
+            found = " ".join(str(error.message).split())
+            raise GalleryError(
+                f"expected an answer from {self._location}, found: {found}; see the server's log"
+            ) from None
+
+
+def encoded(label: Label | None) -> str:
+    """Return a label as text that keeps 7, "7" and nothing apart."""
+    return "" if label is None else json.dumps(label)
+
+
+def decoded(text: str) -> Any:
+    """Return the label that `encoded` wrote."""
+    return json.loads(text) if text else None
+
+
+def as_time(time: float | None) -> dict[str, Any]:
+    """Return a time's two columns: Milvus has no absent values."""
+    return {"time": 0.0 if time is None else time, "timed": time is not None}
+
+
+def row(rows: Rows, n: int) -> dict[str, Any]:
+    """Return one row as Milvus keeps it."""
+    picture = rows.pictures[n]
+    made = {
+        "id": rows.ids[n],
+        "vector": rows.vectors[n].tolist(),
+        "identity": encoded(rows.identities[n]),
+        "camera": encoded(rows.cameras[n]),
+        "track": encoded(rows.tracks[n]),
+        "source": encoded(rows.sources[n]),
+        "extra": rows.extras[n],
+        "picture": "" if picture is None else base64.b64encode(picture).decode(),
+    }
+    return made | as_time(rows.times[n])
+
+
+def as_item(found: Mapping[str, Any]) -> Item:
+    """Return a row of Milvus as an item."""
+    return Item(
+        found["id"],
+        identity=decoded(found["identity"]),
+        camera=decoded(found["camera"]),
+        track=decoded(found["track"]),
+        time=found["time"] if found["timed"] else None,
+        source=decoded(found["source"]),
+        extra=json.loads(found["extra"]),
+    )
+
+
+def condition(where: Where) -> str:
+    """Return what is asked for in Milvus's language."""
+    asked = []
+    for column, labels in (("identity", where.identities), ("camera", where.cameras)):
+        if labels is not None:
+            # As JSON once for the label and once for the text that it is kept as.
+            asked.append(f"{column} in [{', '.join(json.dumps(encoded(label)) for label in labels)}]")
+    if where.named:
+        asked.append('identity != ""')
+    if where.since is not None or where.until is not None:
+        asked.append("timed == true")
+    if where.since is not None:
+        asked.append(f"time >= {where.since!r}")
+    if where.until is not None:
+        asked.append(f"time < {where.until!r}")
+    return " and ".join(asked)

@@ -1,0 +1,131 @@
+"""The index file: what a `View` needs, written beside the truth so that opening a gallery does not read all of it.
+
+A folder ``index-REVISION`` holds ``vectors.npy`` (unit vectors, memory-mapped by every reader), ``columns.npz``
+and, for approximate search, ``lists.faiss``. It is written under another name, forced to the disk and renamed, so a
+folder of that name is whole; it is never changed. A process that still reads an old one keeps it open after it has
+been removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from reseen.gallery.view import Codes, Columns, View, make_lists
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "index-"
+BROKEN = (OSError, ValueError, KeyError, EOFError, RuntimeError)
+"""What a damaged or vanished file may raise; the truth is asked instead."""
+
+
+class Block(NamedTuple):
+    """Some rows of the truth: what filters look at, and unit vectors (n, D)."""
+
+    columns: Columns
+    vectors: NDArray[np.float32]
+
+
+def newest(folder: Path, gallery: str) -> View:
+    """Return the newest view that can be read of the gallery with this id, or an empty one."""
+    for path in written(folder):
+        try:
+            return read(path, gallery)
+        except BROKEN as error:
+            logger.warning("index file %s is passed over and made anew: %s", path, error)
+    return View()
+
+
+def written(folder: Path) -> list[Path]:
+    """Return the index folders, newest first."""
+    found = [path for path in folder.glob(PREFIX + "*") if path.name.removeprefix(PREFIX).isdecimal()]
+    return sorted(found, key=lambda path: -int(path.name.removeprefix(PREFIX)))
+
+
+def read(path: Path, gallery: str) -> View:
+    """Return the view kept in a folder."""
+    with np.load(path / "columns.npz") as file:
+        facts = json.loads(str(file["facts"]))
+        columns = Columns(*(file[name] for name in Columns.__dataclass_fields__))
+    if facts["gallery"] != gallery:
+        raise ValueError("it belongs to another gallery")
+    vectors = np.load(path / "vectors.npy", mmap_mode="r")
+    if len(vectors) != len(columns):
+        raise ValueError(f"it has {len(vectors)} vectors and {len(columns)} rows")
+    lists = faiss.read_index(str(path / "lists.faiss"), faiss.IO_FLAG_MMAP_IFC) if facts["recall"] else None
+    identities, cameras = Codes(facts["identities"]), Codes(facts["cameras"])
+    return View(facts["revision"], columns, (vectors,), lists, identities, cameras)
+
+
+def write(
+    folder: Path,
+    gallery: str,
+    *,
+    revision: int,
+    shape: tuple[int, int],
+    blocks: Iterable[Block],
+    identities: Codes,
+    cameras: Codes,
+    recall: float | None,
+) -> None:
+    """Write the index folder of a revision from the truth, and remove older ones.
+
+    Args:
+        folder: The gallery's folder.
+        gallery: Its id.
+        revision: Which the blocks are of.
+        shape: (N, D), what the blocks make together.
+        blocks: The rows, in ascending order.
+        identities: Their numbering, complete once the blocks have been read.
+        cameras: Likewise.
+        recall: Make lists for approximate search with this recall; None for exact search.
+    """
+    target = folder / f"{PREFIX}{revision}"
+    draft = Path(tempfile.mkdtemp(prefix="draft-", dir=folder))
+    try:
+        vectors = np.lib.format.open_memmap(draft / "vectors.npy", "w+", np.float32, shape)
+        columns, start = [Columns.empty()], 0
+        for block in blocks:
+            vectors[start : start + len(block.vectors)] = block.vectors
+            columns.append(block.columns)
+            start += len(block.vectors)
+        vectors.flush()
+        if recall is not None:
+            faiss.write_index(make_lists(vectors, recall=recall), str(draft / "lists.faiss"))
+        names = {"identities": identities.labels, "cameras": cameras.labels}
+        facts = json.dumps({"gallery": gallery, "revision": revision, "recall": recall, **names})
+        joined: dict[str, Any] = {
+            n: np.concatenate([getattr(c, n) for c in columns]) for n in Columns.__dataclass_fields__
+        }
+        np.savez(draft / "columns.npz", facts=np.array(facts), **joined)
+        for path in [*draft.iterdir(), draft]:
+            force(path)
+        with contextlib.suppress(OSError):  # Another process has written the same revision: as good as ours.
+            draft.rename(target)
+        force(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    for old in written(folder):
+        if int(old.name.removeprefix(PREFIX)) < revision:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def force(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
