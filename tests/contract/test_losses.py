@@ -130,15 +130,14 @@ def awkward_batches() -> dict[str, tuple[Tensor, Tensor]]:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("which", awkward_batches())
-def test_values_and_gradients_are_finite(loss: Loss, which: str, dtype: torch.dtype) -> None:
-    x, y = awkward_batches()[which]
+def test_values_and_gradients_are_finite(loss: Loss, dtype: torch.dtype) -> None:
     loss.to(dtype)
-    for _ in range(2):  # the second time with a memory, where there is one
+    for which, (x, y) in awkward_batches().items():
         value, gradient = run(loss, x.to(dtype), y)
-        assert value.isfinite()
-        assert gradient.isfinite().all()
-        assert gradient.norm() < 1e6 * max(1, 1 / x.norm(dim=1).clamp(min=1e-6).min())
+        assert value.isfinite(), which
+        assert gradient.isfinite().all(), which
+        shortest = x.norm(dim=1).clamp(min=1e-3).min()
+        assert gradient.norm() < 1e3 / min(1, shortest), f"{which}: a gradient of length {gradient.norm()}"
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)

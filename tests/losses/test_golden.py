@@ -59,7 +59,7 @@ def remembering_he(x: Tensor, case: Any) -> Tensor:
 
 
 def both_ways(form: str) -> Run:
-    """Each identity's visible image 0 against infrared 3 and that of the next identity, and infrared 2 against visible 1."""
+    """Visible image 0 against infrared 3, its own and the next identity's, and infrared 2 against visible 1."""
 
     def run(x: Tensor, case: Any) -> Tensor:
         loss = ExpATLoss(form=form)

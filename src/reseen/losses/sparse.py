@@ -63,7 +63,7 @@ class SparseLoss(PairLoss):
         hardest_positive = hardest_positive.masked_fill(~found, 0).expand(len(labels), -1)
         hardest = -masked_logsumexp(-hardest_positive, together)
         least_hard = masked_logsumexp(hardest_positive, together)
-        weights = found / together.sum(1).clamp(min=1)
+        weights = found.to(terms.dtype) / together.sum(1).clamp(min=1)
         hardest, least_hard = hardest.masked_fill(~found, 0), least_hard.masked_fill(~found, 0)
         terms = F.softplus(negative - self.positive(hardest, least_hard))
         return (weights * terms).sum() / weights.sum().clamp(min=1)
