@@ -78,7 +78,7 @@ class Gallery:
         self._closed = False
         self._engine = open_engine(self.location, create=create, approximate_above=approximate_above, recall=recall)
         try:
-            self._check_model(model)
+            self._check_model()
         except GalleryError:
             self._engine.close()
             raise
@@ -147,8 +147,7 @@ class Gallery:
             return Added((), 0)
         if self._engine.dim is None:
             self._engine.begin(self._asked_model, checked.shape[1])
-            self._check_model(self._asked_model)
-        self._check_dim(checked)
+        self._check_fit(checked)
         return Added(tuple(rows.ids), self._engine.add(rows))
 
     def update(self, ids: Sequence[str], **changes: Any) -> int:
@@ -209,7 +208,7 @@ class Gallery:
             raise ValueError(f"expected by picture, identity or track, got {by!r}")
         if self._engine.dim is None or not len(vectors):
             return [[] for _ in vectors]
-        self._check_dim(vectors)
+        self._check_fit(vectors)
         wanted = k if by == "picture" else 4 * k
         wanted = wanted if rerank is None else max(wanted, depth)
         answers: list[list[Match]] = [[] for _ in vectors]
@@ -319,15 +318,16 @@ class Gallery:
         similarities = rerank(query, unit(self._engine.vectors([match.item.id for match in head])))
         return [head[i] for i in np.argsort(-similarities, kind="stable")] + rest
 
-    def _check_model(self, model: str | None) -> None:
-        held = self._engine.model
+    def _check_model(self) -> None:
+        model, held = self._asked_model, self._engine.model
         if self._engine.dim is not None and model is not None and held != model:
             raise GalleryError(
                 f"expected a gallery of vectors of model {model}, found {self.location} of "
                 f"{held or 'an unnamed model'}; index the pictures anew into another gallery"
             )
 
-    def _check_dim(self, vectors: NDArray[np.float32]) -> None:
+    def _check_fit(self, vectors: NDArray[np.float32]) -> None:
+        self._check_model()  # Another process may have begun the gallery since it was opened.
         if vectors.shape[1] != self._engine.dim:
             raise ValueError(f"expected vectors (N, {self._engine.dim}) as in {self.location}, got {vectors.shape}")
 
