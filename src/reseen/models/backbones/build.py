@@ -18,7 +18,7 @@ from reseen.models.ibn import add_ibn_a, add_ibn_b
 from reseen.models.non_local import add_non_local
 from reseen.models.spec import ModelSpec, ResNetOptions, ViTOptions
 from reseen.models.two_stream import TwoStream
-from reseen.models.weights import Published, load_published, read_tensors
+from reseen.models.weights import Published, hub_weights, load_published, read_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def build_backbone(spec: ModelSpec, *, pretrained: bool = True) -> tuple[Backbon
             raise ValueError(f"expected a network of timm for weights 'imagenet', got {spec.backbone}; give a file")
         backbone = OSNet(spec.backbone) if spec.backbone in CHANNELS else _imported(spec.backbone)
         _refuse(spec, resnet=True, vit=True)
-    published = None
+    published = hub_weights(backbone, spec.backbone) if hub else None
     if weights is not None and not hub:
         published = load_published(backbone, read_tensors(weights), source=weights)
         if published.format.normalisation is not None:
@@ -68,8 +68,7 @@ def _timm(name: str, spec: ModelSpec, *, hub: bool) -> Backbone:
         return ResNetBackbone(network, size)
     if not is_vit(network):
         return TimmBackbone(network, size)
-    if spec.vit.patch_stride is not None:
-        cut_patches(network, size, stride=spec.vit.patch_stride)
+    cut_patches(network, size, stride=spec.vit.patch_stride)
     return ViTBackbone(network, size, cameras=spec.vit.cameras, views=spec.vit.views, side_weight=spec.vit.side_weight)
 
 

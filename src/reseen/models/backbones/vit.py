@@ -22,33 +22,34 @@ def is_vit(network: nn.Module) -> bool:
     return isinstance(network, VisionTransformer)
 
 
-def cut_patches(network: Any, size: tuple[int, int], *, stride: int) -> None:
+def cut_patches(network: Any, size: tuple[int, int], *, stride: int | None) -> None:
     """Cut pictures of a size into patches that begin every ``stride`` pixels; position embeddings are resampled.
 
     Args:
         network: A ViT of timm, changed in place.
         size: Height and width of the pictures.
-        stride: In pixels, at most the patch size.
+        stride: In pixels, at most the patch size; None for the patch size.
 
     Raises:
         ValueError: The stride leaves pixels out, or the pictures are smaller than a patch.
     """
     patches = network.patch_embed
     patch = patches.patch_size
+    stride = min(patch) if stride is None else stride
     if not 1 <= stride <= min(patch):
         raise ValueError(f"expected a patch_stride of 1 to {min(patch)} pixels, the patch size, got {stride}")
     if size[0] < patch[0] or size[1] < patch[1]:
         raise ValueError(f"expected pictures of at least one patch, {patch[0]}x{patch[1]}, got {size[0]}x{size[1]}")
-    before = patches.grid_size
+    before: tuple[int, int] = patches.grid_size
     patches.proj.stride = (stride, stride)
     patches.img_size = size
     patches.grid_size = ((size[0] - patch[0]) // stride + 1, (size[1] - patch[1]) // stride + 1)
     patches.num_patches = patches.grid_size[0] * patches.grid_size[1]
-    network.pos_embed = nn.Parameter(
-        resample_abs_pos_embed(
-            network.pos_embed.detach(), patches.grid_size, before, num_prefix_tokens=position_prefix(network)
+    if network.pos_embed is not None and patches.grid_size != before:
+        positions, prefix = network.pos_embed.detach(), position_prefix(network)
+        network.pos_embed = nn.Parameter(
+            resample_abs_pos_embed(positions, patches.grid_size, before, num_prefix_tokens=prefix)
         )
-    )
 
 
 def position_prefix(network: Any) -> int:

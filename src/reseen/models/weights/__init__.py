@@ -1,7 +1,7 @@
 """Weights that others published: fetched, read, recognised and put into a network."""
 
 from reseen.models.weights.fetching import fetch
-from reseen.models.weights.loading import Published, WeightsReport, load_head, load_published, load_weights
+from reseen.models.weights.loading import Published, WeightsReport, hub_weights, load_head, load_published, load_weights
 from reseen.models.weights.reading import EFFICIENTNET_PACKAGE, read_tensors
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Published",
     "WeightsReport",
     "fetch",
+    "hub_weights",
     "load_head",
     "load_published",
     "load_weights",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from reseen.errors import CheckpointError
 from reseen.models.backbones.base import Backbone
-from reseen.models.weights.formats import Format, format_of
+from reseen.models.weights.formats import FORMATS, Format, format_of
 
 logger = logging.getLogger(__name__)
 
@@ -83,12 +83,19 @@ def load_published(backbone: Backbone, tensors: dict[str, Tensor], *, source: st
         else:
             full = bare if bare == "side" else backbone.names + bare
             here[full] = backbone.adapt(full, tensors[name])
-    report = load_weights(backbone, here, source=source, optional=lambda n: ".non_local." in n or n == "side")
+    report = load_weights(backbone, here, source=source, optional=_may_be_new)
     left += [n.removeprefix(backbone.names) for n in report.left]
     renamed = {
         n: new.removeprefix("backbone.") for n, new in names.items() if new is not None and new != f"backbone.{n}"
     }
     return Published(replace(report, renamed=renamed, left=tuple(left), format=form.name), head, form)
+
+
+def hub_weights(backbone: Backbone, name: str) -> Published:
+    """Return the account of a backbone that timm made with weights from its hub."""
+    kept = tuple(n for n in backbone.state_dict() if _may_be_new(n))
+    used = tuple(n for n in backbone.state_dict() if n not in kept)
+    return Published(WeightsReport(f"imagenet for {name}", used, {}, (), kept, "timm"), {}, FORMATS[-1])
 
 
 def load_head(network: nn.Module, published: Published) -> WeightsReport:
@@ -148,6 +155,11 @@ def load_weights(
     used = [n for n in own if n in tensors]
     network.load_state_dict({n: tensors[n] for n in used}, strict=False)
     return WeightsReport(source, tuple(used), {}, tuple(left), tuple(kept))
+
+
+def _may_be_new(name: str) -> bool:
+    """Tell whether a name is of what is added to networks that have published weights."""
+    return ".non_local." in name or name == "side"
 
 
 def _kind(network: nn.Module) -> str:
