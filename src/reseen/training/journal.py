@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 
 from reseen.errors import RunError, TrainingError
 
@@ -29,11 +30,8 @@ class Journal:
     def __init__(self, folder: Path, *, tensorboard: bool) -> None:
         self.path = folder / "metrics.jsonl"
         self.path.touch()
-        self._events = None
-        if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter  # takes a second to import
-
-            self._events = SummaryWriter(str(folder / "tensorboard"))
+        self._tensorboard = folder / "tensorboard" if tensorboard else None
+        self._events: SummaryWriter | None = None
 
     def write(self, *, step: int, epoch: float, **values: Any) -> None:
         """Add an entry; numbers, and mappings of numbers, go to TensorBoard as well.
@@ -49,7 +47,9 @@ class Journal:
             raise RunError(
                 f"expected room to write {self.path}, got: {error.strerror}; make room and resume the run"
             ) from error
-        if self._events is not None:
+        if self._tensorboard is not None:
+            if self._events is None:  # From here on, events of a run that was killed do not count.
+                self._events = SummaryWriter(str(self._tensorboard), purge_step=step)
             for name, value in values.items():
                 for tag, number in value.items() if isinstance(value, Mapping) else [("", value)]:
                     self._events.add_scalar(f"{name}/{tag}".strip("/"), number, step)
@@ -60,8 +60,12 @@ class Journal:
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Drop what was written later than the state."""
-        if self.path.stat().st_size > state["bytes"]:
-            os.truncate(self.path, state["bytes"])
+        self.cut(state["bytes"])
+
+    def cut(self, length: int) -> None:
+        """Drop what comes after so many bytes."""
+        if self.path.stat().st_size > length:
+            os.truncate(self.path, length)
 
     def close(self) -> None:
         """Write out what is waiting."""

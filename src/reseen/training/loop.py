@@ -146,6 +146,8 @@ def train(
     if resume:
         run.resume()
 
+    # The loop.
+    evaluate_every = evaluate_every if data.query else None
     interruption = Interruption()
     with run:
         if evaluate_every is not None and run.step == 0:

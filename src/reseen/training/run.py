@@ -56,6 +56,31 @@ class Standing:
         self.__dict__.update(state)
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What must be the same when a run is resumed.
+
+    Attributes:
+        values: By name.
+    """
+
+    values: dict[str, Any]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the values."""
+        return self.values
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Compare.
+
+        Raises:
+            ValueError: A value is another.
+        """
+        for name, value in state.items():
+            if self.values.get(name) != value:
+                raise ValueError(f"it has {name} {value}, and now it is {self.values.get(name)}")
+
+
 class Run:
     """Counts, watches, writes down, measures and saves. Every rank has one; only the first writes.
 
@@ -100,7 +125,9 @@ class Run:
         self.journal = Journal(folder.root, tensorboard=tensorboard) if accelerator.is_main_process else None
         self.watch = Watch(objective.names, log_every * schedule.accumulation, accelerator)
         self.optimizers = optimizers
+        terms = [[name, weight] for name, weight in zip(objective.names, objective.weights.tolist(), strict=True)]
         self.parts: dict[str, Stateful] = {
+            "settings": Settings({**dataclasses.asdict(schedule), "terms": terms}),
             "objective": objective,
             "batches": batches,
             "scheme": scheme,
@@ -145,6 +172,8 @@ class Run:
             load_state(self.folder.state, self.parts, self.accelerator)
         else:
             logger.warning("no state in %s yet: starting from the first step", self.folder.root)
+            if self.journal is not None:
+                self.journal.cut(0)
 
     def count(self, values: Tensor, num_images: int) -> None:
         """Count a batch that was used: the terms' values (T,), and how many pictures this rank had of it."""
@@ -200,7 +229,8 @@ class Run:
     def evaluate(self) -> None:
         """Measure the network, on one rank, and keep it if it is the best so far."""
         if self.journal is not None:
-            query, gallery = (embed(self.objective.model, part) for part in (self.data.query, self.data.gallery))
+            with torch.random.fork_rng(devices=[]):  # how often it is measured must not change a run
+                query, gallery = (embed(self.objective.model, part) for part in (self.data.query, self.data.gallery))
             report = evaluate(query, gallery, self.data.protocol)
             scores = {"mean_ap": report.mean_ap, "mean_inp": report.mean_inp, "rank_1": report.cmc(1)}
             self.journal.write(step=self.step, epoch=self.epoch, **scores)

@@ -1,0 +1,191 @@
+"""A run that is killed and resumed ends as one that was not."""
+
+import itertools
+import multiprocessing
+import os
+import random
+import signal
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.training.test_loop import lines
+from tests.training.tiny import model, run, same, terms
+
+from reseen import checkpoint
+from reseen.errors import CheckpointError, RunError
+from reseen.images import IdentityBatches
+from reseen.losses import HardTripletLoss, Remembering
+from reseen.training import Schedule, Term
+from reseen.training import journal as journal_module
+
+
+def settings() -> dict[str, Any]:
+    """Everything that has a state: random numbers, statistics, a memory of embeddings, two optimisers' moments."""
+    remembering = Term(Remembering(HardTripletLoss(), slots=40, dim=8), on="feature")
+    schedule = Schedule(epochs=3, warmup=1, accumulation=2)
+    return {"terms": [*terms(), remembering], "batches": IdentityBatches(3, 2), "schedule": schedule, "save_every": 2}
+
+
+def in_child(work: Callable[[], Any]) -> multiprocessing.process.BaseProcess:
+    child = multiprocessing.get_context("fork").Process(target=work)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads; the child uses none of them
+        child.start()
+    return child
+
+
+def go_on(out: Path) -> None:
+    run(out, resume=out.exists(), **settings())
+
+
+def figures(out: Path) -> list[dict[str, Any]]:
+    return [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines(out)]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("whole") / "run"
+    go_on(out)
+    return out
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    for name in ("best.safetensors", "last.safetensors"):
+        assert same(checkpoint.load(one / name), checkpoint.load(other / name))
+    assert figures(one) == figures(other)
+
+
+def killed_at_random(out: Path, kills: int, longest: float, seed: int) -> int:
+    """Train and kill at random moments; return how often it was killed while it worked."""
+    chance, landed = random.Random(seed), 0
+    for _ in range(kills):
+        child = in_child(lambda: go_on(out))
+        child.join(chance.uniform(0, longest))
+        if child.exitcode is None:
+            landed += 1
+        child.kill()
+        child.join()
+    child = in_child(lambda: go_on(out))
+    child.join()
+    assert child.exitcode == 0
+    return landed
+
+
+def duration(out: Path) -> float:
+    start = time.perf_counter()
+    child = in_child(lambda: go_on(out))
+    child.join()
+    return time.perf_counter() - start
+
+
+def test_killed_at_random_moments(whole: Path, tmp_path: Path) -> None:
+    longest = duration(tmp_path / "timed")
+    assert_same_run(tmp_path / "timed", whole)
+    assert killed_at_random(tmp_path / "run", 4, longest / 2, seed=0) >= 2
+    assert_same_run(tmp_path / "run", whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_killed_at_many_random_moments(whole: Path, tmp_path: Path, seed: int) -> None:
+    longest = duration(tmp_path / "timed")
+    assert killed_at_random(tmp_path / "run", 8, longest / 2, seed=seed) >= 3
+    assert_same_run(tmp_path / "run", whole)
+
+
+@pytest.mark.parametrize("moment", ["before writing", "before renaming", "after renaming"])
+@pytest.mark.parametrize("which", [1, 2, 3, 7])
+def test_killed_while_a_file_is_written(whole: Path, tmp_path: Path, moment: str, which: int) -> None:
+    def work() -> None:
+        replace, fsync, moments = Path.replace, os.fsync, itertools.count(1)
+
+        def now() -> bool:
+            return next(moments) == which
+
+        def die() -> None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        def cut_off(file: int) -> None:
+            if now():
+                os.ftruncate(file, 100)
+                die()
+            fsync(file)
+
+        def not_moved(self: Path, to: Path) -> None:
+            if now():
+                die()
+            replace(self, to)
+
+        def moved(self: Path, to: Path) -> None:
+            replace(self, to)
+            if now():
+                die()
+
+        if moment == "before writing":
+            os.fsync = cut_off  # type: ignore[assignment]
+        else:
+            Path.replace = not_moved if moment == "before renaming" else moved  # type: ignore[method-assign, assignment]
+        go_on(tmp_path / "run")
+
+    child = in_child(work)
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    go_on(tmp_path / "run")
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_killed_within_a_line(whole: Path, tmp_path: Path) -> None:
+    def half(value: Any) -> str:
+        if value.get("step") == 4:
+            with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
+                file.write('{"step": 4, "lo')
+            os.kill(os.getpid(), signal.SIGKILL)
+        return dumps(value)
+
+    dumps = journal_module.json.dumps
+
+    def work() -> None:
+        journal_module.json.dumps = half  # type: ignore[assignment]
+        go_on(tmp_path / "run")
+
+    child = in_child(work)
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    go_on(tmp_path / "run")
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_a_finished_run_resumed_changes_nothing(whole: Path, tmp_path: Path) -> None:
+    go_on(tmp_path / "run")
+    go_on(tmp_path / "run")
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_another_runs_state_is_refused(whole: Path, tmp_path: Path) -> None:
+    for change in (
+        {"model": model(dim=4)},
+        {"terms": terms()},
+        {"seed": 9},
+        {"batches": IdentityBatches(4, 2)},
+        {"schedule": Schedule(epochs=3, warmup=1, optimizer="sgd", accumulation=2)},
+    ):
+        with pytest.raises(RunError, match="expected the state of this run"):
+            run(whole, resume=True, **{**settings(), **change})
+
+
+def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
+    go_on(tmp_path / "run")
+    state = tmp_path / "run" / "state" / "last.pt"
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="expected a whole state"):
+        go_on(tmp_path / "run")
+
+
+def test_the_state_holds_tensors_and_plain_values_only(whole: Path) -> None:
+    """Loading it runs no code."""
+    assert torch.load(whole / "state" / "last.pt", weights_only=True)["parts"]["batches"]["epoch"] == 2
