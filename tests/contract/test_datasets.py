@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+from jsonargparse import ArgumentParser, set_parsing_settings
 from tests.datasets.miniatures import MINIATURES
 
 from reseen import datasets
@@ -111,7 +112,10 @@ def test_a_wrong_root_says_what_was_looked_for_and_found(name, there, tmp_path):
 def test_its_constructor_is_its_command_line(name):
     documentation = inspect.getdoc(getattr(datasets, name))
     for parameter in inspect.signature(getattr(datasets, name)).parameters.values():
+        # jsonargparse reads no types from text here, as `from __future__ import annotations` would leave it.
+        assert not isinstance(parameter.annotation, str)
         assert parameter.annotation is not inspect.Parameter.empty
+        assert parameter.name not in Benchmark.__dataclass_fields__
         assert f"\n    {parameter.name}: " in documentation, parameter.name
         assert parameter.name in ("root", "path", "sources") or parameter.default is not inspect.Parameter.empty
 
@@ -126,3 +130,16 @@ def test_identities_and_cameras_are_of_one_type(name, tmp_path):
 
 def test_no_camera_is_asked_for_where_none_counts(tmp_path):
     assert build("Folder", tmp_path).protocol == any_view
+
+
+@pytest.mark.parametrize("name", READ_FROM_DISK)
+def test_the_command_line_builds_it(name, tmp_path):
+    set_parsing_settings(subclasses_enabled=[Benchmark])
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--data", type=Benchmark)
+    arguments = MINIATURES[name](tmp_path)
+    flags = [word for key, value in arguments.items() for word in (f"--data.{key}", str(value))]
+    built = parser.instantiate(parser.parse_args(["--data", name, *flags])).data
+    direct = getattr(datasets, name)(**arguments)
+    assert type(built) is type(direct)
+    assert (built.train, built.query, built.gallery) == (direct.train, direct.query, direct.gallery)

@@ -42,23 +42,23 @@ def test_the_two_kinds_of_boxes_hold_other_pictures(tmp_path):
 
 def test_the_classic_splits(tmp_path):
     arguments = cuhk03_release(tmp_path)
-    first = CUHK03(**arguments, protocol="classic", split=1)
+    first = CUHK03(**arguments, variant="classic", split=1)
     assert first.name == "CUHK03-labeled, split 1"
     assert first.protocol.name == "cuhk03_classic"
     assert {s.identity for s in first.query} == {"1_001", "5_001"}
     assert first.query == first.gallery
     assert len(first.query) == 20 - 1
     assert len({s.identity for s in first.train}) == 6
-    second = CUHK03(**arguments, protocol="classic", split=2)
+    second = CUHK03(**arguments, variant="classic", split=2)
     assert {s.identity for s in second.query} == {"2_001", "1_003"}
     with pytest.raises(ValueError, match="expected split from 1 to 20, got 21"):
-        CUHK03(**arguments, protocol="classic", split=21)
+        CUHK03(**arguments, variant="classic", split=21)
 
 
 def test_folders_are_not_the_classic_protocol(tmp_path):
     cuhk03_np(tmp_path)
     with pytest.raises(DataError, match=r"expected cuhk03_release/cuhk-03\.mat in .*, found cuhk03-np; the classic"):
-        CUHK03(tmp_path, protocol="classic")
+        CUHK03(tmp_path, variant="classic")
 
 
 def test_a_missing_configuration_is_named(tmp_path):
@@ -82,7 +82,7 @@ def test_damaged_files_are_named(tmp_path):
     with h5py.File(release, "a") as file:
         del file["testsets"]
     with pytest.raises(DataError, match="expected the variable testsets in"):
-        CUHK03(tmp_path, protocol="classic")
+        CUHK03(tmp_path, variant="classic")
     release.write_bytes(release.read_bytes()[:2000])
     with pytest.raises(DataError, match=r"expected the HDF5 file of CUHK03 at .*cuhk-03\.mat"):
-        CUHK03(tmp_path, protocol="classic")
+        CUHK03(tmp_path, variant="classic")

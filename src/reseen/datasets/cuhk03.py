@@ -1,7 +1,5 @@
 """CUHK03 (Li et al., DeepReID, CVPR 2014), by its new protocol (Zhong et al., CVPR 2017) or its classic one."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -36,7 +34,7 @@ class CUHK03(Benchmark):
     Args:
         root: The folder with the above in it.
         boxes: Persons cut out by hand (labeled) or by a detector (detected); figures of the two do not compare.
-        protocol: new (767 persons to train on, 700 to test on) or classic (1,367 and 100, one gallery picture each).
+        variant: new (767 persons to train on, 700 to test on) or classic (1,367 and 100, one gallery picture each).
         split: Of the classic protocol, which split, from 1 to 20.
         seed: Of the classic protocol, draws the gallery.
 
@@ -50,19 +48,19 @@ class CUHK03(Benchmark):
         root: str | Path,
         *,
         boxes: Boxes = "labeled",
-        protocol: Literal["new", "classic"] = "new",
+        variant: Literal["new", "classic"] = "new",
         split: int = 1,
         seed: int = 0,
     ) -> None:
         if not 1 <= split <= 20:
             raise ValueError(f"expected split from 1 to 20, got {split}")
         root = Path(root).expanduser()
-        if protocol == "classic":
+        if variant == "classic":
             name, parts = f"CUHK03-{boxes}, split {split}", _classic(root, boxes, split)
         else:
             name, parts = f"CUHK03-{boxes}", _new(root, boxes)
             compare_counts(name, PUBLISHED[boxes], parts._asdict())
-        super().__init__(name, *parts, cuhk03_classic(seed=seed) if protocol == "classic" else cross_camera)
+        super().__init__(name, *parts, cuhk03_classic(seed=seed) if variant == "classic" else cross_camera)
         require_sound(self)
 
 

@@ -146,4 +146,5 @@ def _matched(
         return [row for row in query if cameras[samples[row].identity] - {samples[row].camera}], gallery
     others = {samples[row].identity for row in set(gallery) - set(query)}
     query = [row for row in query if samples[row].identity in others]
-    return query, [row for row in gallery if row not in set(query)]
+    taken = set(query)
+    return query, [row for row in gallery if row not in taken]

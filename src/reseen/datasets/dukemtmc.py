@@ -1,7 +1,5 @@
 """DukeMTMC-reID (Zheng et al., ICCV 2017) and Occluded-Duke (Miao et al., ICCV 2019)."""
 
-from __future__ import annotations
-
 import functools
 import logging
 from pathlib import Path

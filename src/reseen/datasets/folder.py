@@ -1,7 +1,5 @@
 """Pictures in folders or with telling names: the other way to bring one's own data."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

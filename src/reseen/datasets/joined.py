@@ -1,7 +1,5 @@
 """Several data sets trained on as one."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections import Counter
 

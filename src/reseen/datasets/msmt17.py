@@ -1,7 +1,5 @@
 """MSMT17 (Wei et al., Person Transfer GAN to Bridge Domain Gap for Person Re-identification, CVPR 2018)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 

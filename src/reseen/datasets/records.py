@@ -10,11 +10,52 @@ from typing import Any
 
 import pandas as pd
 
+from reseen.datasets.layout import describe
 from reseen.errors import DataError
 from reseen.samples import Box, Sample
 
 BOX = ("left", "top", "width", "height")
+COLUMNS = ("path", "identity", "camera", "split", "modality", "time", "track", *BOX)
 MODALITIES = ("visible", "infrared")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Return the known columns of a CSV or Parquet file as text, empty where a value is missing.
+
+    Raises:
+        DataError: The file is missing or damaged, or lacks a column.
+    """
+    try:
+        if path.suffix.lower() == ".parquet":
+            table = pd.read_parquet(path)
+        else:
+            with path.open(encoding="utf-8-sig") as file:
+                separator = max(",;\t", key=file.readline().count)
+            table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(f"expected a table at {path}, found {describe(path.parent)} in its folder") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"expected a table of CSV or Parquet at {path}, got: {error}") from error
+    table.columns = pd.Index([str(column).strip().lower() for column in table.columns])
+    found = [column for column in table.columns if column in COLUMNS]
+    if not {"path", "identity"} <= set(found) or len(set(found)) < len(found):
+        every = ", ".join(table.columns)
+        raise DataError(
+            f"expected columns path and identity in {path}, and each column once, found {every}; rename them"
+        )
+    if table.empty:
+        raise DataError(f"expected one row or more in {path}, found none")
+    rows: pd.DataFrame = pd.DataFrame({column: _text(table[column]) for column in found})
+    return rows
+
+
+def _text(values: pd.Series[Any]) -> list[str]:
+    """Return a column as text; one of integers with gaps comes from Parquet as 1.0, 2.0, nan."""
+    if pd.api.types.is_float_dtype(values):
+        return ["" if v != v else str(int(v)) if v.is_integer() else str(v) for v in values.tolist()]
+    return [
+        "" if missing else str(v).strip() for v, missing in zip(values.tolist(), values.isna().tolist(), strict=True)
+    ]
 
 
 def read_samples(rows: pd.DataFrame, *, root: Path, source: Path) -> list[Sample]:
@@ -37,7 +78,7 @@ def read_samples(rows: pd.DataFrame, *, root: Path, source: Path) -> list[Sample
         found = ", ".join(sorted(map(repr, unknown)))
         raise DataError(f"expected modality {' or '.join(MODALITIES)} in {source}, found {found}")
     columns = zip(
-        rows["path"],
+        rows["path"].tolist(),
         _labels(rows, "identity"),
         _labels(rows, "camera"),
         modalities,
@@ -46,7 +87,8 @@ def read_samples(rows: pd.DataFrame, *, root: Path, source: Path) -> list[Sample
         _boxes(rows, source),
         strict=True,
     )
-    return [Sample(os.path.join(root, path), *others) for path, *others in columns]
+    folder = str(root)
+    return [Sample(os.path.join(folder, path), *others) for path, *others in columns]
 
 
 def parse_labels(values: Sequence[str]) -> list[Any]:

@@ -1,7 +1,5 @@
 """RegDB (Nguyen et al., Sensors 2017), divided as by Ye et al., AAAI 2018."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """SYSU-MM01 (Wu et al., RGB-Infrared Cross-Modality Person Re-Identification, ICCV 2017)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 

@@ -1,20 +1,13 @@
 """Pictures listed in a table: the way to bring one's own data."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
-
 from reseen.datasets.division import divide
-from reseen.datasets.layout import describe, require_files
-from reseen.datasets.records import BOX, read_samples
+from reseen.datasets.layout import require_files
+from reseen.datasets.records import read_samples, read_table
 from reseen.datasets.soundness import require_sound
-from reseen.errors import DataError
 from reseen.samples import Benchmark
-
-COLUMNS = ("path", "identity", "camera", "split", "modality", "time", "track", *BOX)
 
 
 class Table(Benchmark):
@@ -60,7 +53,7 @@ class Table(Benchmark):
         gallery_modality: Literal["visible", "infrared"] | None = None,
     ) -> None:
         path = Path(path).expanduser()
-        rows = _read(path)
+        rows = read_table(path)
         samples = read_samples(rows, root=path.parent if root is None else Path(root).expanduser(), source=path)
         require_files(dict.fromkeys(s.path for s in samples), source=path)
         parts = divide(
@@ -78,36 +71,3 @@ class Table(Benchmark):
         )
         super().__init__(path.stem, *parts)
         require_sound(self)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    """Read the known columns of a table as text; where a value is missing, the text is empty."""
-    try:
-        if path.suffix.lower() == ".parquet":
-            table = pd.read_parquet(path)
-        else:
-            with path.open(encoding="utf-8-sig") as file:
-                separator = max(",;\t", key=file.readline().count)
-            table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise DataError(f"expected a table at {path}, found {describe(path.parent)} in its folder") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"expected a table of CSV or Parquet at {path}, got: {error}") from error
-    table.columns = pd.Index([str(column).strip().lower() for column in table.columns])
-    found = [column for column in table.columns if column in COLUMNS]
-    if not {"path", "identity"} <= set(found) or len(set(found)) < len(found):
-        every = ", ".join(table.columns)
-        raise DataError(
-            f"expected columns path and identity in {path}, and each column once, found {every}; rename them"
-        )
-    if table.empty:
-        raise DataError(f"expected one row or more in {path}, found none")
-    rows: pd.DataFrame = pd.DataFrame({column: [_text(value) for value in table[column]] for column in found})
-    return rows
-
-
-def _text(value: object) -> str:
-    # A column of integers with gaps comes from Parquet as 1.0, 2.0, nan.
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return "" if pd.isna(value) else str(value).strip()  # type: ignore[call-overload]  # a scalar

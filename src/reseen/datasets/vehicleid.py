@@ -1,7 +1,5 @@
 """VehicleID (Liu et al., Deep Relative Distance Learning, CVPR 2016)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 

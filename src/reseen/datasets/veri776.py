@@ -1,7 +1,5 @@
 """VeRi-776 (Liu et al., ECCV 2016; PROVID, IEEE Transactions on Multimedia 2018)."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from pathlib import Path
