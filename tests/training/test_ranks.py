@@ -8,14 +8,14 @@ import pytest
 import torch
 import torch.distributed as dist
 from accelerate.state import PartialState
+from tests.training.test_resume import in_child
+from tests.training.tiny import data, model, run, same
 
 from reseen import checkpoint
 from reseen.images import IdentityBatches
 from reseen.losses import AcrossRanks, AdaSPLoss, HardTripletLoss, IdentityLoss
 from reseen.models import Embedder
 from reseen.training import Schedule, Term
-from tests.training.test_resume import in_child
-from tests.training.tiny import data, model, run, same
 
 
 def train_steadily(out: Path, *, seed: int = 0, epochs: int = 2, resume: bool = False) -> Embedder:

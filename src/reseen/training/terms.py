@@ -6,7 +6,8 @@ Dimensions: B pictures, T terms.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import filter as matching
 
@@ -72,9 +73,9 @@ class Objective(nn.Module):
                 self.outputs.append(output)
                 weights.append(term.weight)
         self.register_buffer("weights", torch.tensor(weights), persistent=False)
-        self.names = [
-            f"{type(loss).__name__} on {output}" for loss, output in zip(self.losses, self.outputs, strict=True)
-        ]
+        self.names = distinct(
+            f"{name_of(loss)} on {output}" for loss, output in zip(self.losses, self.outputs, strict=True)
+        )
 
     def forward(self, images: Tensor, labels: Tensor, modalities: Tensor | None, scheme: Scheme) -> Tensor:
         """Return the terms' values (T,), without their weights.
@@ -105,3 +106,19 @@ def size(loss: nn.Module, num_identities: int, dim: int) -> None:
     for module in loss.modules():
         if isinstance(module, SizedLoss) and module.weight is None:
             module.size_to(num_identities, dim)
+
+
+def name_of(loss: nn.Module) -> str:
+    """Return a loss's name and, in brackets, that of the one inside: ``AcrossRanks(HELoss)``."""
+    inside = getattr(loss, "loss", None)
+    return f"{type(loss).__name__}({name_of(inside)})" if isinstance(inside, Loss) else type(loss).__name__
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """Return the names, with a number behind each that came before."""
+    seen: Counter[str] = Counter()
+    numbered = []
+    for name in names:
+        seen[name] += 1
+        numbered.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return numbered

@@ -1,0 +1,100 @@
+from typing import ClassVar
+
+import pytest
+import torch
+from tests.training.tiny import model
+from torch import Tensor, nn
+
+from reseen.geometry import Candidates
+from reseen.losses import AcrossRanks, AdaSPLoss, CrossModal, HardTripletLoss, IdentityLoss, Remembering
+from reseen.models import Outputs
+from reseen.training import Objective, Plain, Term
+from reseen.training.scheme import Scheme
+
+LABELS = torch.tensor([0, 0, 1, 1, 2, 2])
+IMAGES = torch.randint(0, 256, (6, 3, 16, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+class Branched(nn.Module):
+    """A network with branches of different widths, whose outputs are known."""
+
+    dims: ClassVar = {"feature": 5, "embedding": 4, "branch.upper": 3, "branch.lower": 2}
+
+    def forward(self, images: Tensor, *, modalities: Tensor | None = None) -> Outputs:
+        made = {
+            name: torch.randn(6, dim, generator=torch.Generator().manual_seed(dim)) for name, dim in self.dims.items()
+        }
+        return Outputs(
+            made["feature"], made["embedding"], {"upper": made["branch.upper"], "lower": made["branch.lower"]}
+        )
+
+
+def values(objective: Objective, scheme: Scheme | None = None, modalities: Tensor | None = None) -> Tensor:
+    return objective(IMAGES, LABELS, modalities, scheme or Plain())
+
+
+def test_each_term_takes_the_output_that_it_names() -> None:
+    network = Branched()
+    objective = Objective(network, [Term(HardTripletLoss(), on=name) for name in network.dims], 3)  # type: ignore[arg-type]
+    outputs = network(IMAGES)
+    taken = [outputs.feature, outputs.embedding, outputs.branches["upper"], outputs.branches["lower"]]
+    torch.testing.assert_close(values(objective), torch.stack([HardTripletLoss()(x, LABELS) for x in taken]))
+
+
+def test_a_pattern_gives_every_branch_the_loss_and_its_own_classifier() -> None:
+    objective = Objective(Branched(), [Term(IdentityLoss(), on="branch.*", weight=0.2)], 3)  # type: ignore[arg-type]
+    assert objective.names == ["IdentityLoss on branch.upper", "IdentityLoss on branch.lower"]
+    assert [loss.weight.shape for loss in objective.losses] == [(3, 3), (3, 2)]
+    assert objective.weights.tolist() == pytest.approx([0.2, 0.2])
+    assert values(objective).shape == (2,)
+
+
+def test_a_loss_inside_another_gets_its_size_and_its_name() -> None:
+    objective = Objective(
+        model(), [Term(AcrossRanks(Remembering(AdaSPLoss(), slots=8, dim=8))), Term(AcrossRanks(IdentityLoss()))], 3
+    )
+    assert objective.names == [
+        "AcrossRanks(Remembering(AdaSPLoss)) on embedding",
+        "AcrossRanks(IdentityLoss) on embedding",
+    ]
+    assert values(objective).shape == (2,)
+
+
+def test_a_loss_that_is_sized_already_stays() -> None:
+    sized = IdentityLoss(3, 8)
+    before = sized.weight
+    assert Objective(model(), [Term(sized)], 99).losses[0].weight is before
+
+
+def test_the_same_loss_twice_is_told_apart() -> None:
+    terms = [Term(HardTripletLoss(), on="feature"), Term(HardTripletLoss(None), on="feature")]
+    assert Objective(model(), terms, 3).names == ["HardTripletLoss on feature", "HardTripletLoss on feature (2)"]
+
+
+def test_modalities_reach_the_losses_that_take_them() -> None:
+    modalities = torch.tensor([0, 1, 0, 1, 0, 1])
+    objective = Objective(Branched(), [Term(CrossModal(HardTripletLoss()), on="feature"), Term(IdentityLoss())], 3)  # type: ignore[arg-type]
+    expected = CrossModal(HardTripletLoss())(Branched()(IMAGES).feature, LABELS, modalities=modalities.bool())
+    torch.testing.assert_close(values(objective, modalities=modalities)[0], expected)
+
+
+def test_a_scheme_says_what_an_output_is_compared_with() -> None:
+    class Others(Plain):
+        def candidates(
+            self, outputs: Outputs, images: Tensor, labels: Tensor, modalities: Tensor | None
+        ) -> dict[str, Candidates]:
+            return {"feature": Candidates(outputs.feature + 1, labels, 0)}
+
+    both = [Term(HardTripletLoss(), on=name) for name in ("feature", "embedding")]
+    objective = Objective(Branched(), both, 3)  # type: ignore[arg-type]
+    feature = Branched()(IMAGES).feature
+    with_others = values(objective, Others())
+    torch.testing.assert_close(with_others[0], HardTripletLoss()(feature, LABELS, Candidates(feature + 1, LABELS, 0)))
+    assert with_others[1] == values(objective)[1]
+
+
+def test_impossible_terms_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one term"):
+        Objective(model(), [], 3)
+    with pytest.raises(ValueError, match=r"one of feature, embedding, got 'branch\.\*'"):
+        Objective(model(), [Term(AdaSPLoss(), on="branch.*")], 3)
