@@ -19,12 +19,12 @@ from torch import Tensor
 
 from reseen.reranking.neighbours import nearest
 from reseen.samples import Embeddings
-from reseen.scores import Cosine, Rows, Scores, Tile, chunks, ranges, unit_rows
+from reseen.scores import MOST_ROWS, TILE_ELEMENTS, Inner, Rows, Scores, Tile, chunks, ranges, take, unit_rows
 
 Sparse = Any  # scipy.sparse.csr_array, which has no types
 
-PAIRS_AT_ONCE = 2**14
-SHARED_AT_ONCE = 2**22
+PAIRS_AT_ONCE = 2**10
+SHARED_AT_ONCE = 2**17
 
 
 def k_reciprocal(*, k1: int = 20, k2: int = 6, weight: float = 0.3) -> KReciprocal:
@@ -56,47 +56,47 @@ class KReciprocal:
     def __call__(self, query: Embeddings, gallery: Embeddings) -> JaccardScores:
         """Encode every picture by its mutual neighbours among all pictures, queries included.
 
-        Cameras and identities play no part. The vectors are copied once; besides, memory grows with N times ``k1``.
+        Cameras and identities play no part. The vectors are copied; besides, memory grows with N times ``k1``.
         """
-        vectors = torch.cat([query.vectors, gallery.vectors.to(query.vectors.device)])
-        everything = Embeddings(vectors, np.zeros(len(vectors), np.intp))
-        found = nearest(Cosine(everything, everything), self.k1 + 1)
+        unit = torch.empty(len(query) + len(gallery), query.vectors.shape[1], device=query.vectors.device)
+        for part in chunks(len(query), MOST_ROWS):
+            unit[part] = unit_rows(query, part)
+        for part in chunks(len(gallery), MOST_ROWS):
+            unit[len(query) :][part] = unit_rows(gallery, part, device=unit.device)
+        found = nearest(Inner(unit, unit), self.k1 + 1)
         # Above zero: where all pictures are equal there is nothing to scale by.
         farthest = np.maximum(2 - 2 * found.lowest, np.finfo(np.float32).eps)
-        code = _weighted(_expanded(found.rows, self.k1), everything, farthest)
+        code = _weighted(_expanded(found.rows, self.k1), unit, farthest)
         if self.k2 > 1:
             code = _listed(found.rows[:, : self.k2], 1 / self.k2) @ code
-        return JaccardScores(query, gallery, code, farthest[: len(query)], self.weight)
+        return JaccardScores(unit, code, farthest[: len(query)], self.weight)
 
 
 class JaccardScores(Scores):
     """Minus the re-ranked distance: Jaccard distance of codes, mixed with the original one.
 
     Args:
-        query: What is searched with.
-        gallery: What is searched in.
+        unit: (N, D) vectors at unit length; queries first.
         code: (N, N) sparse, rows add to one; queries first.
         farthest: (Q,) squared distance of each query's farthest picture, which scales the original distances to 1.
         weight: Share of the original distance.
     """
 
-    def __init__(
-        self, query: Embeddings, gallery: Embeddings, code: Sparse, farthest: NDArray[np.float32], weight: float
-    ) -> None:
-        self.cosine, self.weight = Cosine(query, gallery), weight
+    def __init__(self, unit: Tensor, code: Sparse, farthest: NDArray[np.float32], weight: float) -> None:
+        Q = len(farthest)
+        self.cosine, self.weight = Inner(unit[:Q], unit[Q:]), weight
         self.shape = self.cosine.shape
-        self.query_code, self.gallery_code = code[: len(query)].tocsr(), code[len(query) :].tocsr()
-        self.farthest = torch.from_numpy(farthest)
+        self.query_code, self.gallery_code = code[:Q].tocsr(), code[Q:].tocsr()
+        self.farthest = torch.from_numpy(farthest).to(unit.device)[:, None]
 
     def of(self, query: Rows) -> Tile:
         """Return the scores of these query rows with any gallery rows, from -1 to 0."""
         cosine_of, code = self.cosine.of(query), self.query_code[query]
-        scale = self.farthest[query if isinstance(query, slice) else torch.from_numpy(query)][:, None]
+        scale = take(self.farthest, query)
 
         def tile(gallery: Rows) -> Tensor:
-            cosine = cosine_of(gallery)
-            original = (2 - 2 * cosine) / scale.to(cosine.device)
-            shared = torch.from_numpy(_shared(code, self.gallery_code[gallery])).to(cosine.device)
+            original = (2 - 2 * cosine_of(gallery)) / scale
+            shared = torch.from_numpy(_shared(code, self.gallery_code[gallery])).to(original.device)
             jaccard = 1 - shared / (2 - shared)
             return -torch.lerp(jaccard, original, self.weight)
 
@@ -104,7 +104,11 @@ class JaccardScores(Scores):
 
     def distances(self, query: Rows = slice(None), gallery: Rows = slice(None)) -> Tensor:
         """Return the re-ranked distances (q, g) of some rows; all of them, by default, which is a Q x G matrix."""
-        return -self.of(query)(gallery)
+        rows, columns = (np.arange(n)[r] for n, r in zip(self.shape, (query, gallery), strict=True))
+        distances = torch.empty(len(rows), len(columns))
+        for part in chunks(len(rows), max(1, TILE_ELEMENTS // max(1, len(columns)))):
+            torch.neg(self.of(rows[part])(columns), out=distances[part])
+        return distances
 
 
 def _expanded(neighbours: NDArray[np.intp], k1: int) -> Sparse:
@@ -135,12 +139,12 @@ def _listed(neighbours: NDArray[np.intp], value: float) -> Sparse:
     return sparse.csr_array((data, neighbours.reshape(-1), np.arange(0, N * k + 1, k)), shape=(N, N))
 
 
-def _weighted(pattern: Sparse, everything: Embeddings, farthest: NDArray[np.float32]) -> Sparse:
+def _weighted(pattern: Sparse, unit: Tensor, farthest: NDArray[np.float32]) -> Sparse:
     """Return the pattern with the weight exp(-distance) of each pair, every row scaled to add to one."""
     pairs = pattern.tocoo()
     weights = np.empty(len(pairs.row), np.float32)
     for part in chunks(len(weights), PAIRS_AT_ONCE):
-        cosine = (unit_rows(everything, pairs.row[part]) * unit_rows(everything, pairs.col[part])).sum(1)
+        cosine = (take(unit, pairs.row[part]) * take(unit, pairs.col[part])).sum(1)
         weights[part] = np.exp(-(2 - 2 * cosine.cpu().numpy()) / farthest[pairs.row[part]])
     weights /= np.bincount(pairs.row, weights=weights, minlength=len(farthest))[pairs.row]
     return sparse.csr_array((weights, (pairs.row, pairs.col)), shape=pattern.shape)

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reseen.scores import TILE_ELEMENTS, Scores, chunks, keep_best
+from reseen.scores import MOST_ROWS, Scores, chunks, keep_best
 
-MOST_QUERIES = 1024
+# The few best of a row cost less, the longer the row.
+MOST_QUERIES = 2**10
 
 
 class Neighbours(NamedTuple):
@@ -38,7 +39,7 @@ def nearest(scores: Scores, k: int) -> Neighbours:
         tile_of = scores.of(queries)
         best: tuple[Tensor, Tensor] | None = None
         lowest = torch.tensor(torch.inf)
-        for columns in chunks(scores.shape[1], TILE_ELEMENTS // MOST_QUERIES):
+        for columns in chunks(scores.shape[1], MOST_ROWS):
             tile = tile_of(columns)
             lowest = torch.minimum(lowest.to(tile.device), tile.amin(1))
             best = keep_best(best, tile, columns.start, k)
