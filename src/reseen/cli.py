@@ -1,14 +1,18 @@
 """The command line: ``reseen VERB ...``.
 
 Each verb is a typed function under ``reseen.commands``; jsonargparse makes its flags, help and checks from the
-signature. Only the verb that is called is imported, so that ``reseen --help`` answers at once.
+signature: what is positional-only there is an argument without a flag, and ``resolved`` receives all settings as plain
+values. Only the verb that is called is imported, so that ``reseen --help`` answers at once.
 """
 
 import importlib
 import inspect
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+
+import docstring_parser
 
 from reseen.errors import ReseenError
 
@@ -50,24 +54,40 @@ def run(name: str, arguments: Sequence[str]) -> None:
     # Here, not above: these imports take longer than `reseen --help` may.
     from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
+    import reseen.datasets  # noqa: F401  (so that `--data Table` finds its class)
     from reseen.samples import Benchmark
 
     set_parsing_settings(subclasses_enabled=[Benchmark])
     command = verb(name)
     parser = ArgumentParser(
         prog=f"reseen {name}",
-        description=inspect.getdoc(command),
+        description=(inspect.getdoc(command) or "").split("Args:")[0].strip(),
         exit_on_error=False,
         allow_abbrev=False,
     )
     parser.add_argument("--config", action="config", help="A YAML file with any of these settings; see `reseen recipes`.")
-    parser.add_function_arguments(command, as_positional=True, fail_untyped=True)
+    parameters = inspect.signature(command).parameters
+    named = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_ONLY]
+    for name in named:
+        parser.add_argument(name, type=parameters[name].annotation, help=_said_of(command, name))
+    skip: set[str | int] = {name for name in (*named, "resolved") if name in parameters}
+    parser.add_function_arguments(command, as_positional=False, skip=skip)
     try:
         settings = parser.parse_args(list(arguments))
     except ArgumentError as error:
-        fail(2, f"{' '.join(str(error).split())}; see reseen {name} --help")
-    values = parser.instantiate(settings)
-    command(**{key: value for key, value in vars(values).items() if key != "config"})
+        said = " ".join(str(error).split()).replace("a dot import path string", "a name listed there or package.module.Class")
+        fail(2, f"{said}; see reseen {name} --help")
+    values = {key: value for key, value in vars(parser.instantiate(settings)).items() if key != "config"}
+    if "resolved" in parameters:
+        values["resolved"] = json.loads(parser.dump(settings, format="json", skip_unset=False, skip_validation=True))
+    positional = [values.pop(name) for name in named]
+    command(*positional, **values)
+
+
+def _said_of(command: Callable[..., None], parameter: str) -> str:
+    """Return what a docstring says of a parameter."""
+    parsed = docstring_parser.parse(inspect.getdoc(command) or "")
+    return next((p.description or "" for p in parsed.params if p.arg_name == parameter), "")
 
 
 def verb(name: str) -> Callable[..., None]:

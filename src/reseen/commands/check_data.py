@@ -1,0 +1,33 @@
+"""``reseen check-data``."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from reseen.datasets.check_plot import plot
+from reseen.datasets.checking import check
+from reseen.errors import DataError
+from reseen.images import read
+from reseen.samples import Benchmark
+
+
+def check_data(*, data: Benchmark, out: Path | None = None) -> None:
+    """Say what is in a data set and what in it would spoil a result.
+
+    Reads every picture. Looks for files that cannot be read, the same file under two names, identities in training and
+    test, and queries that nothing matches. Exits with 1 if a result on this data would mean something else than it seems to.
+
+    Args:
+        data: The data set, as in `--data Table --data.path FILE.csv`.
+        out: Draw the counts into this file, of the kind that its ending names (.png, .svg, .pdf).
+    """
+    checked = check(data, read, progress=True)
+    console = Console(highlight=False)
+    console.print(checked)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        plot(checked, out)
+        console.print(f"drawn: {out}")
+    if checked.spoils:
+        count = sum(finding.spoils for finding in checked.findings)
+        raise DataError(f"expected data that spoils no result, found {count} findings that do in {data.name}; mend them")

@@ -1,0 +1,113 @@
+"""``reseen evaluate RUN``."""
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+
+from reseen.checkpoint import write_atomically
+from reseen.commands.runs import data_of, model_of
+from reseen.embedding import embed
+from reseen.evaluation import Report
+from reseen.evaluation import evaluate as evaluate_embeddings
+from reseen.models import Embedder
+from reseen.reporting import Outcome
+from reseen.samples import Benchmark
+from reseen.scores import Reranking
+
+Improvement = Literal["k_reciprocal", "average_query_expansion", "alpha_query_expansion", "database_augmentation"]
+
+
+def evaluate(
+    run: Path,
+    /,
+    *,
+    data: Benchmark | None = None,
+    out: Path | None = None,
+    reranking: Improvement | None = None,
+    mirrored: bool = False,
+    batch_size: int = 64,
+    workers: int = 0,
+) -> None:
+    """Score a trained model on a data set.
+
+    Of a run, its last weights are scored; name RUN/best.safetensors for those that were best on its own test data.
+
+    Prints the scores and writes report.json and per_query.csv. What counts as a match is the data set's protocol,
+    whose name and rule are printed; docs/protocols.md states every rule with its source.
+
+    Args:
+        run: The folder of a run, or a checkpoint file.
+        data: The data set; the run's own if not given.
+        out: Folder for report.json; the run's if not given.
+        reranking: Improve the ranking first.
+        mirrored: Average the vectors of each picture and its mirror image.
+        batch_size: Pictures at a time.
+        workers: Processes that read pictures.
+    """
+    model = model_of(run)
+    benchmark = data_of(run) if data is None else data
+    report = measure(
+        model, benchmark, reranking=reranking, mirrored=mirrored, batch_size=batch_size, workers=workers
+    ).report
+    folder = out or (run if run.is_dir() else run.parent)
+    write_report(folder, report, data=benchmark.name, reranking=reranking, mirrored=mirrored)
+    print_scores(report, title=benchmark.name, reranking=reranking)
+
+
+def measure(
+    model: Embedder,
+    data: Benchmark,
+    *,
+    reranking: Improvement | None = None,
+    mirrored: bool = False,
+    batch_size: int = 64,
+    workers: int = 0,
+) -> Outcome:
+    """Return how well a model searches a data set, with the vectors it was found with."""
+    query, gallery = (
+        embed(model, samples, batch_size=batch_size, num_workers=workers, mirrored=mirrored, progress=True)
+        for samples in (data.query, data.gallery)
+    )
+    improve: Reranking | None = None
+    if reranking is not None:
+        improve = getattr(importlib.import_module("reseen.reranking"), reranking)()
+    return Outcome(evaluate_embeddings(query, gallery, data.protocol, reranking=improve), query, gallery, improve)
+
+
+def write_report(folder: Path, report: Report, **more: Any) -> None:
+    """Write a report's figures to report.json, with more facts, and its queries to per_query.csv; all or nothing.
+
+    A fact that is not given stays as the file has it already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "report.json"
+    before = json.loads(path.read_text()) if path.is_file() else {}
+    kept = {k: before[k] for k in ("training_seconds",) if k in before}
+    write_atomically(folder / "per_query.csv", report.per_query.to_csv(index=False).encode())
+    write_atomically(path, json.dumps({**report.to_dict(), **kept, **more}, indent=2).encode())
+
+
+def print_scores(report: Report, *, title: str, reranking: str | None = None) -> None:
+    """Print a report for people."""
+    low, high = report.interval
+    deviation = report.deviation or {}
+
+    def figure(name: str, value: float) -> str:
+        spread = f" ± {100 * deviation[name]:.1f}" if name in deviation else ""
+        return f"{100 * value:.1f}{spread}"
+
+    console = Console(highlight=False)
+    console.print(f"[bold]{title}[/bold], protocol {report.protocol}{f', {reranking}' if reranking else ''}")
+    console.print(
+        f"  mAP {figure('mean_ap', report.mean_ap)} (95 % of {100 * low:.1f} to {100 * high:.1f})   "
+        f"mINP {figure('mean_inp', report.mean_inp)}"
+    )
+    console.print(
+        f"  rank 1 {figure('rank_1', report.cmc(1))}   "
+        f"rank 5 {100 * report.cmc(5):.1f}   rank 10 {100 * report.cmc(10):.1f}"
+    )
+    left_out = f", {report.num_skipped} left out without a match" if report.num_skipped else ""
+    console.print(f"  {report.num_queries} queries{left_out}; {report.rule}")

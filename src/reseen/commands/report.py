@@ -1,0 +1,44 @@
+"""``reseen report RUN``."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from reseen.commands.evaluate import Improvement, measure
+from reseen.commands.runs import data_of, model_of
+from reseen.reporting import write_report
+from reseen.samples import Benchmark
+
+
+def report(
+    run: Path,
+    /,
+    *,
+    data: Benchmark | None = None,
+    out: Path | None = None,
+    reranking: Improvement | None = None,
+    lists: int = 6,
+    batch_size: int = 64,
+    workers: int = 0,
+) -> None:
+    """Write one HTML page about a run: scores, curves, the best and the worst queries with what was found for them.
+
+    The page holds its pictures and charts in itself: it can be sent to somebody, and needs no network.
+
+    Args:
+        run: The folder of a run, or a checkpoint file.
+        data: The data set to search; the run's own if not given.
+        out: The page; report.html in the run's folder if not given.
+        reranking: Improve the ranking first.
+        lists: How many of the worst and how many of the best queries to show.
+        batch_size: Pictures at a time.
+        workers: Processes that read pictures.
+    """
+    model = model_of(run)
+    benchmark = data_of(run) if data is None else data
+    outcome = measure(model, benchmark, reranking=reranking, batch_size=batch_size, workers=workers)
+    folder = run if run.is_dir() else run.parent
+    path = write_report(
+        outcome, out or folder / "report.html", benchmark=benchmark, run=folder, model=model, lists=lists
+    )
+    Console(highlight=False).print(f"report: {path}")

@@ -1,0 +1,140 @@
+"""``reseen train``."""
+
+import dataclasses
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from accelerate import PartialState
+from accelerate.utils import set_seed
+from jsonargparse.typing import lazy_instance
+from rich.console import Console
+
+from reseen import checkpoint, training
+from reseen.commands.evaluate import measure, print_scores, write_report
+from reseen.commands.runs import checkpoint_of
+from reseen.images import IdentityBatches, training_transform
+from reseen.losses import AdaSPLoss, IdentityLoss, Loss
+from reseen.models import Embedder, ModelSpec
+from reseen.samples import Benchmark
+from reseen.training import Schedule, Scheme, Term
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training pictures are varied; each part is off at null.
+
+    Attributes:
+        flip: Probability of mirroring left and right.
+        pad: Pixels added on each side before a crop of the picture's size at random.
+        jitter: Brightness, contrast and saturation each change by a factor within 1 ± this.
+        auto_augment: Probability of an AutoAugment policy.
+        erase: Probability of covering a random rectangle.
+    """
+
+    flip: float | None = 0.5
+    pad: int | None = 10
+    jitter: float | None = None
+    auto_augment: float | None = None
+    erase: float | None = 0.5
+
+
+def train(
+    *,
+    data: Benchmark,
+    out: Path,
+    model: ModelSpec = ModelSpec(),
+    loss: Loss | None = lazy_instance(AdaSPLoss),
+    loss_weight: float = 0.1,
+    loss_on: str = "feature",
+    identity_loss: IdentityLoss | None = lazy_instance(IdentityLoss),
+    terms: list[Term] | None = None,
+    batches: IdentityBatches = IdentityBatches(),
+    augmentation: Augmentation = Augmentation(),
+    schedule: Schedule = Schedule(),
+    scheme: Scheme | None = None,
+    init: Path | None = None,
+    resume: bool = False,
+    evaluate_every: int | None = 10,
+    patience: int | None = None,
+    save_every: int | None = None,
+    precision: Literal["no", "bf16", "fp16"] = "no",
+    workers: int = 0,
+    seed: int = 0,
+    tensorboard: bool = True,
+    resolved: dict[str, Any] | None = None,
+) -> None:
+    """Train a model and measure it.
+
+    The run's folder receives the configuration (config.yaml, which repeats the run), the best and the last weights,
+    metrics.jsonl, TensorBoard's events and, at the end, report.json. `reseen report` makes a page of it.
+
+    Args:
+        data: The data set, as in `--data Table --data.path FILE.csv`; `--data.help NAME` explains one.
+        out: The run's folder; it must not hold another run.
+        model: The network.
+        loss: The metric loss, beside the identity loss; null for none.
+        loss_weight: Its weight.
+        loss_on: The output it is taken on: feature (before the neck), embedding (after it), or branch.*.
+        identity_loss: The classifier's loss, on the embedding, of weight 1; null for none.
+        terms: All losses with their outputs and weights, instead of the four settings above.
+        batches: Which pictures meet in a batch.
+        augmentation: How training pictures are varied.
+        schedule: How long, how fast, by which optimiser.
+        scheme: What a batch is compared with; null for itself.
+        init: Start from the weights of another run (or checkpoint) as far as they fit; what does not is listed.
+        resume: Go on with the run in `out`, with the same settings.
+        evaluate_every: Epochs between measurements on the query and the gallery; null for none.
+        patience: Stop after so many measurements without a better mAP.
+        save_every: Steps between saves of what resuming needs, besides the end of each epoch.
+        precision: Mixed precision.
+        workers: Processes that read pictures.
+        seed: Of everything random.
+        tensorboard: Write TensorBoard's events.
+        resolved: All settings as plain values, from the command line.
+    """
+    set_seed(seed)
+    embedder = Embedder(model)
+    if embedder.report is not None:
+        logger.info("%s", embedder.report)
+    if init is not None:
+        logger.info("%s", checkpoint.initialise(embedder, checkpoint_of(init)))
+    started = time.monotonic()
+    settings = {} if resolved is None else {**resolved, "resume": False}
+    training.train(
+        data,
+        embedder,
+        terms if terms is not None else _usual_terms(loss, loss_weight, loss_on, identity_loss),
+        batches,
+        schedule,
+        out,
+        transform=training_transform((model.height, model.width), **dataclasses.asdict(augmentation)),
+        scheme=scheme,
+        evaluate_every=evaluate_every if data.query else None,
+        patience=patience,
+        save_every=save_every,
+        precision=precision,
+        workers=workers,
+        seed=seed,
+        tensorboard=tensorboard,
+        config=yaml.safe_dump(settings, sort_keys=False),
+        resume=resume,
+    )
+    seconds = time.monotonic() - started
+    if not PartialState().is_main_process:
+        return
+    if data.query:
+        report = measure(embedder, data, workers=workers).report
+        write_report(out, report, data=data.name, training_seconds=round(seconds, 1))
+        print_scores(report, title=data.name)
+    Console(highlight=False).print(f"trained in {seconds / 60:.1f} minutes: {out}")
+
+
+def _usual_terms(loss: Loss | None, weight: float, on: str, identity: IdentityLoss | None) -> list[Term]:
+    terms = [Term(identity, "embedding", 1.0)] if identity is not None else []
+    return [*terms, Term(loss, on, weight)] if loss is not None else terms
