@@ -7,13 +7,15 @@ import pickle
 from pathlib import Path
 
 import pytest
+import torch
 from jsonargparse import ArgumentParser, set_parsing_settings
 from tests.datasets.miniatures import MINIATURES
 
 from reseen import datasets
 from reseen.errors import DataError
+from reseen.evaluation import evaluate
 from reseen.protocols import any_view
-from reseen.samples import Benchmark
+from reseen.samples import Benchmark, Embeddings
 
 NAMES = sorted(set(datasets.__all__))
 READ_FROM_DISK = sorted(set(NAMES) - {"Joined", "Synthetic"})
@@ -143,3 +145,20 @@ def test_the_command_line_builds_it(name, tmp_path):
     direct = getattr(datasets, name)(**arguments)
     assert type(built) is type(direct)
     assert (built.train, built.query, built.gallery) == (direct.train, direct.query, direct.gallery)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_protocol_scores_it(name, tmp_path):
+    """Vectors that tell identities apart score 1, each read as the protocol of the data set reads them."""
+    benchmark = build(name, tmp_path)
+    identities = sorted({s.identity for s in (*benchmark.query, *benchmark.gallery)})
+    vectors = torch.eye(len(identities), dtype=torch.float32)
+    query, gallery = (
+        Embeddings.of(vectors[[identities.index(s.identity) for s in part]], part)
+        for part in (benchmark.query, benchmark.gallery)
+    )
+    report = evaluate(query, gallery, benchmark.protocol)
+    assert report.num_queries > 0
+    assert report.mean_ap == pytest.approx(1)
+    assert report.cmc(1) == pytest.approx(1)
+    assert report.protocol == benchmark.protocol.name

@@ -53,7 +53,9 @@ def _draw_cameras(axes: Axes, checked: DataCheck) -> None:
         axes.bar(range(len(cameras)), heights, bottom=below, color=COLORS[part], label=part)
         below = [b + h for b, h in zip(below, heights, strict=True)]
     if len(cameras) <= 20:
-        axes.set_xticks(range(len(cameras)), [str(camera) for camera in cameras])
+        labels = [name if len(name) <= 12 else f"…{name[-11:]}" for name in map(str, cameras)]
+        axes.set_xticks(range(len(cameras)), labels, rotation=90 if max(map(len, labels), default=0) > 4 else 0)
+    axes.set_ylim(0, 1.05 * max(below, default=1))
     axes.set(xlabel="camera" if cameras else "cameras unknown", ylabel="pictures")
 
 
