@@ -1,18 +1,13 @@
 """The command line: ``reseen VERB ...``.
 
-Each verb is a typed function under ``reseen.commands``; jsonargparse makes its flags, help and checks from the
-signature: what is positional-only there is an argument without a flag, and ``resolved`` receives all settings as plain
-values. Only the verb that is called is imported, so that ``reseen --help`` answers at once.
+Each verb is a typed function under ``reseen.commands``. What it needs is imported when it is called, so that
+``reseen --help`` answers at once.
 """
 
-import importlib
-import inspect
-import json
+import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
-
-import docstring_parser
+from collections.abc import Sequence
 
 from reseen.errors import ReseenError
 
@@ -37,64 +32,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         print(f"reseen {__version__}")
         return
-    if given[0] not in COMMANDS:
-        fail(2, f"expected one of {', '.join(COMMANDS)}, got '{given[0]}'; see reseen --help")
+    name, rest = given[0], given[1:]
+    if name not in COMMANDS:
+        fail(2, f"expected one of {', '.join(COMMANDS)}, got '{name}'; see reseen --help")
+    if name == "study" and rest and not rest[0].startswith("-"):
+        name, rest = f"study {rest[0]}", rest[1:]
+    # Here, not above: this takes longer than `reseen --help` may.
+    from reseen.commands.calling import WrongArgumentsError, call
+
+    log_to_terminal()
     try:
-        run(given[0], given[1:])
+        call(name, rest)
+    except WrongArgumentsError as error:
+        fail(2, str(error))
     except (ReseenError, ValueError) as error:
         if os.environ.get("RESEEN_DEBUG"):
             raise
         fail(1, str(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except KeyboardInterrupt as interrupt:
+        fail(130, str(interrupt) or "stopped")
 
 
-def run(name: str, arguments: Sequence[str]) -> None:
-    """Parse a verb's arguments and call it."""
-    # Here, not above: these imports take longer than `reseen --help` may.
-    from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+def log_to_terminal() -> None:
+    """Show what the library logs, one line each."""
+    from rich.logging import RichHandler
 
-    import reseen.datasets  # noqa: F401  (so that `--data Table` finds its class)
-    from reseen.samples import Benchmark
-
-    set_parsing_settings(subclasses_enabled=[Benchmark])
-    command = verb(name)
-    parser = ArgumentParser(
-        prog=f"reseen {name}",
-        description=(inspect.getdoc(command) or "").split("Args:")[0].strip(),
-        exit_on_error=False,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--config", action="config", help="A YAML file with any of these settings; see `reseen recipes`.")
-    parameters = inspect.signature(command).parameters
-    named = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_ONLY]
-    for name in named:
-        parser.add_argument(name, type=parameters[name].annotation, help=_said_of(command, name))
-    skip: set[str | int] = {name for name in (*named, "resolved") if name in parameters}
-    parser.add_function_arguments(command, as_positional=False, skip=skip)
-    try:
-        settings = parser.parse_args(list(arguments))
-    except ArgumentError as error:
-        said = " ".join(str(error).split()).replace("a dot import path string", "a name listed there or package.module.Class")
-        fail(2, f"{said}; see reseen {name} --help")
-    values = {key: value for key, value in vars(parser.instantiate(settings)).items() if key != "config"}
-    if "resolved" in parameters:
-        values["resolved"] = json.loads(parser.dump(settings, format="json", skip_unset=False, skip_validation=True))
-    positional = [values.pop(name) for name in named]
-    command(*positional, **values)
-
-
-def _said_of(command: Callable[..., None], parameter: str) -> str:
-    """Return what a docstring says of a parameter."""
-    parsed = docstring_parser.parse(inspect.getdoc(command) or "")
-    return next((p.description or "" for p in parsed.params if p.arg_name == parameter), "")
-
-
-def verb(name: str) -> Callable[..., None]:
-    """Return the function of a verb: ``check-data`` is ``reseen.commands.check_data.check_data``."""
-    word = name.replace("-", "_")
-    function: Callable[..., None] = getattr(importlib.import_module(f"reseen.commands.{word}"), word)
-    return function
+    handler = RichHandler(show_path=False, show_level=False, show_time=False, markup=False, highlighter=None)
+    logger = logging.getLogger("reseen")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
 
 
 def overview() -> str:

@@ -15,7 +15,7 @@ def check_data(*, data: Benchmark, out: Path | None = None) -> None:
     """Say what is in a data set and what in it would spoil a result.
 
     Reads every picture. Looks for files that cannot be read, the same file under two names, identities in training and
-    test, and queries that nothing matches. Exits with 1 if a result on this data would mean something else than it seems to.
+    test, and queries that nothing matches. Exits with 1 if a result on this data would not mean what it seems to.
 
     Args:
         data: The data set, as in `--data Table --data.path FILE.csv`.
@@ -30,4 +30,6 @@ def check_data(*, data: Benchmark, out: Path | None = None) -> None:
         console.print(f"drawn: {out}")
     if checked.spoils:
         count = sum(finding.spoils for finding in checked.findings)
-        raise DataError(f"expected data that spoils no result, found {count} findings that do in {data.name}; mend them")
+        raise DataError(
+            f"expected data that spoils no result, found {count} findings that do in {data.name}; mend them"
+        )

@@ -65,7 +65,9 @@ def perform(runs: Sequence[Run], out: Path, *, jobs: int = 1) -> pd.DataFrame:
     """
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
-        raise ValueError(f"expected runs with names of their own, got {sorted({n for n in names if names.count(n) > 1})}")
+        raise ValueError(
+            f"expected runs with names of their own, got {sorted({n for n in names if names.count(n) > 1})}"
+        )
     folder = out / "runs"
     folder.mkdir(parents=True, exist_ok=True)
     waiting = [run for run in runs if not _done(folder / run.name, _prepare(folder, run))]
@@ -148,7 +150,16 @@ def _done(folder: Path, config: Path) -> bool:
 
 
 def _start(folder: Path, name: str, *, alone: bool) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "reseen.cli", "train", "--config", f"{folder / name}.yaml", "--out", f"{folder / name}"]
+    command = [
+        sys.executable,
+        "-m",
+        "reseen.cli",
+        "train",
+        "--config",
+        f"{folder / name}.yaml",
+        "--out",
+        f"{folder / name}",
+    ]
     if (folder / name).exists():
         command += ["--resume", "true"]
     # Several trainings on one machine: threads of one would take the cores of another.

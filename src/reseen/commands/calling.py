@@ -1,0 +1,82 @@
+"""From words on a command line to a call of a verb.
+
+jsonargparse makes a verb's flags, help and checks from its signature: what is positional-only there is an argument
+without a flag, and ``resolved`` receives all settings as plain values.
+"""
+
+import importlib
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import docstring_parser
+from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+
+import reseen.datasets  # noqa: F401  (so that `--data Table` finds its class)
+from reseen.recipes import path_of
+from reseen.samples import Benchmark
+
+set_parsing_settings(subclasses_enabled=[Benchmark])
+
+
+class WrongArgumentsError(Exception):
+    """The words are not what the verb takes; the message is one line."""
+
+
+def call(name: str, arguments: Sequence[str]) -> None:
+    """Parse a verb's arguments and call it.
+
+    Raises:
+        WrongArgumentsError: They are not what it takes.
+    """
+    command = verb(name)
+    parser = ArgumentParser(
+        prog=f"reseen {name}",
+        description=(inspect.getdoc(command) or "").split("Args:")[0].strip(),
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", action="config", help="A YAML file of settings, or a recipe: see `reseen recipes`.")
+    parameters = inspect.signature(command).parameters
+    named = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_ONLY]
+    for word in named:
+        parser.add_argument(word, type=parameters[word].annotation, help=_said_of(command, word))
+    skip: set[str | int] = {word for word in (*named, "resolved") if word in parameters}
+    parser.add_function_arguments(command, as_positional=False, skip=skip)
+    try:
+        settings = parser.parse_args(_with_recipes(arguments))
+    except ArgumentError as error:
+        said = " ".join(str(error).split()).replace("a dot import path string", "a name listed there or package.Class")
+        raise WrongArgumentsError(f"{said}; see reseen {name} --help") from error
+    values = {key: value for key, value in vars(parser.instantiate(settings)).items() if key != "config"}
+    if "resolved" in parameters:
+        values["resolved"] = json.loads(parser.dump(settings, format="json", skip_unset=False, skip_validation=True))
+    positional = [values.pop(word) for word in named]
+    command(*positional, **values)
+
+
+def verb(name: str) -> Callable[..., None]:
+    """Return the function of a verb: ``check-data`` is ``reseen.commands.check_data.check_data``."""
+    package, _, own = name.rpartition(" ")
+    word = own.replace("-", "_")
+    home = "reseen.studies" if package == "study" else "reseen.commands"
+    function: Callable[..., None] = getattr(importlib.import_module(f"{home}.{word}"), word)
+    return function
+
+
+def _with_recipes(arguments: Sequence[str]) -> list[str]:
+    """Put the path of a packaged recipe where its name is given for a file: ``--config market1501/bot``."""
+    words = [
+        word for given in arguments for word in (given.split("=", 1) if given.startswith("--config=") else [given])
+    ]
+    for number, word in enumerate(words[1:], start=1):
+        if words[number - 1] == "--config" and not Path(word).is_file():
+            words[number] = str(path_of(word))
+    return words
+
+
+def _said_of(command: Callable[..., None], parameter: str) -> str:
+    """Return what a docstring says of a parameter."""
+    parsed = docstring_parser.parse(inspect.getdoc(command) or "")
+    return next((p.description or "" for p in parsed.params if p.arg_name == parameter), "")
