@@ -107,3 +107,13 @@ def test_the_frozen_bias_of_the_bnneck_stays_at_zero() -> None:
     assert bn.bias.grad is None
     assert not bn.bias.any()
     assert bn.weight.grad is not None
+
+
+def test_a_backbone_is_also_named_by_its_class() -> None:
+    spec = dataclasses.replace(SMALL, backbone="reseen.models.backbones.osnet.OSNet")
+    torch.manual_seed(0)
+    model = Embedder(spec).eval()
+    torch.manual_seed(0)
+    assert torch.equal(model.embed(pictures(2)), Embedder(SMALL).eval().embed(pictures(2)))
+    with pytest.raises(ValueError, match="expected collections.OrderedDict to be a Backbone, got OrderedDict"):
+        Embedder(dataclasses.replace(SMALL, backbone="collections.OrderedDict"))

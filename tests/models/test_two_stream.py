@@ -1,5 +1,7 @@
 """Two streams: each modality through its own modules, rows in their order."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -60,8 +62,6 @@ def test_a_modality_moves_only_its_own_stem() -> None:
 
 
 def test_a_copy_of_the_model_keeps_its_streams_apart() -> None:
-    import copy
-
     model = Embedder(SPEC).eval()
     twin = copy.deepcopy(model)
     with torch.no_grad():

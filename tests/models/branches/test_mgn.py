@@ -1,5 +1,7 @@
 """MGN: names, dimensions and parameters as in the paper, and what its branches share."""
 
+import keyword
+
 import pytest
 import torch
 
@@ -90,3 +92,8 @@ def test_fast_reids_necks_take_the_place_of_the_papers() -> None:
     assert not torch.equal(outputs.feature, outputs.embedding)
     assert outputs.embedding.min() < 0
     torch.testing.assert_close(outputs.embedding.mean(0), torch.zeros(2048), atol=1e-5, rtol=0)
+
+
+def test_every_module_has_a_name_that_exported_code_can_use() -> None:
+    names = [part for name, _ in Embedder(SMALL).named_modules() for part in name.split(".")]
+    assert not [n for n in names if keyword.iskeyword(n)]

@@ -25,6 +25,6 @@ def test_a_strip_is_the_mean_of_its_rows() -> None:
         outputs = model(images)
         assert features.shape[2] == 12
         for i in range(6):
-            reduction = network.reductions[f"strip_{i + 1}"]
+            reduction = network.reductions.each[i]
             expected = reduction.neck.bn(reduction.linear(features[:, :, 2 * i : 2 * i + 2].mean((2, 3))), None).relu()
             torch.testing.assert_close(outputs.branches[f"strip_{i + 1}"], expected, atol=1e-5, rtol=1e-4)

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from torch import Tensor
 
 from reseen.errors import CheckpointError
 from reseen.models import Embedder, ModelSpec, ResNetOptions, ViTOptions, WeightsReport
+from reseen.models.weights import load_weights
 
 Names = Callable[[str], str]
 IMAGES = torch.randint(0, 256, (2, 3, 64, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -212,8 +214,6 @@ def test_a_tensor_too_many_is_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_is_changed_by_weights_that_are_refused() -> None:
-    from reseen.models.weights import load_weights
-
     model = Embedder(ModelSpec(height=64, width=32))
     before = {n: t.clone() for n, t in model.state_dict().items()}
     with pytest.raises(CheckpointError):
@@ -224,8 +224,6 @@ def test_nothing_is_changed_by_weights_that_are_refused() -> None:
 
 
 def test_the_hub_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import timm
-
     def offline(*arguments: object, **options: object) -> None:
         raise OSError("cannot find the requested files\nin the local cache")
 
@@ -233,6 +231,22 @@ def test_the_hub_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_p
     with pytest.raises(CheckpointError, match="expected timm's weights of resnet18 from the hub, got OSError") as error:
         Embedder(ModelSpec("timm:resnet18", weights="imagenet"))
     assert "\n" not in str(error.value)
+
+
+def test_the_hubs_weights_are_accounted_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = timm.create_model
+
+    def online(name: str, *, pretrained: bool, **options: object) -> object:
+        assert pretrained
+        return made(name, pretrained=False, **options)
+
+    monkeypatch.setattr(timm, "create_model", online)
+    options = ResNetOptions(non_local="agw")
+    report = Embedder(ModelSpec("timm:resnet18", 64, 32, weights="imagenet", resnet=options)).report
+    assert report is not None
+    assert len(report.used) == len(made("resnet18", num_classes=0).state_dict())
+    assert report.kept
+    assert all(".non_local." in n for n in report.kept)
 
 
 def test_only_timm_has_weights_of_imagenet() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from reseen.models.backbones.base import Backbone, Side
-from reseen.models.branches.reduction import Reduction, concatenate, dims_of
+from reseen.models.branches.reduction import Reductions
 from reseen.models.outputs import Outputs
 from reseen.models.pooling import POOLINGS
 
@@ -99,30 +99,20 @@ class BDB(nn.Module):
         self.backbone = backbone
         self.bottleneck = Bottleneck(backbone.channels)
         self.hide = BatchDropBlock(height=height, width=width)
-        self.poolings = nn.ModuleDict(
-            {
-                "global": POOLINGS["average" if pooling == "own" else pooling](),
-                "drop": POOLINGS["max" if pooling == "own" else pooling](),
-            }
-        )
+        self.pool_global = POOLINGS["average" if pooling == "own" else pooling]()
+        self.pool_drop = POOLINGS["max" if pooling == "own" else pooling]()
         reduced = dim or 512
         dims = {"global": reduced, "drop": 2 * reduced}
-        ending = "rectified" if neck == "own" else neck
-        self.reductions = nn.ModuleDict(
-            {name: Reduction(backbone.channels, d, neck=ending, per_modality=per_modality) for name, d in dims.items()}
-        )
-        self.dims = dims_of(dims)
+        self.reductions = Reductions(backbone.channels, dims, neck=neck, per_modality=per_modality)
+        self.dims = self.reductions.dims
 
     def forward(self, images: Tensor, side: Side) -> Outputs:
         """Return the outputs for normalised images (B, 3, H, W)."""
         features = self.backbone.map(self.backbone(images, side))
-        maps = {"global": features, "drop": self.hide(self.bottleneck(features))}
-        return concatenate(
-            {
-                name: reduction(self.poolings[name](maps[name]).squeeze(2), side)
-                for name, reduction in self.reductions.items()
-            }
-        )
+        hidden = self.hide(self.bottleneck(features))
+        pooled = [self.pool_global(features).squeeze(2), self.pool_drop(hidden).squeeze(2)]
+        outputs: Outputs = self.reductions(pooled, side)
+        return outputs
 
     def pretrained(self) -> list[nn.Module]:
         """Return the modules whose weights come from the backbone."""

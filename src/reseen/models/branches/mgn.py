@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from reseen.models.backbones.base import Backbone, Side
 from reseen.models.backbones.resnet import keep_last_map
-from reseen.models.branches.reduction import Reduction, concatenate, dims_of
+from reseen.models.branches.reduction import Reductions
 from reseen.models.outputs import Outputs
 from reseen.models.pooling import POOLINGS
 
-# Strips of each tail's map, and whether the tail is the backbone's own.
+# Into how many strips each tail's map is cut; the first tail is the backbone's own.
 STRIPS = (1, 2, 3)
 
 
@@ -61,29 +61,21 @@ class MGN(nn.Module):
             if hasattr(tail, "layer4"):
                 keep_last_map(tail)
         self.pooling = POOLINGS["max" if pooling == "own" else pooling]()
-        reduced = dim or 256
-        self.reductions = nn.ModuleDict(
-            {
-                name: Reduction(
-                    backbone.channels, reduced, neck="rectified" if neck == "own" else neck, per_modality=per_modality
-                )
-                for strips in STRIPS
-                for name in _names(strips)
-            }
-        )
-        self.dims = dims_of(dict.fromkeys(self.reductions, reduced))
+        dims = dict.fromkeys([name for strips in STRIPS for name in _names(strips)], dim or 256)
+        self.reductions = Reductions(backbone.channels, dims, neck=neck, per_modality=per_modality)
+        self.dims = self.reductions.dims
 
     def forward(self, images: Tensor, side: Side) -> Outputs:
         """Return the outputs for normalised images (B, 3, H, W)."""
         shared = self._parts.body(self._parts.stem(images), side)
-        pooled: dict[str, Tensor] = {}
+        pooled: list[Tensor] = []
         for strips, tail in zip(STRIPS, (self._parts.tail, *self.tails), strict=True):
             features = self.backbone.map(tail(shared))
-            vectors = [*self.pooling(features).unbind(2)]
+            pooled += self.pooling(features).unbind(2)
             if strips > 1:
-                vectors += self.pooling(features, strips).unbind(2)
-            pooled |= dict(zip(_names(strips), vectors, strict=True))
-        return concatenate({name: reduction(pooled[name], side) for name, reduction in self.reductions.items()})
+                pooled += self.pooling(features, strips).unbind(2)
+        outputs: Outputs = self.reductions(pooled, side)
+        return outputs
 
     def pretrained(self) -> list[nn.Module]:
         """Return the modules whose weights come from the backbone."""

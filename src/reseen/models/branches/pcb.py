@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from reseen.models.backbones.base import Backbone, Side
-from reseen.models.branches.reduction import Reduction, concatenate, dims_of
+from reseen.models.branches.reduction import Reductions
 from reseen.models.outputs import Outputs
 from reseen.models.pooling import POOLINGS
 
@@ -40,27 +40,16 @@ class PCB(nn.Module):
         backbone.drop_head()
         self.backbone = backbone
         self.pooling = POOLINGS["average" if pooling == "own" else pooling]()
-        reduced = dim or 256
-        self.reductions = nn.ModuleDict(
-            {
-                f"strip_{i}": Reduction(
-                    backbone.channels, reduced, neck="rectified" if neck == "own" else neck, per_modality=per_modality
-                )
-                for i in range(1, strips + 1)
-            }
-        )
-        self.dims = dims_of(dict.fromkeys(self.reductions, reduced))
+        self.strips = strips
+        dims = dict.fromkeys([f"strip_{i}" for i in range(1, strips + 1)], dim or 256)
+        self.reductions = Reductions(backbone.channels, dims, neck=neck, per_modality=per_modality)
+        self.dims = self.reductions.dims
 
     def forward(self, images: Tensor, side: Side) -> Outputs:
         """Return the outputs for normalised images (B, 3, H, W)."""
         features = self.backbone.map(self.backbone(images, side))
-        strips = self.pooling(features, len(self.reductions)).unbind(2)
-        return concatenate(
-            {
-                name: reduction(strip, side)
-                for (name, reduction), strip in zip(self.reductions.items(), strips, strict=True)
-            }
-        )
+        outputs: Outputs = self.reductions(self.pooling(features, self.strips).unbind(2), side)
+        return outputs
 
     def pretrained(self) -> list[nn.Module]:
         """Return the modules whose weights come from the backbone."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -34,16 +34,35 @@ class Reduction(nn.Module):
         return necked
 
 
-def concatenate(branches: Mapping[str, Necked]) -> Outputs:
-    """Return the outputs of a network of branches: all of them side by side, and each by its name."""
-    return Outputs(
-        torch.cat([b.feature for b in branches.values()], dim=1),
-        torch.cat([b.embedding for b in branches.values()], dim=1),
-        {name: b.embedding for name, b in branches.items()},
-    )
+class Reductions(nn.Module):
+    """What ends the branches of a network, in the order of their names.
 
+    Args:
+        channels: C, of the pooled vectors.
+        dims: Name of a branch -> components that are left.
+        neck: As ``build_neck`` takes it, or ``own`` for ``rectified``, which all three papers have.
+        per_modality: As ``build_neck`` takes it.
 
-def dims_of(branches: Mapping[str, int]) -> dict[str, int]:
-    """Return the components of every output from those of every branch."""
-    total = sum(branches.values())
-    return {"feature": total, "embedding": total} | {f"branch.{name}": dim for name, dim in branches.items()}
+    Attributes:
+        dims: Name of an output -> its components, as ``Embedder`` has it.
+    """
+
+    def __init__(self, channels: int, dims: Mapping[str, int], *, neck: str, per_modality: bool) -> None:
+        super().__init__()
+        total = sum(dims.values())
+        self.dims = {"feature": total, "embedding": total} | {f"branch.{name}": dim for name, dim in dims.items()}
+        self.names = tuple(dims)
+        ending = "rectified" if neck == "own" else neck
+        # A list, since exported code cannot name a module ``global``.
+        self.each = nn.ModuleList(
+            [Reduction(channels, dim, neck=ending, per_modality=per_modality) for dim in dims.values()]
+        )
+
+    def forward(self, pooled: Sequence[Tensor], side: Side) -> Outputs:
+        """Return the outputs from one (B, C) for each branch: all of them side by side, and each by its name."""
+        necked: list[Necked] = [reduce(vectors, side) for reduce, vectors in zip(self.each, pooled, strict=True)]
+        return Outputs(
+            torch.cat([n.feature for n in necked], dim=1),
+            torch.cat([n.embedding for n in necked], dim=1),
+            {name: n.embedding for name, n in zip(self.names, necked, strict=True)},
+        )
