@@ -115,5 +115,5 @@ def test_a_backbone_is_also_named_by_its_class() -> None:
     model = Embedder(spec).eval()
     torch.manual_seed(0)
     assert torch.equal(model.embed(pictures(2)), Embedder(SMALL).eval().embed(pictures(2)))
-    with pytest.raises(ValueError, match="expected collections.OrderedDict to be a Backbone, got OrderedDict"):
+    with pytest.raises(ValueError, match=r"expected collections.OrderedDict to be a Backbone, got OrderedDict"):
         Embedder(dataclasses.replace(SMALL, backbone="collections.OrderedDict"))
