@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": "score a trained model on a data set",
     "embed": "write a trained model's vectors of a data set to disk",
     "report": "write one HTML page about a run",
+    "study": "train with several losses under the same conditions, several times, and compare: reseen study losses",
 }
 
 

@@ -2,11 +2,15 @@
 
 import itertools
 
+import numpy as np
 import pytest
 from tests.datasets.miniatures import lines, picture
 
 from reseen.datasets import Table
 from reseen.errors import DataError
+from reseen.evaluation import evaluate
+from reseen.protocols import cross_camera
+from reseen.samples import Embeddings
 
 
 @pytest.fixture
@@ -126,3 +130,16 @@ def test_every_picture_for_itself_cannot_be_searched(ten):
 def test_a_number_of_identities_that_there_is_not(ten, wrong):
     with pytest.raises(DataError, match="expected at most 10 identities to test on"):
         Table(ten, test_identities=wrong)
+
+
+def test_nothing_by_the_querys_camera_is_ranked(ten):
+    table = Table(ten, same_camera="exclude_all", queries="all")
+    assert table.protocol.name == "cross_camera, other cameras only"
+    identity, camera = [[getattr(s, name) for s in table.query] for name in ("identity", "camera")]
+    vectors = np.random.default_rng(0).normal(size=(len(identity), 8)).astype(np.float32)
+    both = Embeddings(vectors, identity, camera)
+    one, two = (both[both.cameras == c] for c in (1, 2))
+    directions = [evaluate(q, g, cross_camera) for q, g in ((one, two), (two, one))]
+    pooled = evaluate(both, both, table.protocol)
+    assert pooled.mean_ap == pytest.approx(np.mean([d.mean_ap for d in directions]))
+    assert pooled.cmc(1) == pytest.approx(np.mean([d.cmc(1) for d in directions]))

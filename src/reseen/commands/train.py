@@ -50,7 +50,7 @@ def train(
     out: Path,
     model: ModelSpec = ModelSpec(),
     loss: Loss | None = lazy_instance(AdaSPLoss),
-    loss_weight: float = 0.1,
+    loss_weight: float = 1.0,
     loss_on: str = "feature",
     identity_loss: IdentityLoss | None = lazy_instance(IdentityLoss),
     terms: list[Term] | None = None,

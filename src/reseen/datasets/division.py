@@ -13,7 +13,7 @@ from reseen.protocols import any_view, cross_camera
 from reseen.samples import Camera, Identity, Protocol, Sample
 
 SPLITS = ("train", "test", "query", "gallery")
-SameCamera = Literal["exclude", "keep", "auto"]
+SameCamera = Literal["exclude", "exclude_all", "keep", "auto"]
 
 
 class Parts(NamedTuple):
@@ -70,7 +70,7 @@ def divide(
         query_rows = [row for row, s in enumerate(test) if searches(s)]
         gallery_rows = [row for row, s in enumerate(test) if is_searched(s)]
         if queries == "one":
-            query_rows = _draw_queries(test, query_rows, generator, by_camera=same_camera == "exclude")
+            query_rows = _draw_queries(test, query_rows, generator, by_camera=same_camera != "keep")
         query_rows, gallery_rows = _matched(test, query_rows, gallery_rows, same_camera=same_camera)
         query += [test[row] for row in query_rows]
         gallery += [test[row] for row in gallery_rows]
@@ -80,7 +80,10 @@ def divide(
             f"{len(gallery):,} could show again, in {source}; test more identities, or keep the same camera"
         )
 
-    protocol = cross_camera if same_camera == "exclude" else any_view
+    protocol = any_view if same_camera == "keep" else cross_camera
+    if same_camera == "exclude_all":
+        cameras = {s.camera for s in gallery if s.camera is not None}
+        protocol = protocol(name=f"{protocol.name}, other cameras only", locations={c: c for c in cameras})
     sides = {"query": (query_camera, query_modality), "gallery": (gallery_camera, gallery_modality)}
     limits = [
         f"{side} {value if kind else f'camera {value}'}"
@@ -139,7 +142,7 @@ def _matched(
     samples: Sequence[Sample], query: list[int], gallery: list[int], *, same_camera: SameCamera
 ) -> tuple[list[int], list[int]]:
     """Keep the queries that the gallery can show again and, where their camera counts, take them out of it."""
-    if same_camera == "exclude":
+    if same_camera != "keep":
         cameras: dict[Identity, set[Camera | None]] = defaultdict(set)
         for row in gallery:
             cameras[samples[row].identity].add(samples[row].camera)

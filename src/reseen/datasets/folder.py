@@ -30,8 +30,9 @@ class Folder(Benchmark):
         root: The folder.
         pattern: Tells what a path says of a picture; if not given, the first folder is the identity.
         others: What to do with pictures that do not match the pattern: stop (error) or pass over them (skip).
-        same_camera: Whether pictures of the query's identity by the query's camera are left out of its ranking
-            (exclude) or count as matches (keep); auto leaves them out if the pictures to test on have cameras.
+        same_camera: What becomes of pictures by the query's own camera: those of its identity are left out of the
+            ranking (exclude), all are (exclude_all), or all count (keep); auto is exclude if the pictures to test on
+            have cameras, else keep.
         test_identities: Where the pattern has no split: how many identities to test on, or their share if not a whole
             number; the others are trained on.
         queries: Of the split test: search with one picture of each identity under each camera, or with all.
@@ -53,7 +54,7 @@ class Folder(Benchmark):
         *,
         pattern: str | None = None,
         others: Literal["error", "skip"] = "error",
-        same_camera: Literal["exclude", "keep", "auto"] = "auto",
+        same_camera: Literal["exclude", "exclude_all", "keep", "auto"] = "auto",
         test_identities: int | float = 0.3,
         queries: Literal["one", "all"] = "one",
         seed: int = 0,

@@ -22,8 +22,9 @@ class Table(Benchmark):
     Args:
         path: The table; .parquet is read as Parquet, anything else as text separated by commas, semicolons or tabs.
         root: The folder that the pictures' paths start from; the table's own if not given.
-        same_camera: Whether pictures of the query's identity by the query's camera are left out of its ranking
-            (exclude) or count as matches (keep); auto leaves them out if the pictures to test on have cameras.
+        same_camera: What becomes of pictures by the query's own camera: those of its identity are left out of the
+            ranking (exclude), all are (exclude_all), or all count (keep); auto is exclude if the pictures to test on
+            have cameras, else keep.
         test_identities: Where there is no column split: how many identities to test on, or their share if not a whole
             number; the others are trained on.
         queries: Of the split test: search with one picture of each identity under each camera, or with all.
@@ -43,7 +44,7 @@ class Table(Benchmark):
         path: str | Path,
         *,
         root: str | Path | None = None,
-        same_camera: Literal["exclude", "keep", "auto"] = "auto",
+        same_camera: Literal["exclude", "exclude_all", "keep", "auto"] = "auto",
         test_identities: int | float = 0.3,
         queries: Literal["one", "all"] = "one",
         seed: int = 0,

@@ -113,7 +113,7 @@ def perform(runs: Sequence[Run], out: Path, *, jobs: int = 1) -> pd.DataFrame:
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with changes, group by group; a class with its arguments is replaced as a whole."""
-    result = dict(base)
+    result: dict[str, Any] = dict(base)
     for key, value in changes.items():
         old = result.get(key)
         grouped = isinstance(value, Mapping) and isinstance(old, Mapping) and "class_path" not in value
