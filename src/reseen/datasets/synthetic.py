@@ -1,6 +1,4 @@
-"""The built-in data set: people drawn on demand, as several cameras see them. No files."""
-
-from __future__ import annotations
+"""The built-in data set: people or vehicles drawn on demand, as several cameras see them. No files."""
 
 import functools
 from dataclasses import dataclass
@@ -10,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.datasets.rendering.cameras import Camera, Modality, new_camera
-from reseen.datasets.rendering.scenes import Kind, Latents, Subject, new_latents, new_subject, new_twin, picture
+from reseen.datasets.rendering.latents import Latents, new_latents
+from reseen.datasets.rendering.scenes import Kind, Subject, new_subject, new_twin, picture
 from reseen.protocols import cross_camera
 from reseen.samples import Benchmark, Sample
 
@@ -61,9 +60,9 @@ class Synthetic(Benchmark):
         height: int = 128,
         width: int | None = None,
         intra_variation: float = 1.0,
-        look_alikes: float = 0.2,
+        look_alikes: float = 0.1,
         modality: Literal["visible", "infrared", "both"] = "visible",
-        occlusion: float = 0.15,
+        occlusion: float = 0.1,
         seed: int = 0,
     ) -> None:
         for name, value, least in (
@@ -86,36 +85,26 @@ class Synthetic(Benchmark):
         look = Look(kind, seed, height, width, intra_variation, occlusion)
         cameras = {n: camera_of(seed, n, 2 * n <= num_cameras) for n in range(1, num_cameras + 1)}
 
-        def modality_of(camera: int) -> Modality:
-            if modality == "both":
-                return "infrared" if camera % 3 == 0 else "visible"
-            return modality
-
-        def samples(first: int, count: int) -> tuple[Sample, ...]:
+        def drawings(first: int, count: int) -> list[Drawing]:
             num_paired = 2 * round(look_alikes * count / 2)
-            return tuple(
-                Sample(
-                    path=f"{kind}_{identity:04d}_c{camera}_{index:02d}.png",
-                    identity=identity,
-                    camera=camera,
-                    modality=modality_of(camera),
-                    draw=Drawing(look, identity, twin, cameras[camera].indoor, camera, index, modality_of(camera)),
-                )
+            return [
+                Drawing(look, identity, twin, camera.number, camera.indoor, index, sensed)
                 for identity in range(first, first + count)
                 for twin in [identity - 1 if identity - first < num_paired and (identity - first) % 2 else None]
-                for camera in cameras
+                for camera in cameras.values()
+                for sensed in [sensor(camera.number) if modality == "both" else modality]
                 for index in range(images_per_camera)
-            )
+            ]
 
-        def is_query(sample: Sample) -> bool:
-            return sample.modality == "infrared" if modality == "both" else drawing(sample).index == 0
+        def asks(drawing: Drawing) -> bool:
+            return drawing.modality == "infrared" if modality == "both" else drawing.index == 0
 
-        test = samples(num_train_identities, num_test_identities)
+        test = drawings(num_train_identities, num_test_identities)
         super().__init__(
             name=f"Synthetic {kind} {modality}",
-            train=samples(0, num_train_identities),
-            query=tuple(s for s in test if is_query(s)),
-            gallery=tuple(s for s in test if not is_query(s)),
+            train=tuple(drawing.sample() for drawing in drawings(0, num_train_identities)),
+            query=tuple(drawing.sample() for drawing in test if asks(drawing)),
+            gallery=tuple(drawing.sample() for drawing in test if not asks(drawing)),
             protocol=cross_camera,
         )
         object.__setattr__(self, "cameras", cameras)
@@ -141,8 +130,8 @@ class Drawing:
         look: What it shares with all others.
         identity: Who is on it.
         twin: Whom this identity looks like but for one small thing, or None.
-        indoor: Where the camera hangs.
-        camera: Its number.
+        camera: The camera's number.
+        indoor: Where it hangs.
         index: Of the picture in the identity's walk past the camera.
         modality: What the camera senses.
     """
@@ -150,8 +139,8 @@ class Drawing:
     look: Look
     identity: int
     twin: int | None
-    indoor: bool
     camera: int
+    indoor: bool
     index: int
     modality: Modality
 
@@ -166,6 +155,11 @@ class Drawing:
             occlusion=self.look.occlusion,
         )
 
+    def sample(self) -> Sample:
+        """Return the sample that is drawn."""
+        name = f"{self.look.kind}_{self.identity:04d}_c{self.camera}_{self.index:02d}.png"
+        return Sample(name, self.identity, camera=self.camera, modality=self.modality, draw=self)
+
     def __call__(self) -> NDArray[np.uint8]:
         """Return the picture (H, W, 3)."""
         return picture(
@@ -178,15 +172,20 @@ class Drawing:
         )
 
 
-def drawing(sample: Sample) -> Drawing:
-    """Return what draws a sample of `Synthetic`: its latents, its look-alike.
+def sensor(camera: int) -> Modality:
+    """Return what a camera senses where there are both kinds: 3 and 6 are thermal, as in SYSU-MM01."""
+    return "infrared" if camera % 3 == 0 else "visible"
+
+
+def latents(sample: Sample) -> Latents:
+    """Return what differs between a picture of `Synthetic` and others of the same identity; see `shared_surface`.
 
     Raises:
         ValueError: The sample is not of `Synthetic`.
     """
     if not isinstance(sample.draw, Drawing):
         raise ValueError(f"expected a sample of Synthetic, got {sample.path}")
-    return sample.draw
+    return sample.draw.latents
 
 
 @functools.lru_cache(maxsize=65536)
