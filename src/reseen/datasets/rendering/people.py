@@ -121,15 +121,15 @@ def new_garment(rng: np.random.Generator, colours: Sequence[Colour], *, patterne
 
 def look_alike(person: Person, rng: np.random.Generator) -> Person:
     """Return somebody who differs from a person in one small thing: the bag, the shoes, the hat or a stripe."""
-    match rng.integers(4):
-        case 0:
+    things = ("bag", "shoes", "hat", "stripe") if person.bottom_kind == "trousers" else ("bag", "shoes", "hat")
+    match choose(rng, things):
+        case "bag":
             bag: Bag = choose(rng, BAGS[2:4]) if person.bag == "none" else "none"
-            return dataclasses.replace(
-                person, bag=bag, bag_paint=contrast(rng, person.top.paint, CLOTHES, heat=BAG_HEAT)
-            )
-        case 1:
+            paint = contrast(rng, person.top.paint, CLOTHES, heat=BAG_HEAT)
+            return dataclasses.replace(person, bag=bag, bag_paint=paint)
+        case "shoes":
             return dataclasses.replace(person, shoes=contrast(rng, person.shoes, SHOES, heat=SHOE_HEAT))
-        case 2:
+        case "hat":
             hat = contrast(rng, person.hair, CLOTHES, heat=HAT_HEAT) if person.hat is None else None
             return dataclasses.replace(person, hat=hat)
         case _:

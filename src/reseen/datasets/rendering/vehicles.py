@@ -17,6 +17,8 @@ PAINTS = (
 )  # fmt: skip
 BODY_HEAT, BONNET_HEAT, TYRE_HEAT, GLASS_HEAT = 0.35, 0.8, 0.6, 0.12
 GLASS, RUBBER = Paint(0.16, 0.20, 0.24, GLASS_HEAT), Paint(0.06, 0.06, 0.07, TYRE_HEAT)
+Rack = Literal["none", "rails", "box", "sign"]
+RACKS: tuple[Rack, ...] = ("none", "none", "none", "rails", "box", "sign")
 
 
 class Outline(NamedTuple):
@@ -56,7 +58,7 @@ class Vehicle:
     sticker_place: float
     grille: Paint
     lamps: float
-    rack: Literal["none", "rails", "box", "sign"]
+    rack: Rack
     rack_paint: Paint
     rear_windows: bool
 
@@ -88,7 +90,7 @@ def new_vehicle(rng: np.random.Generator) -> Vehicle:
         sticker_place=float(rng.uniform(-0.2, 0.15)),
         grille=pick(rng, PAINTS[1:4], heat=0.9),
         lamps=float(rng.uniform(0.04, 0.08)),
-        rack=("none", "none", "none", "rails", "box", "sign")[rng.integers(6)],
+        rack=choose(rng, RACKS),
         rack_paint=pick(rng, PAINTS, heat=0.25),
         rear_windows=kind != "van" or chance(0.3),
     )
@@ -96,14 +98,13 @@ def new_vehicle(rng: np.random.Generator) -> Vehicle:
 
 def near_double(vehicle: Vehicle, rng: np.random.Generator) -> Vehicle:
     """Return a vehicle that differs from another in the hubs, the roof's load, a sticker or a stripe only."""
-    match rng.integers(4):
-        case 0:
-            hubs = (0.92, 0.92, 0.9) if sum(vehicle.hubs[:3]) < 1.5 else (0.1, 0.1, 0.1)
-            return dataclasses.replace(vehicle, hubs=Paint(*hubs, 0.45))
-        case 1:
-            rack: Literal["box", "none"] = "box" if vehicle.rack == "none" else "none"
+    match choose(rng, ("hubs", "load", "sticker", "stripe")):
+        case "hubs":
+            return dataclasses.replace(vehicle, hubs=contrast(rng, vehicle.hubs, PAINTS[:4], heat=0.45))
+        case "load":
+            rack: Rack = "box" if vehicle.rack == "none" else "none"
             return dataclasses.replace(vehicle, rack=rack, rack_paint=contrast(rng, vehicle.roof, PAINTS, heat=0.25))
-        case 2:
+        case "sticker":
             sticker = contrast(rng, vehicle.paint, PAINTS, heat=0.2) if vehicle.sticker is None else None
             return dataclasses.replace(vehicle, sticker=sticker)
         case _:
