@@ -30,8 +30,8 @@ Tile = Callable[[Rows], Tensor]
 
 # Below this many rows a BLAS turns to other kernels, which sum in another order.
 SMALLEST_SIDE = 16
-# What one tile holds at most: 4 MB of scores, which stay in the cache, and so many gallery rows.
-TILE_ELEMENTS = 2**20
+# What one tile holds at most: 8 MB of scores, which stay near the core, of so many gallery rows.
+TILE_ELEMENTS = 2**21
 MOST_ROWS = 2**12
 
 
