@@ -3,6 +3,7 @@
 from reseen.reporting.attention import attention
 from reseen.reporting.attention_page import write_attention
 from reseen.reporting.charts import Axis, Series, bar_chart, histogram, line_chart
+from reseen.reporting.comparison import write_comparison
 from reseen.reporting.lists import Outcome, ranked_pictures, render_lists
 from reseen.reporting.page import Repeated, Section, charts, facts, table, write_page
 from reseen.reporting.report import write_report
@@ -23,6 +24,7 @@ __all__ = [
     "render_lists",
     "table",
     "write_attention",
+    "write_comparison",
     "write_page",
     "write_report",
 ]

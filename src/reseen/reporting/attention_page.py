@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -86,20 +87,18 @@ def why_found(model: Embedder, pairs: Sequence[tuple[Sample, Sample]]) -> Markup
     """
     names, rows = [], []
     for query, found in pairs:
+        who, right = f"identity {query.identity}", query.identity == found.identity
         try:
             shots = [
-                _shot(read(query), "query", f"query, identity {query.identity}"),
-                _shot(looked_at(model, query, reference=found), "its share", "where the query resembles what it found"),
-                _shot(
-                    looked_at(model, found, reference=query), "its share", "where what was found resembles the query"
-                ),
-                _shot(read(found), "found", f"found, identity {found.identity}"),
+                _shot(read(query), "query", f"query, {who}"),
+                _shot(looked_at(model, query, reference=found), "attention", f"where {who} resembles what was found"),
+                _shot(looked_at(model, found, reference=query), "attention", f"where what was found resembles {who}"),
+                _shot(read(found), "found", f"found, identity {found.identity}", kind="right" if right else "wrong"),
             ]
         except DataError as error:
             logger.warning("left a pair out of the report: %s", error)
             continue
-        right = query.identity == found.identity
-        names.append(f"identity {query.identity} found {'itself' if right else f'identity {found.identity}'}")
+        names.append(f"{who} found again" if right else f"{who} taken for identity {found.identity}")
         rows.append(shots)
     return _gallery(names, rows)
 
@@ -137,8 +136,8 @@ def _modality(model: Embedder, sample: Sample) -> Tensor | None:
     return None if number is None else number.to(next(model.parameters()).device)
 
 
-def _shot(picture: Picture, name: str, alt: str) -> Shot:
-    return Shot(Thumbnail.of(picture, side=SIDE), alt=alt, lines=(name,))
+def _shot(picture: Picture, name: str, alt: str, *, kind: Literal["right", "wrong"] | None = None) -> Shot:
+    return Shot(Thumbnail.of(picture, side=SIDE), alt=alt, lines=(name,), kind=kind)
 
 
 def _gallery(names: Sequence[str], rows: Sequence[Sequence[Shot]]) -> Markup:

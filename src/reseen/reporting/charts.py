@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from numpy.typing import ArrayLike, NDArray
 
 WIDTH, HEIGHT = 360, 214
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 10, 38
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 20, 10, 38
 _DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 3")
 _COLORS = 5
 _MOST_POINTS = 240
@@ -45,8 +45,8 @@ class Axis:
         if self.percent:
             return f"{100 * value:.6g} %"
         if value and (abs(value) < 1e-3 or abs(value) >= 1e5):
-            mantissa, exponent = f"{value:.0e}".split("e")
-            return f"{mantissa}e{int(exponent)}"
+            mantissa, exponent = f"{value:.2e}".split("e")
+            return f"{float(mantissa):g}e{int(exponent)}"
         return f"{value:.6g}"
 
 
@@ -197,9 +197,10 @@ def _grid(across: _Scale, up: _Scale) -> str:
         at = float(up(tick))
         parts.append(f'<path class="grid" d="M{_LEFT} {at:.1f}H{WIDTH - _RIGHT}"/>')
         parts.append(f'<text class="tick y" x="{_LEFT - 6}" y="{at + 3.8:.1f}">{escape(up.axis.write(tick))}</text>')
+    parts.append(f'<path class="base" d="M{_LEFT} {HEIGHT - _BOTTOM}H{WIDTH - _RIGHT}"/>')
     for tick in across.ticks():
         at = float(across(tick))
-        parts.append(f'<path class="grid" d="M{at:.1f} {HEIGHT - _BOTTOM}v4"/>')
+        parts.append(f'<path class="base" d="M{at:.1f} {HEIGHT - _BOTTOM}v4"/>')
         text = escape(across.axis.write(tick))
         parts.append(f'<text class="tick" x="{at:.1f}" y="{HEIGHT - _BOTTOM + 16}">{text}</text>')
     middle = (_LEFT + WIDTH - _RIGHT) / 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -122,7 +122,8 @@ def ranked_pictures(
             same = np.flatnonzero(gallery.identities == sample.identity)
             own = ranked_list(query[at : at + 1], gallery[same], protocol, top=1)
             match = benchmark.gallery[gallery_rows[same[own.rows[0, 0]]]]
-            missed = _found(int(figures.first_rank), match, own.scores[0, 0], True, across)
+            rank = int(figures.first_rank)
+            missed = _found(rank, match, own.scores[0, 0], True, across, first_line=f"rank {rank:,}")
         lists.append(
             RankedPictures(
                 sample=sample,
@@ -149,13 +150,16 @@ def render_lists(lists: Iterable[RankedPictures]) -> Markup:
     return render("lists.html", lists=shown, ratio=float(np.median(ratios)) if ratios else 0.5)
 
 
-def _found(place: int, sample: Sample, score: float, right: bool, across: bool) -> Shot:
-    verdict = "right" if right else "wrong"
+def _found(
+    place: int, sample: Sample, score: float, right: bool, across: bool, *, first_line: str | None = None
+) -> Shot:
+    verdict: Literal["right", "wrong"] = "right" if right else "wrong"
+    lines = (f"{score:.2f}", *_where(sample, across))
     return Shot(
         thumbnail(sample),
         alt=f"rank {place}, {verdict}: {_who(sample)}, score {score:.2f}",
-        lines=(f"{score:.2f}", *_where(sample, across)),
-        kind="right" if right else "wrong",
+        lines=lines if first_line is None else (first_line, *lines),
+        kind=verdict,
         source=sample.path,
     )
 
@@ -174,5 +178,5 @@ def _who(sample: Sample) -> str:
 
 
 def _where(sample: Sample, across: bool) -> tuple[str, ...]:
-    camera = () if sample.camera is None else (f"camera {sample.camera}",)
+    camera = () if sample.camera is None else (f"cam {sample.camera}",)
     return (*camera, sample.modality) if across and sample.modality is not None else camera

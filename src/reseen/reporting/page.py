@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import math
-import os
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+
+from reseen.checkpoint import write_atomically
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,9 @@ def write_page(
     """Write a page and return its path; sections that are None are left out.
 
     The file appears complete or not at all. Missing folders are made.
+
+    Raises:
+        CheckpointError: The disk is full, or the place cannot be written.
     """
     text = render(
         "page.html",
@@ -72,9 +76,7 @@ def write_page(
     )
     path = Path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    write_atomically(path, text.encode())
     return path
 
 
@@ -116,9 +118,10 @@ def facts(values: Mapping[str, object], *, files: Mapping[str, str] | None = Non
     return render("facts.html", facts={k: v for k, v in values.items() if v is not None}, files=files or {})
 
 
-def charts(*figures: Markup | None) -> Markup:
+def charts(*figures: Markup) -> Markup:
     """Return charts side by side, as many as the screen has room for."""
-    return Markup('<div class="charts">{}</div>').format(Markup("").join(f for f in figures if f is not None))
+    kind = "charts pairs" if len(figures) in (2, 4) else "charts"
+    return Markup('<div class="{}">{}</div>').format(kind, Markup("").join(figures))
 
 
 def percent(fraction: float) -> str:

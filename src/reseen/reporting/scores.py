@@ -42,7 +42,7 @@ def headline(report: Report) -> Markup:
         return f"± {percent(deviation[name])} over {len(report.first_ranks)} repeats" if name in deviation else ""
 
     low, high = report.interval
-    note = f"95 % of {percent(low)} to {percent(high)}"
+    note = f"{percent(low)} to {percent(high)} with 95 % confidence"
     skipped = f"{report.num_skipped:,} left out without a match" if report.num_skipped else "none left out"
     return render(
         "scores.html",
@@ -63,9 +63,8 @@ def match_curve(reports: Mapping[str, Report], *, ranks: int = RANKS) -> Markup:
     at = range(1, ranks + 1)
     series = [Series(name, at, [report.cmc(rank) for rank in at]) for name, report in reports.items()]
     lowest = min(report.cmc(1) for report in reports.values())
-    floor = max(0.0, np.floor(10 * lowest - 0.5) / 10)
-    y = Axis("queries with a match", limits=(floor, 1), percent=True)
-    return line_chart("Queries with a match up to a rank", series, x=Axis("rank", limits=(1, ranks)), y=y)
+    y = Axis("queries with a match", limits=(float(np.floor(5 * min(lowest, 0.99)) / 5), 1), percent=True)
+    return line_chart("Queries with a match up to each rank", series, x=Axis("rank", limits=(1, ranks)), y=y)
 
 
 def precision_spread(reports: Mapping[str, Report]) -> Markup:
@@ -75,7 +74,7 @@ def precision_spread(reports: Mapping[str, Report]) -> Markup:
         name: np.histogram(report.per_query["average_precision"].dropna(), edges)[0] for name, report in reports.items()
     }
     x = Axis("average precision of a query", percent=True)
-    return histogram("How the queries differ", edges, counts, x=x, share_of="queries")
+    return histogram("How well single queries do", edges, counts, x=x, share_of="queries")
 
 
 def score_charts(outcome: Outcome, benchmark: Benchmark) -> list[Markup]:
@@ -105,15 +104,15 @@ def _roc_chart(found: ScoreHistogram) -> Markup:
     roc = Roc(found.edges[::-1], *accepted)
     kept = np.append(np.diff(roc.false_positive_rate) > 0, True) & (roc.false_positive_rate > 0)
     at = "; ".join(
-        f"{percent(roc.tpr_at(rate))} % of pairs found at a threshold of {roc.threshold_at(rate):.2f}, "
-        f"with one false alarm in {round(1 / rate):,}"
+        f"from {roc.threshold_at(rate):.2f} upwards {percent(roc.tpr_at(rate))} % of the true pairs pass, "
+        f"and one in {round(1 / rate):,} of the false"
         for rate in _FALSE_ALARMS
     )
-    lowest = max(1e-6, 10.0 ** np.floor(np.log10(roc.false_positive_rate[kept].min())))
-    x = Axis("pairs of different individuals accepted", limits=(lowest, 1), log=True, percent=True)
-    y = Axis("pairs of one individual accepted", limits=(0, 1), percent=True)
+    lowest = 10.0 ** np.floor(np.log10(roc.false_positive_rate[kept & (roc.true_positive_rate > 0)].min()))
+    x = Axis("false pairs that pass", limits=(max(1e-6, lowest), 1), log=True, percent=True)
+    y = Axis("true pairs that pass", limits=(0, 1), percent=True)
     series = Series("ROC", roc.false_positive_rate[kept], roc.true_positive_rate[kept])
-    return line_chart("One threshold for all pairs", [series], x=x, y=y, note=at)
+    return line_chart("One threshold for all pairs: who passes", [series], x=x, y=y, note=at)
 
 
 def camera_table(report: Report, benchmark: Benchmark) -> Markup | None:
