@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from reseen.images import Draw, IdentityBatches, ImageSet, training_transform
+from reseen.errors import DataError
+from reseen.images import Draw, IdentityBatches, ImageSet, number_modalities, training_transform
 from reseen.images import test_transform as make_test_transform
 from reseen.samples import Sample
 
@@ -89,3 +90,14 @@ def test_worker_processes_change_nothing(samples: list[Sample]) -> None:
     assert torch.equal(there, torch.stack(here))
     assert fresh._kept is not None
     assert int(fresh._kept.has.sum()) == len({d.row for b in batches for d in b})  # what they read, we have too
+
+
+def test_modalities_are_numbered_or_absent() -> None:
+    kinds = [Sample("", 0, modality=m) for m in ("infrared", "visible", "visible")]
+    numbered = number_modalities(kinds)
+    assert numbered is not None
+    assert numbered.tolist() == [1, 0, 0]
+    assert number_modalities([Sample("", 0)]) is None
+    for wrong in ("sonar", None):
+        with pytest.raises(DataError, match="visible or infrared"):
+            number_modalities([*kinds, Sample("", 0, modality=wrong)])

@@ -229,7 +229,7 @@ def test_data_that_cannot_be_trained_on_is_refused_at_once(tmp_path: Path) -> No
         run(tmp_path / "apart", data=apart)
     with pytest.raises(ValueError, match="a term on one of feature, embedding, got 'nose'"):
         run(tmp_path / "term", terms=[Term(IdentityLoss(), on="nose")])
-    assert [line for line in (tmp_path / "apart").rglob("*") if line.suffix == ".safetensors"] == []
+    run(tmp_path / "apart", schedule=Schedule(epochs=1))  # with the data mended, the same folder will do
 
 
 def test_without_test_data_it_trains_without_evaluation(tmp_path: Path) -> None:

@@ -23,14 +23,14 @@ class Journal:
     """One line of JSON for each entry, and the same numbers for TensorBoard.
 
     Args:
-        folder: The run's.
-        tensorboard: Write events too.
+        path: The file of the lines.
+        tensorboard: The folder of TensorBoard's events; None for none.
     """
 
-    def __init__(self, folder: Path, *, tensorboard: bool) -> None:
-        self.path = folder / "metrics.jsonl"
+    def __init__(self, path: Path, *, tensorboard: Path | None) -> None:
+        self.path = path
         self.path.touch()
-        self._tensorboard = folder / "tensorboard" if tensorboard else None
+        self._tensorboard = tensorboard
         self._events: SummaryWriter | None = None
 
     def write(self, *, step: int, epoch: float, **values: Any) -> None:

@@ -148,7 +148,7 @@ def train(
 
     # The loop.
     evaluate_every = evaluate_every if data.query else None
-    interruption = Interruption()
+    interruption = Interruption(enabled=accelerator.num_processes == 1)
     with run:
         if evaluate_every is not None and run.step == 0:
             run.evaluate()
@@ -162,7 +162,7 @@ def train(
                 for pictures, labels, rows in loader:
                     side = None if modalities is None else modalities[rows].to(device)
                     with accelerator.accumulate(network):
-                        values = network(pictures.to(device), labels.to(device), side, scheme)
+                        values = network(pictures.to(device, non_blocking=True), labels.to(device), side, scheme)
                         accelerator.backward(objective.weights @ values)
                         if accelerator.sync_gradients:
                             schedule.set_rates(optimizers[0], run.epoch)

@@ -122,7 +122,8 @@ class Run:
         self.config = config
         self.steps_per_epoch = len(batches) // schedule.accumulation
         self.standing = Standing()
-        self.journal = Journal(folder.root, tensorboard=tensorboard) if accelerator.is_main_process else None
+        events = folder.root / "tensorboard" if tensorboard else None
+        self.journal = Journal(folder.metrics, tensorboard=events) if accelerator.is_main_process else None
         self.watch = Watch(objective.names, log_every * schedule.accumulation, accelerator)
         self.optimizers = optimizers
         terms = [[name, weight] for name, weight in zip(objective.names, objective.weights.tolist(), strict=True)]

@@ -95,16 +95,20 @@ def set_random_state(state: dict[str, Any]) -> None:
 class Interruption:
     """Ctrl-C, held back until a step is whole.
 
-    Signals reach the main thread only; in another one, and between the steps, everything is as usual.
+    Signals reach the main thread only: in another one everything is as usual.
+
+    Args:
+        enabled: False on several ranks, which would notice at different steps and wait for one another for ever.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, enabled: bool) -> None:
+        self.enabled = enabled
         self.asked = False
 
     @contextmanager
     def held_back(self) -> Iterator[None]:
         """Only note a first Ctrl-C; a second one interrupts at once."""
-        if threading.current_thread() is not threading.main_thread():
+        if not self.enabled or threading.current_thread() is not threading.main_thread():
             yield
             return
 
