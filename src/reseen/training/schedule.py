@@ -32,7 +32,7 @@ class Schedule:
         final_factor: Where the cosine ends, relative to ``learning_rate``.
         milestones: Instead of the cosine, the rate falls to a tenth at each of these; None for the cosine.
         freeze: Whole epochs for which what the backbone's weights came with stays as it is.
-        clip: Gradients are scaled down to at most this norm; None for no limit.
+        clip: The gradient of the network is scaled down to at most this norm; None for no limit.
         accumulation: Batches whose gradients are averaged into one step.
     """
 
