@@ -150,13 +150,13 @@ class Search:
                 self.query_identities * num_cameras + self.query_cameras,
                 self.gallery_identities * num_cameras + self.gallery_cameras,
             )
-        num_identities = torch.tensor(1 + int(self.gallery_identities.max(initial=-1)))
+        num_identities = 1 + int(self.gallery_identities.max(initial=-1))
         if self.across_ranks:
-            dist.all_reduce(num_identities, dist.ReduceOp.MAX)
-        grouped = Grouped(
-            scores, self.gallery_identities, num_groups=int(num_identities), across_ranks=self.across_ranks
-        )
-        return Search(grouped, self.query_identities, np.arange(int(num_identities)))
+            on_ranks = [num_identities] * dist.get_world_size()
+            dist.all_gather_object(on_ranks, num_identities)
+            num_identities = max(on_ranks)
+        grouped = Grouped(scores, self.gallery_identities, num_groups=num_identities, across_ranks=self.across_ranks)
+        return Search(grouped, self.query_identities, np.arange(num_identities))
 
 
 def search(
