@@ -20,7 +20,7 @@ from reseen.geometry import (
     masked_max,
     masked_mean,
     masked_min,
-    masked_softmax,
+    masked_softmean,
     unit,
 )
 
@@ -150,13 +150,15 @@ def test_masked_reductions_equal_loops() -> None:
         assert masked_mean(x, mask)[i].item() == pytest.approx(sum(kept) / max(len(kept), 1))
         total = sum(math.exp(v) for v in kept)
         assert masked_logsumexp(x, mask)[i].item() == pytest.approx(math.log(total) if kept else -math.inf)
-        weights = masked_softmax(x, mask)[i]
-        for j in range(9):
-            expected = math.exp(x[i, j]) / total if mask[i, j] else 0.0
-            assert weights[j].item() == pytest.approx(expected)
+        weighted = sum(math.exp(v) * 2 * v for v in kept) / (total or 1)
+        assert masked_softmean(2 * x, x, mask)[i].item() == pytest.approx(weighted)
 
 
-@pytest.mark.parametrize("reduction", [masked_max, masked_min, masked_mean, masked_logsumexp, masked_softmax])
+def softmean(x: Tensor, mask: Tensor) -> Tensor:
+    return masked_softmean(x, x, mask)
+
+
+@pytest.mark.parametrize("reduction", [masked_max, masked_min, masked_mean, masked_logsumexp, softmean])
 def test_rows_that_keep_nothing_get_no_gradient(reduction) -> None:  # type: ignore[no-untyped-def]
     x = (1e4 * random(4, 5)).requires_grad_()
     mask = torch.zeros(4, 5, dtype=torch.bool)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from reseen.geometry import Relation, chord, cosine, masked_mean, masked_softmax
+from reseen.geometry import Relation, chord, cosine, masked_mean, masked_softmean
 from reseen.losses.base import PairLoss
 
 
@@ -40,5 +40,5 @@ class RankedListLoss(PairLoss):
         within = self.alpha - self.margin
         too_far = masked_mean(d - within, pair.positive & (d > within))
         short_of = self.alpha - d
-        weights = masked_softmax(self.temperature * short_of, pair.negative & (short_of > 0))
-        return too_far + (weights * short_of).sum(1)
+        too_near = masked_softmean(short_of, self.temperature * short_of, pair.negative & (short_of > 0))
+        return too_far + too_near

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from reseen.geometry import Relation, euclidean, masked_max, masked_min, masked_softmax
+from reseen.geometry import Relation, euclidean, masked_max, masked_min, masked_softmean
 from reseen.losses.base import PairLoss
 
 
@@ -54,6 +54,6 @@ class WeightedTripletLoss(PairLoss):
 
     def per_anchor(self, d: Tensor, pair: Relation) -> Tensor:
         """Return each anchor's term from distances."""
-        positive = (masked_softmax(d, pair.positive | pair.itself) * d).sum(1)
-        negative = (masked_softmax(-d, pair.negative) * d).sum(1)
+        positive = masked_softmean(d, d, pair.positive | pair.itself)
+        negative = masked_softmean(d, -d, pair.negative)
         return F.softplus(positive - negative) * pair.negative.any(1)
