@@ -110,7 +110,7 @@ def embed_to(
         "shard": shard,
         "mirrored": mirrored,
         "samples_sha256": _fingerprint_of_samples(samples),
-        "model_sha256": _fingerprint_of_model(model),
+        "model_sha256": fingerprint_of_model(model),
     }
     _begin(folder, work)
     starts = range(0, len(samples), shard)[rank() :: num_ranks()]
@@ -246,7 +246,8 @@ def _fingerprint_of_samples(samples: Sequence[Sample]) -> str:
     return told.hexdigest()
 
 
-def _fingerprint_of_model(model: Embedder) -> str:
+def fingerprint_of_model(model: Embedder) -> str:
+    """Return 64 hexadecimal digits that name a network and its weights."""
     told = hashlib.sha256(repr(model.spec).encode())
     for name, tensor in model.state_dict().items():
         told.update(name.encode())

@@ -98,11 +98,10 @@ def calibrate(
             f"expected at least {FEWEST} labelled pairs of one individual and {FEWEST} of two, found {num_same} and "
             f"{num_different}; name more items, or mark more matches as right and wrong"
         )
-    weights = np.where(pairs.same, prior / num_same, (1 - prior) / num_different)
-    promised = {method: held_out(pairs, weights, FITS[method], method, seed) for method in get_args(Method)}
+    promised = {method: held_out(pairs, method, prior=prior, seed=seed) for method in get_args(Method)}
     fits = tuple(score(method, *found) for method, found in promised.items())
     best = min(fits, key=lambda fit: fit.log_loss).method
-    knots, values = FITS[best](pairs.similarities, pairs.same, weights)
+    knots, values = FITS[best](pairs.similarities, pairs.same, balanced(pairs.same, prior))
     return Calibration(
         method=best,
         similarities=tuple(knots.tolist()),
@@ -115,6 +114,12 @@ def calibrate(
         pairs=pair_thresholds(pairs, rates, seed),
         open_set=() if probes is None else open_set_thresholds(probes, rates, seed),
     )
+
+
+def balanced(same: NDArray[np.bool_], prior: float) -> Floats:
+    """Return weights (N,) that add to one, of which the pairs of one individual have ``prior``."""
+    weights: Floats = np.where(same, prior / max(1, same.sum()), (1 - prior) / max(1, (~same).sum()))
+    return weights
 
 
 def isotonic(similarities: Floats, same: NDArray[np.bool_], weights: Floats) -> Curve:
@@ -169,7 +174,7 @@ FITS: dict[Method, Callable[[Floats, NDArray[np.bool_], Floats], Curve]] = {"iso
 
 
 def held_out(
-    pairs: LabelledPairs, weights: Floats, fit: Callable[..., Curve], method: Method, seed: int
+    pairs: LabelledPairs, method: Method, *, prior: float, seed: int
 ) -> tuple[Floats, NDArray[np.bool_], Floats]:
     """Return probabilities, truths and weights of pairs touching individuals that the curve was fitted without."""
     generator = np.random.default_rng(seed)
@@ -179,18 +184,20 @@ def held_out(
     found = []
     for number in range(FOLDS):
         test = (first == number) | (second == number)
-        if not (pairs.same[~test].any() and (~pairs.same[~test]).any() and test.any()):
+        fitted = pairs.same[~test]
+        if not (fitted.any() and (~fitted).any() and test.any()):
             continue
-        knots, values = fit(pairs.similarities[~test], pairs.same[~test], weights[~test])
+        knots, values = FITS[method](pairs.similarities[~test], fitted, balanced(fitted, prior))
         value = np.interp(pairs.similarities[test], knots, values)
         probability = 1 / (1 + np.exp(-value)) if method == "logistic" else value
-        found.append((probability, pairs.same[test], weights[test]))
+        found.append((probability, pairs.same[test]))
     if not found:
         raise GalleryError(
             "expected labelled pairs of several individuals, found too few to check one part against another"
         )
-    probability, same, weight = (np.concatenate(columns) for columns in zip(*found, strict=True))
-    return probability, same, weight / weight.sum()
+    probability, same = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    # A pair of two individuals may have been held out twice; the weights make up for it.
+    return probability, same, balanced(same, prior)
 
 
 def score(method: Method, probability: Floats, same: NDArray[np.bool_], weights: Floats) -> Fit:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reseen.errors import GalleryError
+from reseen.extras import needs
 from reseen.gallery.decisions import Calibration
 from reseen.gallery.engine import Engine
 from reseen.gallery.records import (
@@ -338,11 +339,11 @@ parsed = functools.lru_cache(maxsize=8)(Calibration.from_json)
 def open_engine(location: str, *, create: bool, approximate_above: int | None, recall: float) -> Engine:
     """Return the engine that a location names."""
     if location.startswith("milvus://"):
-        from reseen.gallery.milvus import MilvusEngine
-
+        with needs("milvus"):
+            from reseen.gallery.milvus import MilvusEngine
         return MilvusEngine(location, create=create, approximate_above=approximate_above)
-    from reseen.gallery.local import LocalEngine
-
+    with needs("gallery"):
+        from reseen.gallery.local import LocalEngine
     return LocalEngine(Path(location), create=create, approximate_above=approximate_above, recall=recall)
 
 

@@ -14,6 +14,7 @@ import logging
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +28,7 @@ from reseen.gallery.view import Codes, Columns, View, make_lists
 logger = logging.getLogger(__name__)
 
 PREFIX = "index-"
-BROKEN = (OSError, ValueError, KeyError, EOFError, RuntimeError)
+BROKEN = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile)
 """What a damaged or vanished file may raise; the truth is asked instead."""
 
 
@@ -56,7 +57,7 @@ def written(folder: Path) -> list[Path]:
 
 def read(path: Path, gallery: str) -> View:
     """Return the view kept in a folder."""
-    with np.load(path / "columns.npz") as file:
+    with (path / "columns.npz").open("rb") as raw, np.load(raw) as file:
         facts = json.loads(str(file["facts"]))
         columns = Columns(*(file[name] for name in Columns.__dataclass_fields__))
     if facts["gallery"] != gallery:

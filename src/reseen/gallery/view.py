@@ -20,6 +20,8 @@ from reseen.gallery.records import Label, Where
 
 ABSENT = -1
 """The code of an absent label, and the row of an absent answer."""
+FEW = 0.25
+"""Where a filter keeps no more than this share, an exact search is quick, and nearby lists hold too few of the kept."""
 
 
 class Codes:
@@ -144,7 +146,7 @@ class View:
         similarities, positions, start = [], [], 0
         for number, part in enumerate(self.parts):
             mask = None if keep is None else keep[start : start + len(part)]
-            if number == 0 and self.lists is not None and not exact:
+            if number == 0 and self.lists is not None and not exact and share(mask) > FEW:
                 similarity, position = search_lists(self.lists, queries, k, mask)
             else:
                 similarity, position = search_exactly(part, queries, k, mask)
@@ -158,6 +160,11 @@ class View:
             best = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
             similarity, position = np.take_along_axis(similarity, best, 1), np.take_along_axis(position, best, 1)
         return similarity, np.where(position == ABSENT, ABSENT, self.columns.rows[position])
+
+
+def share(mask: NDArray[np.bool_] | None) -> float:
+    """Return the share of the rows that are kept."""
+    return 1.0 if mask is None else float(mask.mean())
 
 
 def selector(mask: NDArray[np.bool_] | None) -> tuple[Any, Any]:
@@ -187,8 +194,7 @@ def search_lists(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return inner products and positions (Q, k) of about the best, looking into more lists the fewer rows are kept."""
     chosen, _bits = selector(mask)
-    kept = 1.0 if mask is None else mask.mean()
-    probes = lists.nlist if kept == 0 else min(lists.nlist, int(np.ceil(lists.nprobe / kept)))
+    probes = min(lists.nlist, int(np.ceil(lists.nprobe / share(mask))))
     parameters = faiss.SearchParametersIVF()
     parameters.nprobe, parameters.sel = probes, chosen
     found: tuple[NDArray[np.float32], NDArray[np.int64]] = lists.search(queries, k, params=parameters)

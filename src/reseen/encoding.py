@@ -1,0 +1,158 @@
+"""Pictures in, vectors out, whatever they are and whatever runs the model. Importing this needs no torch.
+
+Dimensions: N pictures, B pictures of a batch, D components of a vector.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sized
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from reseen.errors import CheckpointError
+from reseen.extras import needs
+from reseen.pictures import Picture, Pixels, as_pixels, resized
+
+if TYPE_CHECKING:
+    from reseen.models import Embedder
+
+Vectors = NDArray[np.float32]
+
+
+class Encoder(ABC):
+    """A model ready for use: call it with pictures.
+
+    Attributes:
+        fingerprint: Names the weights; vectors of one fingerprint can be compared. An ONNX file in float32 or float16
+            has that of the model it was made from, one in int8 its own.
+        dim: D.
+        size: (height, width) in pixels of what the network sees.
+    """
+
+    fingerprint: str
+    dim: int
+    size: tuple[int, int]
+
+    def __call__(self, pictures: Iterable[Picture], *, batch_size: int = 64, progress: bool = False) -> Vectors:
+        """Return the vectors (N, D), float32, not normalised.
+
+        Args:
+            pictures: Files, uint8 RGB arrays (H, W, 3) or pictures of Pillow, mixed as they come. An iterator is read
+                a batch at a time, so that a video never has to fit into memory.
+            batch_size: Pictures at a time.
+            progress: Draw a bar.
+
+        Raises:
+            DataError: A picture cannot be read; it is named.
+            ValueError: An array is no uint8 RGB picture.
+        """
+        total = -(-len(pictures) // batch_size) if isinstance(pictures, Sized) else None
+        batches = track(batched(pictures, batch_size), "Embedding", total=total, disable=not progress)
+        vectors = [self.encode(np.stack([resized(as_pixels(p), self.size) for p in batch])) for batch in batches]
+        return np.concatenate(vectors) if vectors else np.empty((0, self.dim), np.float32)
+
+    @abstractmethod
+    def encode(self, images: Pixels) -> Vectors:
+        """Return the vectors (B, D) of pictures (B, H, W, 3) of one size."""
+
+
+class TorchEncoder(Encoder):
+    """A trained model, run by torch.
+
+    Args:
+        model: Is put into evaluation mode.
+        device: Where it runs; None for a GPU where there is one.
+    """
+
+    def __init__(self, model: Embedder, device: str | None = None) -> None:
+        import torch
+
+        from reseen.embedding import fingerprint_of_model
+
+        self.fingerprint = fingerprint_of_model(model)
+        self.dim = model.dims["embedding"]
+        self.size = (model.spec.height, model.spec.width)
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = model.eval().to(self.device)
+
+    def encode(self, images: Pixels) -> Vectors:
+        """Return the vectors (B, D) of pictures (B, H, W, 3) of one size."""
+        import torch
+
+        with torch.inference_mode():
+            batch = torch.tensor(images, device=self.device).permute(0, 3, 1, 2)
+            vectors: Vectors = self.model.embed(batch).cpu().numpy()
+        return vectors
+
+
+class OnnxEncoder(Encoder):
+    """An exported model, run by ONNX Runtime, without torch.
+
+    Args:
+        path: What `reseen.export` wrote.
+        device: ``"cpu"``, ``"cuda"``, or None for a GPU where ONNX Runtime has one.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or not one of ours.
+    """
+
+    def __init__(self, path: str | Path, device: str | None = None) -> None:
+        with needs("onnx"):
+            import onnxruntime
+        if not Path(path).is_file():
+            raise CheckpointError(f"expected an exported model at {path}, found no such file; check the path")
+        cuda = device != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+        try:
+            self.session: Any = onnxruntime.InferenceSession(
+                str(path),
+                providers=["CUDAExecutionProvider", "CPUExecutionProvider"] if cuda else ["CPUExecutionProvider"],
+            )
+        except Exception as error:  # ONNX Runtime has no common base for what it raises
+            found = " ".join(str(error).split())
+            raise CheckpointError(f"expected a whole ONNX file at {path}, got: {found}; export it again") from None
+        facts = self.session.get_modelmeta().custom_metadata_map
+        if "reseen" not in facts:
+            raise CheckpointError(
+                f"expected a model exported by reseen at {path}, got another ONNX file; use reseen export"
+            )
+        told = json.loads(facts["reseen"])
+        self.fingerprint, self.dim, self.precision = told["fingerprint"], told["dim"], told["precision"]
+        self.spec: dict[str, Any] = told["spec"]
+        self.size = (self.spec["height"], self.spec["width"])
+
+    def encode(self, images: Pixels) -> Vectors:
+        """Return the vectors (B, D) of pictures (B, H, W, 3) of one size."""
+        vectors: Vectors = self.session.run(None, {"images": images})[0]
+        return vectors
+
+
+def load(path: str | Path, device: str | None = None) -> Encoder:
+    """Open a trained or an exported model.
+
+    Args:
+        path: The folder of a run (its last weights), a checkpoint, or an ONNX file; the last needs no torch.
+        device: Where it runs, as ``"cpu"`` or ``"cuda"``; None for a GPU where there is one.
+
+    Raises:
+        CheckpointError: There is no model at the path, or it is damaged.
+    """
+    place = Path(path)
+    if place.suffix == ".onnx":
+        return OnnxEncoder(place, device)
+    from reseen import checkpoint
+
+    return TorchEncoder(checkpoint.load(place / "last.safetensors" if place.is_dir() else place), device)
+
+
+def batched(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
+    """Yield lists of at most ``size``."""
+    rest = iter(pictures)
+    while batch := list(itertools.islice(rest, size)):
+        yield batch

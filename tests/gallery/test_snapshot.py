@@ -1,0 +1,123 @@
+"""The index file: made when it lags, passed over when it is damaged, whole or absent."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reseen.errors import GalleryError
+from reseen.gallery import Gallery, Where, local
+
+DIM = 8
+
+
+def vectors(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32)
+
+
+def index_of(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A gallery of 300 items with an index file that lacks the last 50 and three deletions."""
+    with Gallery(tmp_path / "gallery") as gallery:
+        ids = gallery.add(vectors(250), identities=list(range(250)), cameras=["a", "b"] * 125).ids
+        gallery.compact()
+        gallery.add(vectors(50, 1), cameras=["c"] * 50)
+        gallery.delete(ids[:3])
+    return tmp_path / "gallery"
+
+
+def answers(folder: Path, **options: object) -> list[tuple[str, float]]:
+    with Gallery(folder, **options) as gallery:  # type: ignore[arg-type]
+        assert len(gallery) == 297
+        assert gallery.cameras() == ["a", "b", "c"]
+        found = gallery.search(vectors(4, 2), 20, where=Where(cameras=["a", "c"]))
+    return [(match.item.id, round(match.similarity, 5)) for matches in found for match in matches]
+
+
+def test_it_is_made_when_it_lags_and_old_ones_go(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = answers(folder)
+    (old,) = index_of(folder)
+    monkeypatch.setattr(local, "STALE", 10)
+    assert answers(folder) == before
+    assert index_of(folder) == [old]  # 53 of 297: not a quarter
+    with Gallery(folder) as gallery:
+        gallery.add(vectors(100, 3))
+    (new,) = index_of(folder)
+    assert new != old
+    with Gallery(folder) as gallery:
+        assert len(gallery._engine._base.columns) == len(gallery) == 397  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["vectors.npy", "columns.npz"])
+@pytest.mark.parametrize("damage", ["gone", "cut", "empty", "noise"])
+def test_a_damaged_one_is_passed_over(folder: Path, name: str, damage: str) -> None:
+    before = answers(folder)
+    file = next(folder.glob(f"index-*/{name}"))
+    content = file.read_bytes()
+    file.unlink()
+    if damage != "gone":
+        file.write_bytes({"cut": content[: len(content) // 2], "empty": b"", "noise": bytes(999)}[damage])
+    assert answers(folder) == before
+
+
+def test_without_any_the_truth_is_enough(folder: Path) -> None:
+    before = answers(folder)
+    shutil.rmtree(next(folder.glob("index-*")))
+    assert answers(folder) == before
+
+
+def test_that_of_another_gallery_is_passed_over(folder: Path, tmp_path: Path) -> None:
+    before = answers(folder)
+    with Gallery(tmp_path / "other") as other:
+        other.add(vectors(10, 5))
+        other.compact()
+    shutil.copytree(next((tmp_path / "other").glob("index-*")), folder / "index-999")
+    assert answers(folder) == before
+
+
+def test_a_process_keeps_the_one_it_reads(folder: Path) -> None:
+    with Gallery(folder) as reader, Gallery(folder) as writer:
+        before = reader.search(vectors(1, 2), 297)
+        writer.compact()
+        assert len(index_of(folder)) == 1
+        after = reader.search(vectors(1, 2), 297)
+        assert [m.item for m in after[0]] == [m.item for m in before[0]]
+
+
+def test_lists_are_made_above_the_stated_size(folder: Path) -> None:
+    exact = answers(folder)
+    assert not list(folder.glob("index-*/lists.faiss"))
+    approximate = answers(folder, approximate_above=200)
+    assert list(folder.glob("index-*/lists.faiss"))
+    assert len(set(approximate) & set(exact)) >= 0.95 * len(exact)
+    assert answers(folder) == exact
+    with Gallery(folder, approximate_above=200) as gallery:
+        plain = gallery.search(vectors(1, 2), 9, exact=True)
+    with Gallery(folder) as gallery:
+        assert gallery.search(vectors(1, 2), 9) == plain
+
+
+def test_a_broken_truth_is_said_to_be_broken(folder: Path) -> None:
+    (folder / "truth.sqlite").write_bytes(b"no database" * 1000)
+    with pytest.raises(GalleryError, match=r"expected a gallery at .*found: file is not a database; restore"):
+        Gallery(folder)
+
+
+def test_deleted_vectors_leave_every_file(tmp_path: Path) -> None:
+    secret = vectors(1, 9)
+    folder = tmp_path / "gallery"
+    with Gallery(folder) as gallery:
+        gallery.add(vectors(20))
+        (name,) = gallery.add(secret, sources=["a secret place"], pictures=[b"a secret picture"]).ids
+        gallery.compact()
+        gallery.delete([name])
+        gallery.compact()
+    told = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    unit = secret / np.linalg.norm(secret)
+    for trace in (secret.tobytes(), unit.tobytes(), b"a secret"):
+        assert trace not in told

@@ -1,0 +1,86 @@
+"""Boxes on a video: the right pixels of the right frames."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reseen.errors import DataError
+from reseen.video import TrackedBox, crops, read_boxes
+
+av = pytest.importorskip("av")
+
+NUM_FRAMES, HEIGHT, WIDTH = 10, 48, 64
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    """Frame n is grey of level 20 n, its left upper quarter red."""
+    path = tmp_path / "video.avi"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("ffv1", rate=5)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "bgr0"
+        for number in range(NUM_FRAMES):
+            pixels = np.full((HEIGHT, WIDTH, 3), 20 * number, np.uint8)
+            pixels[: HEIGHT // 2, : WIDTH // 2] = (250, 0, 0)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        file.mux(stream.encode())
+    return path
+
+
+def test_boxes_are_read_as_the_format_has_them(tmp_path: Path) -> None:
+    file = tmp_path / "gt.txt"
+    file.write_text("1,9,499,158,31.03,75.17,1,-4.15,-7.35,0\n2,-1,1,1,10,20\n3,4,5,6,7,8,0,1,1\n")
+    assert read_boxes(file) == [TrackedBox(1, 9, (498, 157, 31, 75)), TrackedBox(2, None, (0, 0, 10, 20))]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["1,2,3,4,5", "a,1,1,1,1,1", "0,1,1,1,5,5", "1,1,1,1,0,5", "1,1,nan,1,5,5", "1,1,1,1,inf,5", "", "1;2;3;4;5;6"],
+)
+def test_a_broken_line_is_named(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "gt.txt"
+    file.write_text(f"1,1,1,1,5,5\n{line}\n")
+    with pytest.raises(DataError, match=r"in line 2 of .*gt.txt"):
+        read_boxes(file)
+
+
+def test_files_without_boxes_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No such file"):
+        read_boxes(tmp_path / "none.txt")
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(DataError, match="found none"):
+        read_boxes(tmp_path / "empty.txt")
+    (tmp_path / "video.avi").write_bytes(bytes(range(256)))
+    with pytest.raises(DataError, match="lines of text"):
+        read_boxes(tmp_path / "video.avi")
+
+
+def test_the_right_pixels_of_the_right_frames(video: Path) -> None:
+    boxes = [
+        TrackedBox(7, 1, (40, 30, 10, 12)),
+        TrackedBox(2, 1, (-5, -5, 15, 10)),
+        TrackedBox(2, 2, (60, 40, 50, 50)),
+        TrackedBox(3, 2, (WIDTH, 0, 5, 5)),  # wholly outside
+    ]
+    found = list(crops(video, boxes))
+    assert [(crop.boxed.frame, crop.boxed.track, crop.pixels.shape[:2]) for crop in found] == [
+        (2, 1, (5, 10)),
+        (2, 2, (8, 4)),
+        (7, 1, (12, 10)),
+    ]
+    assert (found[0].pixels == (250, 0, 0)).all()
+    assert (found[1].pixels == 20).all()
+    assert (found[2].pixels == 120).all()
+    assert [crop.time for crop in found] == pytest.approx([0.2, 0.2, 1.2])
+    assert [crop.boxed.frame for crop in crops(video, boxes, every=3)] == [7]
+
+
+def test_a_video_that_does_not_fit_is_named(video: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"expected 11 frames in .*video.avi for the boxes, found 10"):
+        list(crops(video, [TrackedBox(11, 1, (0, 0, 5, 5))]))
+    with pytest.raises(DataError, match=r"expected a video at .*none.avi"):
+        list(crops(tmp_path / "none.avi", [TrackedBox(1, 1, (0, 0, 5, 5))]))
+    (tmp_path / "text.avi").write_text("no video")
+    with pytest.raises(DataError, match=r"expected a video at .*text.avi"):
+        list(crops(tmp_path / "text.avi", [TrackedBox(1, 1, (0, 0, 5, 5))]))
