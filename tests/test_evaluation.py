@@ -1,6 +1,7 @@
 """``evaluate`` against published figures, itself on two processes, itself from a file, and bad input."""
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,15 @@ def test_gallery_in_a_mapped_file(tmp_path: Path, dtype: type) -> None:
         for v in (loaded, mapped)
     ]
     assert reports[0].to_dict() == reports[1].to_dict()
+
+
+def test_embeddings_travel_between_processes(tmp_path: Path) -> None:
+    np.save(tmp_path / "vectors.npy", random_set(0, 5).vectors.numpy())
+    mapped = Embeddings(np.load(tmp_path / "vectors.npy", mmap_mode="r"), [*range(5)], paths=[*"abcde"])
+    arrived = pickle.loads(pickle.dumps(mapped))
+    assert torch.equal(arrived.vectors, mapped.vectors)
+    assert arrived.paths.tolist() == [*"abcde"]
+    assert arrived.cameras is None
 
 
 def test_vectors_are_not_changed() -> None:

@@ -104,6 +104,10 @@ class Embeddings:
     def __len__(self) -> int:
         return len(self.vectors)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What was mapped arrives as an ordinary copy: a mapping belongs to one process.
+        return Embeddings, tuple(getattr(self, f.name) for f in dataclasses.fields(self) if f.init)
+
     def __getitem__(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Embeddings:
         """Return the given rows, in the given order."""
         index: Any = rows if isinstance(rows, slice) else torch.from_numpy(np.asarray(rows))
