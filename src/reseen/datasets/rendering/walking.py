@@ -73,6 +73,8 @@ class Body:
 
     def span(self, start: float, end: float) -> tuple[float, float]:
         """Return middle and half width of what lies between two angles (0 in front, pi / 2 left) on a unit cylinder."""
+        if end - start >= 2 * math.pi:
+            return 0.0, 1.0
         turn = math.remainder(self.view.yaw + (start + end) / 2, 2 * math.pi)
         reach = (end - start) / 2
         left, right = (math.sin(min(max(turn + r, -math.pi / 2), math.pi / 2)) for r in (-reach, reach))
@@ -181,7 +183,7 @@ def trunk_shapes(body: Body) -> list[Shape]:
         striped(trunk, person.top, turn=body.view.yaw),
     ]
     if person.band is not None:
-        shapes += patch(-3, 3, 0.55, 0.72, person.band, depth=0.001)
+        shapes += patch(-math.pi, math.pi, 0.55, 0.72, person.band, depth=0.001)
     if person.jacket != "none":
         shapes += patch(-0.4, 0.4, 0.05, 0.97, person.inner, depth=0.002)
     elif person.logo is not None:
