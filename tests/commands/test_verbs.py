@@ -1,0 +1,164 @@
+"""The verbs as a user meets them: a table of pictures in, a trained, measured, visible model out."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from reseen.cli import main
+from reseen.datasets import Synthetic
+
+TINY = [
+    *("--model.backbone", "tests.training.tiny.Tiny", "--model.height", "32", "--model.width", "16"),
+    *("--batches.identities", "4", "--batches.images", "2", "--schedule.epochs", "2", "--tensorboard", "false"),
+]
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """A CSV of drawn people with splits, as a user would write it."""
+    folder = tmp_path_factory.mktemp("own")
+    data = Synthetic(num_train_identities=6, num_test_identities=4, num_cameras=2, images_per_camera=2, height=32)
+    with (folder / "people.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["path", "identity", "camera", "split"])
+        for split in ("train", "query", "gallery"):
+            for sample in getattr(data, split):
+                Image.fromarray(sample.draw()).save(folder / sample.path)
+                rows.writerow([sample.path, f"person {sample.identity}", f"camera {sample.camera}", split])
+    return folder / "people.csv"
+
+
+@pytest.fixture(scope="module")
+def run(table, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "first"
+    main(["train", "--data", "Table", "--data.path", str(table), "--out", str(out), *TINY])
+    return out
+
+
+def failing(capsys, *arguments):
+    """Run a verb that should fail; return its exit status and what it said, which must be one line."""
+    with pytest.raises(SystemExit) as stopped:
+        main([str(a) for a in arguments])
+    said = capsys.readouterr().err.strip()
+    assert len(said.splitlines()) == 1
+    return stopped.value.code, said
+
+
+def test_a_run_says_how_good_it_is_and_repeats_itself(run, tmp_path):
+    report = json.loads((run / "report.json").read_text())
+    assert report["num_queries"] == 8
+    assert report["num_skipped"] == 0
+    assert report["protocol"] == "cross_camera"
+    assert 0 < report["mean_inp"] <= report["mean_ap"] <= 1
+    assert report["cmc"] == sorted(report["cmc"])
+    main(["train", "--config", str(run / "config.yaml"), "--out", str(tmp_path / "again")])
+    again = json.loads((tmp_path / "again" / "report.json").read_text())
+    assert {k: again[k] for k in again if k != "training_seconds"} == {k: report[k] for k in again if k != "training_seconds"}
+
+
+def test_evaluate_gives_what_training_gave(run, table, tmp_path, capsys):
+    trained = json.loads((run / "report.json").read_text())
+    main(["evaluate", str(run), "--data", "Table", "--data.path", str(table), "--out", str(tmp_path)])
+    assert f"mAP {100 * trained['mean_ap']:.1f}" in capsys.readouterr().out
+    assert json.loads((tmp_path / "report.json").read_text())["mean_ap"] == pytest.approx(trained["mean_ap"])
+
+
+def test_evaluate_takes_the_runs_own_data_and_reranks(run, tmp_path):
+    main(["evaluate", str(run), "--reranking", "average_query_expansion", "--out", str(tmp_path)])
+    assert json.loads((tmp_path / "report.json").read_text())["reranking"] == "average_query_expansion"
+
+
+def test_embed_writes_vectors_that_numpy_reads(run, tmp_path):
+    main(["embed", str(run), "--out", str(tmp_path)])
+    assert np.load(tmp_path / "query" / "vectors.npy").shape[0] == 8
+
+
+def test_report_is_one_page(run, tmp_path):
+    main(["report", str(run), "--out", str(tmp_path / "page.html")])
+    page = (tmp_path / "page.html").read_text()
+    assert "people" in page
+    assert "<img" in page
+    assert 'src="http' not in page
+
+
+def test_check_data_passes_sound_data_and_stops_at_unsound(table, tmp_path, capsys):
+    main(["check-data", "--data", "Table", "--data.path", str(table), "--out", str(tmp_path / "counts.png")])
+    assert (tmp_path / "counts.png").stat().st_size > 0
+    capsys.readouterr()
+    lines = table.read_text().splitlines()
+    (table.parent / "leak.csv").write_text("\n".join([*lines, lines[1].replace("train", "gallery")]))
+    status, _ = failing(capsys, "check-data", "--data", "Table", "--data.path", table.parent / "leak.csv")
+    assert status == 1
+
+
+def test_a_checkpoint_of_another_run_is_a_start(run, table, tmp_path):
+    data = ["--data", "Table", "--data.path", str(table)]
+    main(["train", *data, "--init", str(run), "--out", str(tmp_path / "next"), *TINY])
+    assert (tmp_path / "next" / "last.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["nonsense"], 2, "got 'nonsense'"),
+        (["train", "--data", "Nonsense", "--out", "x"], 2, "Nonsense"),
+        (["train", "--data", "Synthetic", "--data.colour", "red", "--out", "x"], 2, "colour"),
+        (["train", "--config", "market1501/nonsense", "--out", "x"], 1, "market1501/nonsense"),
+        (["evaluate", "no/such/run"], 1, "no/such/run"),
+        (["check-data", "--data", "Market1501", "--data.root", "no/such/root"], 1, "no/such/root"),
+        (["check-data", "--data", "Table", "--data.path", "no/such.csv"], 1, "no/such.csv"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments, status, said, capsys):
+    code, line = failing(capsys, *arguments)
+    assert code == status
+    assert said in line
+
+
+def test_more_identities_in_a_batch_than_there_are(table, tmp_path, capsys):
+    arguments = ["train", "--data", "Table", "--data.path", table, "--out", tmp_path / "new", *TINY]
+    status, said = failing(capsys, *arguments, "--batches.identities", "7")
+    assert status == 1
+    assert "6" in said
+    assert "7" in said
+
+
+def test_a_run_is_not_overwritten(run, table, capsys):
+    before = (run / "last.safetensors").read_bytes()
+    status, said = failing(capsys, "train", "--data", "Table", "--data.path", table, "--out", run, *TINY)
+    assert status == 1
+    assert str(run) in said
+    assert (run / "last.safetensors").read_bytes() == before
+
+
+def test_half_a_checkpoint(run, tmp_path, capsys):
+    half = tmp_path / "half.safetensors"
+    whole = (run / "last.safetensors").read_bytes()
+    half.write_bytes(whole[: len(whole) // 2])
+    status, said = failing(capsys, "evaluate", half, "--data", "Synthetic")
+    assert status == 1
+    assert "half.safetensors" in said
+
+
+def test_a_picture_cut_short_is_named(table, tmp_path, capsys):
+    victim = next(table.parent.glob("*.png"))
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[: len(whole) // 2])
+    try:
+        status, said = failing(capsys, "train", "--data", "Table", "--data.path", table, "--out", tmp_path / "n", *TINY)
+    finally:
+        victim.write_bytes(whole)
+    assert status == 1
+    assert victim.name in said
+
+
+def test_help_explains(capsys):
+    main(["--help"])
+    assert "check-data" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--help"])
+    assert stopped.value.code == 0
+    assert "--loss_weight" in capsys.readouterr().out
