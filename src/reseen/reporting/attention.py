@@ -44,17 +44,16 @@ def attention(
     """
 
     def target(pictures: Tensor) -> Tensor:
-        embedding = embedding_of(
-            model, pictures, modalities=None if modalities is None else modalities[: len(pictures)]
-        )
+        embedding = embedding_of(model, pictures, modalities=modalities)
         if reference is None:
             return embedding.square().sum(dim=1).sqrt()
         cosine: Tensor = F.cosine_similarity(embedding, reference.to(embedding).expand_as(embedding))
         return cosine
 
+    folding = _folding(model)
     with evaluating(model), torch.enable_grad():
-        chosen = layer or _last_map(model, images, target)
-        with _as_map(model, chosen) as positions:
+        chosen = layer or _last_map(model, folding, lambda: target(images))
+        with _as_map(chosen, folding) as positions:
             heat = LayerGradCam(target, positions).attribute(images, relu_attributions=True).detach().float()
     heat = F.interpolate(heat, size=images.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
     return (heat / heat.amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(heat.dtype).tiny)).cpu()
@@ -86,36 +85,48 @@ class _Fold(NamedTuple):
     back: Callable[[Tensor, Tensor], Tensor]
 
 
-def _fold(model: nn.Module, layer: nn.Module, output: object) -> _Fold | None:
-    """Return how to see an output as a map, or None if it is none.
+_Folding = Callable[[nn.Module, object], _Fold | None]
+
+
+def _folding(model: nn.Module) -> _Folding:
+    """Return how to see a layer's output as a map: a function of the layer and its output, None where it is none.
 
     timm's networks say themselves whether they work on tokens (``num_prefix_tokens``) or on channels-last maps
     (``output_fmt``). In these two kinds only the norms are taken: what lies between them has other shapes.
     """
-    if not isinstance(output, Tensor):
-        return None
-    tokens = [m for m in model.modules() if getattr(m, "num_prefix_tokens", None) is not None]
+    trunk: Any = next((m for m in model.modules() if getattr(m, "num_prefix_tokens", None) is not None), None)
     channels_last = any(getattr(m, "output_fmt", None) == "NHWC" for m in model.modules())
-    if (tokens or channels_last) and not isinstance(layer, nn.LayerNorm):
-        return None
-    if tokens:
-        trunk: Any = tokens[0]
+
+    def of_tokens(layer: nn.Module, output: object) -> _Fold | None:
         prefix, (height, width) = trunk.num_prefix_tokens, trunk.patch_embed.grid_size
+        if not isinstance(output, Tensor) or not isinstance(layer, nn.LayerNorm):
+            return None
         if output.ndim != 3 or output.shape[1] != prefix + height * width:
             return None
         return _Fold(
             lambda x: x[:, prefix:].mT.reshape(len(x), -1, height, width),
             lambda x, whole: torch.cat([whole[:, :prefix], x.flatten(2).mT], dim=1),
         )
-    if output.ndim != 4 or min(output.shape[1:3] if channels_last else output.shape[2:]) == 1:
-        return None
-    if channels_last:
+
+    def of_channels_last(layer: nn.Module, output: object) -> _Fold | None:
+        if not isinstance(output, Tensor) or not isinstance(layer, nn.LayerNorm):
+            return None
+        if output.ndim != 4 or min(output.shape[1:3]) == 1:
+            return None
         return _Fold(lambda x: x.permute(0, 3, 1, 2), lambda x, _: x.permute(0, 2, 3, 1))
-    return _Fold(lambda x: x, lambda x, _: x)
+
+    def of_channels_first(layer: nn.Module, output: object) -> _Fold | None:
+        if not isinstance(output, Tensor) or output.ndim != 4 or min(output.shape[2:]) == 1:
+            return None
+        return _Fold(lambda x: x, lambda x, _: x)
+
+    if trunk is not None:
+        return of_tokens
+    return of_channels_last if channels_last else of_channels_first
 
 
 @contextmanager
-def _as_map(model: nn.Module, layer: nn.Module) -> Iterator[nn.Module]:
+def _as_map(layer: nn.Module, folding: _Folding) -> Iterator[nn.Module]:
     """Lead the layer's output through an identity module that sees it as a map (B, C, h, w), and give that module.
 
     Captum explains the channels of a map; tokens and channels-last maps become one on the way through. What lies
@@ -124,7 +135,7 @@ def _as_map(model: nn.Module, layer: nn.Module) -> Iterator[nn.Module]:
     positions = nn.Identity()
 
     def lead(layer: nn.Module, _: Any, output: Tensor) -> Tensor:
-        fold = _fold(model, layer, output)
+        fold = folding(layer, output)
         if fold is None:
             raise ValueError(f"expected a layer that gives a map of positions, got {type(layer).__name__}")
         output = output.detach().requires_grad_()
@@ -138,25 +149,25 @@ def _as_map(model: nn.Module, layer: nn.Module) -> Iterator[nn.Module]:
         handle.remove()
 
 
-def _last_map(model: nn.Module, images: Tensor, target: Callable[[Tensor], Tensor]) -> nn.Module:
+def _last_map(model: nn.Module, folding: _Folding, target: Callable[[], Tensor]) -> nn.Module:
     """Return the last layer, in the order of running, with a map on whose positions the target depends."""
     seen: list[tuple[nn.Module, Tensor]] = []
 
     def keep(layer: nn.Module, _: Any, output: Any) -> Tensor | None:
-        if _fold(model, layer, output) is None:
+        if folding(layer, output) is None:
             return None
         seen.append((layer, output if output.requires_grad else output.requires_grad_()))
         return seen[-1][1].clone()
 
     handles = [module.register_forward_hook(keep) for module in model.modules()]
     try:
-        value = target(images[:1]).sum()
+        value = target().sum()
         gradients = torch.autograd.grad(value, [output for _, output in seen], allow_unused=True) if seen else ()
     finally:
         for handle in handles:
             handle.remove()
     for (layer, output), gradient in zip(reversed(seen), reversed(gradients), strict=True):
-        fold = _fold(model, layer, output)
+        fold = folding(layer, output)
         if fold is not None and gradient is not None and fold.to_map(gradient).count_nonzero():
             return layer
     raise ValueError(f"expected a network with a map of positions, got {type(model).__name__}: name a layer")

@@ -1,0 +1,50 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from reseen.reporting.curves import learning_curves
+
+
+def written(path: Path, *lines: object) -> Path:
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return path
+
+
+def test_each_kind_of_value_has_its_chart(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "metrics.jsonl",
+        {"step": 0, "epoch": 0.0, "mean_ap": 0.1, "mean_inp": 0.05, "rank_1": 0.2},
+        {
+            "step": 5,
+            "epoch": 0.5,
+            "loss": 4.0,
+            "terms": {"AdaSPLoss": 1.5},
+            "learning_rate": 1e-4,
+            "images_per_second": 90,
+        },
+        {"step": 10, "epoch": 1.0, "loss": 2.0, "terms": {"AdaSPLoss": 0.5}, "learning_rate": 2e-4},
+        {"step": 10, "epoch": 1.0, "mean_ap": 0.6, "mean_inp": 0.3, "rank_1": 0.8},
+    )
+    losses, scores, rate = learning_curves(path)
+    assert "weighted sum, loss by epoch: from 4 at 0.5 to 2 at 1" in losses
+    assert "AdaSPLoss, loss by epoch: from 1.5 at 0.5 to 0.5 at 1" in losses
+    assert "mAP, score by epoch: from 10 % at 0 to 60 % at 1" in scores
+    assert "rank 1, score by epoch: from 20 % at 0 to 80 % at 1" in scores
+    assert "1e-4" in rate
+    assert "90" not in losses + scores + rate.replace("190", "")
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "[1, 2]\n", '{"step": 3, "epoch": 1}\n', '{"step": 3, "epo'])
+def test_nothing_to_draw_is_no_error(text: str, tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text(text)
+    assert learning_curves(tmp_path / "metrics.jsonl") == []
+    assert learning_curves(tmp_path / "none.jsonl") == []
+
+
+def test_not_a_number_is_a_gap(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "m.jsonl", *({"step": n, "epoch": n, "loss": v} for n, v in enumerate([1.0, float("nan"), 3.0]))
+    )
+    (losses,) = learning_curves(path)
+    assert "from 1 at 0 to 3 at 2" in losses
