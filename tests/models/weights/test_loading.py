@@ -198,6 +198,20 @@ def test_position_embeddings_of_a_square_grid_are_resampled(tmp_path: Path) -> N
     torch.testing.assert_close(grid, grid[:, :1].expand(16, 8), atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("name", ["osnet_x0_25", "timm:resnet18"])
+def test_a_checkpoint_of_this_library_starts_another_network_on_its_backbone(tmp_path: Path, name: str) -> None:
+    spec = ModelSpec(name, 64, 32)
+    model = trained(spec)
+    found, report = loaded(spec, model.state_dict(), tmp_path)
+    same(model, found)
+    assert report.format == "reseen"
+    assert set(report.left) == {"pixels.mean", "pixels.std"}
+    other, _ = loaded(dataclasses.replace(spec, branches="pcb", neck="none"), model.state_dict(), tmp_path)
+    # Without a head the other network has fewer parameters, in the same order.
+    pairs = zip(other.pretrained_parameters(), model.pretrained_parameters(), strict=False)
+    assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
+
+
 @pytest.mark.parametrize("other", ["osnet_x0_5", "timm:resnet18", "timm:vit_tiny_patch16_224"])
 def test_weights_of_another_network_are_refused_in_one_line(tmp_path: Path, other: str) -> None:
     tensors = published(trained(ModelSpec(height=64, width=32)), lambda n: n.replace("backbone.", ""))

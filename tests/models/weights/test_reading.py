@@ -85,6 +85,9 @@ def test_the_package_of_efficientnet_fits_timms_network() -> None:
     assert torch.equal(network.bn2.running_var, tensors["_bn1.running_var"])
     assert model.pixels.mean.unique().tolist() == [127]
     assert model.pixels.std.unique().tolist() == [128]
+    again = Embedder(model.spec, pretrained=False)
+    again.load_state_dict(model.state_dict())
+    assert again.pixels.mean.unique().tolist() == [127]
     assert model.report is not None
     assert (model.report.format, len(model.report.used)) == ("EfficientNet-Lite", 294)
     assert model.report.left == ("_fc.weight", "_fc.bias")

@@ -41,6 +41,13 @@ def _as_they_are(name: str, names: Sequence[str], own: Sequence[str]) -> str | N
     return f"backbone.{name}"
 
 
+def _own(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+    """A checkpoint of this library: its backbone, under timm's ``network`` or not, and its head."""
+    if name.startswith("network.backbone."):
+        return "backbone." + name.removeprefix("network.backbone.").removeprefix("network.")
+    return name.removeprefix("network.") if name.startswith("network.") else None
+
+
 def _ibn_net(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
     """IBN-b's norm stands before a block's last activation, and here inside it."""
     if found := re.fullmatch(r"(layer\d\.\d+)\.(IN\.\w+)", name):
@@ -101,6 +108,7 @@ def _in_order(name: str, names: Sequence[str], own: Sequence[str]) -> str | None
 
 
 FORMATS = (
+    Format("reseen", lambda names: "pixels.mean" in names, _own),
     Format(
         "EfficientNet-Lite",
         lambda names: "_conv_stem.weight" in names,
