@@ -47,6 +47,7 @@ def test_cut_into_small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_module, "MOST_QUERIES", 11)
     monkeypatch.setattr(search_module, "QUERIES_AT_A_GLANCE", 3)
     assert as_lists(query, gallery) == whole
+    monkeypatch.setattr(search_module, "MOST_PAIRS", 30)
     monkeypatch.setattr(search_module, "TILE_ELEMENTS", 64)
     assert as_lists(query, gallery) == whole
 

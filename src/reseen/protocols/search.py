@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -23,8 +23,10 @@ from reseen.samples import Embeddings, Labels, Protocol, join_labels
 from reseen.scores import MOST_ROWS, TILE_ELEMENTS, Cosine, Elsewhere, Grouped, Reranking, Scores, chunks, ranges
 
 Codes = NDArray[np.intp]
+T = TypeVar("T")
 
 MOST_QUERIES = 2**12
+MOST_PAIRS = 2**21
 QUERIES_AT_A_GLANCE = 2**6
 
 
@@ -80,9 +82,24 @@ class Search:
     across_ranks: bool = False
 
     def queries(self) -> Iterator[Codes]:
-        """Give every query once, in portions, those of one identity together."""
-        order = np.argsort(self.query_identities, kind="stable")
-        return (order[chunk] for chunk in chunks(len(order), MOST_QUERIES))
+        """Give every query once, in portions, those of one identity together and those with few positives first."""
+        # All ranks make the same portions.
+        lengths = np.sum(self._on_ranks(np.diff(self._gallery_by_identity[1])), axis=0)[self.query_identities]
+        left = np.lexsort((self.query_identities, lengths))
+        while len(left):
+            # A portion is a table of positives, as wide as its longest row.
+            fitting = np.count_nonzero(np.arange(1, len(left) + 1) * lengths[left] <= MOST_PAIRS)
+            size = min(max(fitting, 1), MOST_QUERIES)
+            yield left[:size]
+            left = left[size:]
+
+    def _on_ranks(self, value: T) -> list[T]:
+        """Return the value of every rank that has a part of the gallery."""
+        if not self.across_ranks:
+            return [value]
+        values = [value] * dist.get_world_size()
+        dist.all_gather_object(values, value)
+        return values
 
     @cached_property
     def _gallery_by_identity(self) -> tuple[Codes, Codes]:
@@ -150,11 +167,7 @@ class Search:
                 self.query_identities * num_cameras + self.query_cameras,
                 self.gallery_identities * num_cameras + self.gallery_cameras,
             )
-        num_identities = 1 + int(self.gallery_identities.max(initial=-1))
-        if self.across_ranks:
-            on_ranks = [num_identities] * dist.get_world_size()
-            dist.all_gather_object(on_ranks, num_identities)
-            num_identities = max(on_ranks)
+        num_identities = 1 + max(self._on_ranks(int(self.gallery_identities.max(initial=-1))))
         grouped = Grouped(scores, self.gallery_identities, num_groups=num_identities, across_ranks=self.across_ranks)
         return Search(grouped, self.query_identities, np.arange(num_identities))
 

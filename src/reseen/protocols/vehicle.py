@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from reseen.errors import DataError
 from reseen.samples import Embeddings, Protocol, Trial
@@ -73,10 +74,11 @@ class OnePerIdentity:
                 f"expected all test pictures both as query and as gallery, got {len(query)} queries and "
                 f"{len(gallery)} gallery pictures: the protocol draws each side itself"
             )
+        identities = pd.factorize(query.identities)[0]
         generator = np.random.default_rng(self.seed)
         for _ in range(self.repeats):
             shuffled = generator.permutation(len(query))
-            _, first = np.unique(query.identities[shuffled], return_index=True)
+            _, first = np.unique(identities[shuffled], return_index=True)
             one = np.sort(shuffled[first])
             others = np.setdiff1d(np.arange(len(query)), one)
             yield Trial(one, others) if self.side == "query" else Trial(others, one)
