@@ -6,6 +6,7 @@ Dimensions: C channels (3 visible, 1 infrared), H rows, W columns.
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,7 +59,9 @@ def new_camera(number: int, *, seed: tuple[int, ...], indoor: bool) -> Camera:
         number=number,
         seed=seed,
         indoor=indoor,
-        yaw=float(2.4 * number + rng.normal(0, 0.2)),  # the golden angle: any few cameras are spread all around
+        yaw=math.remainder(
+            2.4 * number + float(rng.normal(0, 0.2)), 2 * math.pi
+        ),  # the golden angle: any few cameras are spread all around
         pitch=float(rng.uniform(0.05, 0.4)),
         gain=(exposure * float(1 + warm), exposure * float(1 + tint), exposure * float(1 - warm)),
         saturation=float(rng.uniform(0.6, 1.1)),

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from reseen.datasets.rendering.cameras import Camera
 from reseen.datasets.rendering.shapes import choose
 
+FRONT = 0.4  # without variation, everybody is seen from the front, a little to the side
+
 Occluder = Literal["post", "low wall", "screen", "passer-by"]
 OCCLUDERS: tuple[Occluder, ...] = ("post", "low wall", "screen", "passer-by")
 
@@ -73,7 +75,8 @@ def new_latents(camera: Camera, *, track: tuple[int, ...], index: int, variation
     walk = np.random.default_rng(track)
     rng = np.random.default_rng((*track, index))
     turned = math.pi if walk.random() < 0.25 * variation else 0.0
-    yaw = 0.5 + variation * (camera.yaw - 0.5 + float(walk.normal(0, 0.35)) + float(rng.normal(0, 0.2))) + turned
+    wander = float(walk.normal(0, 0.35) + rng.normal(0, 0.2))
+    yaw = FRONT + min(variation, 1.0) * (camera.yaw - FRONT) + variation * wander + turned
     lean, roll, size, across, down, exposure, light = (variation * rng.normal(0, 1, 7)).tolist()
     phase, place = rng.random(2).tolist()
     down_grain, right_grain, other = rng.integers(0, 64, 3).tolist()
