@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from benchmarks.memory import MB, fastest, peak_of, verdict
+from benchmarks.memory import MB, fastest, peak_of, use_all_cores, verdict
 
 from reseen.evaluation import Report, evaluate
 from reseen.protocols import cross_camera
@@ -49,6 +49,7 @@ def million(path: str) -> Callable[[], Report]:
 
 
 def main() -> None:
+    use_all_cores()
     searching_market()
     searching_a_million()
 

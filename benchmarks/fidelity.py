@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.evaluation import drawn
-from benchmarks.memory import fastest, verdict
+from benchmarks.memory import fastest, use_all_cores, verdict
 
 from reseen.metrics import fidelity
 
@@ -11,6 +11,7 @@ PICTURES = (20_000, 512)
 
 
 def main() -> None:
+    use_all_cores()
     N, D = PICTURES
     embeddings = drawn(N, D, identities=1_000, seed=0)
     product, ours = fastest(lambda: embeddings.vectors @ embeddings.vectors.T, lambda: fidelity(embeddings), repeats=4)

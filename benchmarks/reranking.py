@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from benchmarks.evaluation import drawn
-from benchmarks.memory import MB, fastest, peak_of, verdict
+from benchmarks.memory import MB, fastest, peak_of, use_all_cores, verdict
 from numpy.typing import NDArray
 
 from reseen.evaluation import Report, evaluate
@@ -85,6 +85,7 @@ def large() -> Callable[[], Report]:
 
 
 def main() -> None:
+    use_all_cores()
     query, gallery = sides(*SMALL)
     N = len(query) + len(gallery)
     np.testing.assert_allclose(sparse(query, gallery), dense(query, gallery), atol=1e-5)
