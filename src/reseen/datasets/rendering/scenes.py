@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.datasets.rendering.backdrops import BACKDROP_WIDTH, backdrop
+from reseen.datasets.rendering.body import Pose
 from reseen.datasets.rendering.bodywork import bodywork
 from reseen.datasets.rendering.cameras import CHANNELS, Camera, Modality, develop
 from reseen.datasets.rendering.latents import Latents
@@ -16,7 +17,7 @@ from reseen.datasets.rendering.painting import paint
 from reseen.datasets.rendering.people import Person, look_alike, new_person
 from reseen.datasets.rendering.shapes import Paint, Rows, Shape, View, as_rows, box, place
 from reseen.datasets.rendering.vehicles import Vehicle, near_double, new_vehicle
-from reseen.datasets.rendering.walking import Pose, figure
+from reseen.datasets.rendering.walking import figure
 
 Kind = Literal["person", "vehicle"]
 Subject = Person | Vehicle
