@@ -19,6 +19,7 @@ IDENTITIES, CAMERAS, SHOTS = 8, 2, 3
 def draw(red: int, green: int, *, height: int = 32, width: int = 16) -> NDArray[np.uint8]:
     picture = np.full((height, width, 3), 90, np.uint8)
     picture[8:24, 4:12] = (red, green, 60)
+    picture.flags.writeable = False  # as of a decoder that keeps its pictures
     return picture
 
 

@@ -7,9 +7,11 @@ import pytest
 from tests.reporting.reading import Page
 
 from reseen import checkpoint
+from reseen.evaluation import evaluate
 from reseen.models import Embedder, ModelSpec
 from reseen.protocols import any_view, cross_camera
 from reseen.reporting import Outcome, write_report
+from reseen.reranking import average_query_expansion
 from reseen.samples import Benchmark, Sample
 
 
@@ -86,7 +88,8 @@ def test_a_run_adds_its_training_its_configuration_and_its_checkpoint(
     outcome: Outcome, benchmark: Benchmark, tmp_path: Path
 ) -> None:
     model = Embedder(ModelSpec(height=32, width=16))
-    checkpoint.save(tmp_path / "best.safetensors", model, provenance={"seed": 17})
+    checkpoint.save(tmp_path / "last.safetensors", model, provenance={"seed": 17, "mean_ap": 0.123456789})
+    checkpoint.save(tmp_path / "best.safetensors", model, provenance={"seed": 18})
     (tmp_path / "config.yaml").write_text("seed: 17\n")
     lines = [{"step": n, "epoch": n / 2, "loss": 3 / n, "learning_rate": 1e-3 / n} for n in (1, 2, 3)]
     lines.append({"step": 3, "epoch": 1.5, "mean_ap": 0.5})
@@ -98,11 +101,16 @@ def test_a_run_adds_its_training_its_configuration_and_its_checkpoint(
     assert "Training" in page.headings
     assert len(page.charts) == 7
     assert page.words[page.words.index("seed") + 1] == "17"
+    assert page.words[page.words.index("mean_ap") + 1] == "0.1235"
     assert "seed: 17\n".strip() in page.words
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
     assert page.words[page.words.index("parameters") + 1] == f"{parameters:.2f} million"
     assert page.words[page.words.index("model") + 1] == "osnet_x0_25, 32 x 16 pixels"
     assert "What the network compares" in page.headings
+    of_best = tmp_path / "best.safetensors"
+    page = Page(write_report(outcome, tmp_path / "report.html", benchmark=benchmark, run=of_best, lists=1))
+    assert page.words[page.words.index("seed") + 1] == "18"
+    assert "Training" in page.headings
 
 
 def test_a_page_does_not_grow_with_the_queries(
@@ -141,3 +149,13 @@ def test_the_threshold_chart_counts_pairs(outcome: Outcome, benchmark: Benchmark
 def test_few_or_no_lists(outcome: Outcome, benchmark: Benchmark, tmp_path: Path, lists: int) -> None:
     page = Page(write_report(outcome, tmp_path / "report.html", benchmark=benchmark, lists=lists))
     assert sum("query" in shot.kinds for shot in page.shots) == 2 * lists
+
+
+def test_re_ranking_is_told(benchmark: Benchmark, outcome: Outcome, tmp_path: Path) -> None:
+    improve = average_query_expansion()
+    report = evaluate(outcome.query, outcome.gallery, benchmark.protocol, reranking=improve)
+    better = Outcome(report, outcome.query, outcome.gallery, improve)
+    page = Page(write_report(better, tmp_path / "report.html", benchmark=benchmark))
+    page.assert_self_contained()
+    assert any("Re-ranked" in words for words in page.words)
+    assert f"{100 * report.mean_ap:.1f}" in page.words

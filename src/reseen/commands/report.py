@@ -38,7 +38,5 @@ def report(
     benchmark = data_of(run) if data is None else data
     outcome = measure(model, benchmark, reranking=reranking, batch_size=batch_size, workers=workers)
     folder = run if run.is_dir() else run.parent
-    path = write_report(
-        outcome, out or folder / "report.html", benchmark=benchmark, run=folder, model=model, lists=lists
-    )
+    path = write_report(outcome, out or folder / "report.html", benchmark=benchmark, run=run, model=model, lists=lists)
     Console(highlight=False).print(f"report: {path}")

@@ -126,7 +126,7 @@ def overlay(picture: Picture, heat: Tensor) -> Picture:
 
 
 def _image(model: Embedder, picture: Picture) -> Tensor:
-    image = torch.from_numpy(picture).permute(2, 0, 1).to(next(model.parameters()).device)
+    image = torch.tensor(picture).permute(2, 0, 1).to(next(model.parameters()).device)
     resized: Tensor = test_transform((model.spec.height, model.spec.width))(image)
     return resized[None]
 

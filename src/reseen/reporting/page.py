@@ -115,7 +115,8 @@ def table(
 
 def facts(values: Mapping[str, object], *, files: Mapping[str, str] | None = None) -> Markup:
     """Return names with their values, those that are None left out, and longer texts folded away below them."""
-    return render("facts.html", facts={k: v for k, v in values.items() if v is not None}, files=files or {})
+    said = {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in values.items() if v is not None}
+    return render("facts.html", facts=said, files=files or {})
 
 
 def charts(*figures: Markup) -> Markup:

@@ -35,7 +35,8 @@ def write_report(
         outcome: The evaluation.
         out: Path of the page.
         benchmark: What was searched.
-        run: The run's folder, for learning curves, configuration and versions; what it lacks is left out.
+        run: The run's folder, or one of its checkpoints: adds learning curves, configuration and where the weights
+            come from. Of a folder the last weights are meant; what it lacks is left out.
         model: Adds what the network costs and where it looks.
         lists: How many of the worst and how many of the best queries to show.
         top: Places shown of each.
@@ -52,12 +53,13 @@ def write_report(
     shown = ranked_pictures(outcome, benchmark, [*worst, *best], top=top)
     bad, good = shown[: len(worst)], shown[len(worst) :]
     figures = [match_curve({"": report}), precision_spread({"": report}), *score_charts(outcome, benchmark)]
-    curves = [] if run is None else learning_curves(run / "metrics.jsonl")
+    curves = [] if run is None else learning_curves(_folder(run) / "metrics.jsonl")
     cameras = camera_table(report, benchmark)
+    reranked = "" if outcome.reranking is None else " Re-ranked; how pairs score is shown as it was before."
     one_each = "average precision first; one query of an identity."
     sections = [
         Section("", headline(report)),
-        Section("Ranking", charts(*figures), f"Protocol {report.protocol}: {report.rule}."),
+        Section("Ranking", charts(*figures), f"Protocol {report.protocol}: {report.rule}.{reranked}"),
         Section("Worst queries", render_lists(bad), f"Lowest {one_each}"),
         Section("Best queries", render_lists(good), f"Highest {one_each}") if good else None,
         None if model is None else _looks(model, [*bad[:MOST_LOOKS], *good[:MOST_LOOKS]]),
@@ -83,13 +85,12 @@ def _what_ran(benchmark: Benchmark, run: Path | None, model: Embedder | None, no
     files = {}
     spec = None if model is None else model.spec
     if run is not None:
-        if (run / "config.yaml").is_file():
-            files["config.yaml"] = (run / "config.yaml").read_text(encoding="utf-8")
-        chosen = [run / name for name in ("best.safetensors", "last.safetensors") if (run / name).is_file()]
-        if chosen:
-            told = checkpoint.describe(chosen[0])
+        if (config := _folder(run) / "config.yaml").is_file():
+            files["config.yaml"] = config.read_text(encoding="utf-8")
+        if (weights := run / "last.safetensors" if run.is_dir() else run).is_file():
+            told = checkpoint.describe(weights)
             spec = spec or told.spec
-            said |= {"checkpoint": chosen[0].name, **told.provenance}
+            said |= {"checkpoint": weights.name, **told.provenance}
     if spec is not None:
         said["model"] = _model(spec)
     if model is not None:
@@ -98,6 +99,10 @@ def _what_ran(benchmark: Benchmark, run: Path | None, model: Embedder | None, no
         said["operations"] = f"{cost.flops / 2e9:,.3f} billion multiply-adds for one picture"
         said["speed"] = f"{cost.images_per_second:,.0f} pictures a second here, {cost.batch} at a time"
     return Section("What was run", facts({**said, **checkpoint.versions(), **notes}, files=files))
+
+
+def _folder(run: Path) -> Path:
+    return run.parent if run.is_file() else run
 
 
 def _size(samples: Sequence[Sample]) -> str:
