@@ -66,6 +66,7 @@ def train(
     precision: Literal["no", "bf16", "fp16"] = "no",
     workers: int = 0,
     seed: int = 0,
+    mirrored: bool = False,
     tensorboard: bool = True,
     resolved: dict[str, Any] | None = None,
 ) -> None:
@@ -95,6 +96,7 @@ def train(
         precision: Mixed precision.
         workers: Processes that read pictures.
         seed: Of everything random.
+        mirrored: Average the vectors of each picture and its mirror image in the final measurement.
         tensorboard: Write TensorBoard's events.
         resolved: All settings as plain values, from the command line.
     """
@@ -129,8 +131,8 @@ def train(
     if not PartialState().is_main_process:
         return
     if data.query:
-        report = measure(embedder, data, workers=workers).report
-        write_report(out, report, data=data.name, training_seconds=round(seconds, 1))
+        report = measure(embedder, data, workers=workers, mirrored=mirrored).report
+        write_report(out, report, data=data.name, mirrored=mirrored, training_seconds=round(seconds, 1))
         print_scores(report, title=data.name)
     Console(highlight=False).print(f"trained in {seconds / 60:.1f} minutes: {out}")
 
