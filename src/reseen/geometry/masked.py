@@ -39,7 +39,7 @@ def masked_mean(x: Tensor, mask: Tensor, dim: int = 1) -> Tensor:
     return x.masked_fill(~mask, 0).sum(dim) / mask.sum(dim).clamp(min=1)
 
 
-def chunks(rows: int, columns: int, elements: int = 2**20) -> Iterator[slice]:
+def chunks(rows: int, columns: int, elements: int = 2**18) -> Iterator[slice]:
     """Cut a matrix into groups of rows of at most so many elements each, so that work on one stays in the cache."""
     step = max(1, elements // max(1, columns))
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
