@@ -1,4 +1,4 @@
-"""Object re-identification: find the same individual among pictures taken elsewhere, at other times, in other spectra."""
+"""Object re-identification: the same individual found again, elsewhere, at other times, in other spectra."""
 
 from importlib.metadata import version
 

@@ -56,7 +56,9 @@ def test_a_run_says_how_good_it_is_and_repeats_itself(run, tmp_path):
     assert report["cmc"] == sorted(report["cmc"])
     main(["train", "--config", str(run / "config.yaml"), "--out", str(tmp_path / "again")])
     again = json.loads((tmp_path / "again" / "report.json").read_text())
-    assert {k: again[k] for k in again if k != "training_seconds"} == {k: report[k] for k in again if k != "training_seconds"}
+    assert {k: again[k] for k in again if k != "training_seconds"} == {
+        k: report[k] for k in again if k != "training_seconds"
+    }
 
 
 def test_evaluate_gives_what_training_gave(run, table, tmp_path, capsys):

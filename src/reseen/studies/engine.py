@@ -106,7 +106,7 @@ def perform(runs: Sequence[Run], out: Path, *, jobs: int = 1) -> pd.DataFrame:
             f"expected every run to finish, {len(failed)} of {len(runs)} failed: {', '.join(failed)}; "
             f"see {folder / failed[0]}.log, then start the study again: what is done stays"
         )
-    results = pd.DataFrame([{**run.conditions, **_figures(folder / run.name)} for run in runs])
+    results: pd.DataFrame = pd.DataFrame([{**run.conditions, **_figures(folder / run.name)} for run in runs])
     write_atomically(out / "results.csv", results.to_csv(index=False).encode())
     return results
 
