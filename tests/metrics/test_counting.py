@@ -93,3 +93,20 @@ def test_empty_sides() -> None:
     assert positive_ranks(search(random_set(0, 40)[slice(0, 0)], random_set(1, 9), cross_camera)).counts.shape == (0,)
     nothing = positive_ranks(search(random_set(0, 4), random_set(1, 9)[slice(0, 0)], cross_camera))
     assert nothing.counts.tolist() == [0] * 4
+
+
+def test_no_matrix_of_queries_by_gallery(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is multiplied at once is bounded, however large the gallery or one identity's share of it."""
+    sizes = []
+    product = scores.product
+
+    def watched(anchors: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(anchors) * len(candidates))
+        return product(anchors, candidates)
+
+    monkeypatch.setattr(scores, "product", watched)
+    monkeypatch.setattr(search_module, "TILE_ELEMENTS", 2**14)
+    query, gallery = random_set(0, 200), random_set(1, 20_000)
+    assert positive_ranks(search(query, gallery, cross_camera)).counts.sum() > 200_000
+    assert sum(sizes) >= 200 * 20_000
+    assert max(sizes) <= 64 * 4096
