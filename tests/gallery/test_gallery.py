@@ -99,6 +99,9 @@ def test_items_come_back_whole(open_gallery: Open, vectors, sightings) -> None:
     np.testing.assert_array_equal(gallery.vectors([name]), vectors[:1])
     assert gallery.items(["0" * 32]) == [None]
     assert gallery.picture("0" * 32) is None
+    others = gallery.add(vectors[1:3], times=[3.5, None]).ids
+    assert gallery.pictured([name, *others, "0" * 32]) == {name}
+    assert gallery.times() == (3.5, 1.5e9)
 
 
 def test_adding_again_changes_nothing(open_gallery: Open, vectors, sightings) -> None:
@@ -203,6 +206,7 @@ def test_reranking_orders_the_best_anew(open_gallery: Open, vectors, sightings) 
 def test_empty_galleries_and_empty_calls(open_gallery: Open, vectors) -> None:
     gallery = open_gallery()
     assert (len(gallery), gallery.cameras(), gallery.select(), gallery.marks()) == (0, [], [], [])
+    assert gallery.times() is None
     assert gallery.search(vectors[:2]) == [[], []]
     assert gallery.add(np.empty((0, DIM))).ids == ()
     gallery.compact()

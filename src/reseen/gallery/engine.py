@@ -98,6 +98,14 @@ class Engine(ABC):
         """Return every camera there is, in order."""
 
     @abstractmethod
+    def times(self) -> tuple[float, float] | None:
+        """Return the first and the last time there is; Milvus may remember times of items that are gone."""
+
+    @abstractmethod
+    def pictured(self, ids: Sequence[str]) -> set[str]:
+        """Return those of the items that a picture is kept for."""
+
+    @abstractmethod
     def picture(self, item: str) -> bytes | None:
         """Return the JPEG file kept for an item, if any."""
 

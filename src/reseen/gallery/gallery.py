@@ -257,6 +257,14 @@ class Gallery:
         """
         return self._engine.vectors(checked_ids(ids))
 
+    def times(self) -> tuple[float, float] | None:
+        """Return the first and the last time there is; on Milvus, deleted items may have a part in it."""
+        return self._engine.times()
+
+    def pictured(self, ids: Sequence[str]) -> set[str]:
+        """Return those of the items that a picture is kept for."""
+        return self._engine.pictured(checked_ids(ids))
+
     def picture(self, item: str) -> bytes | None:
         """Return the small JPEG file kept for an item, if any."""
         return self._engine.picture(checked_ids([item])[0])

@@ -214,6 +214,16 @@ class LocalEngine(Engine):
             (view.camera_codes.labels[code] for code in codes if code != ABSENT), key=lambda x: (isinstance(x, str), x)
         )
 
+    def times(self) -> tuple[float, float] | None:
+        columns = self._current().columns
+        times = columns.times[columns.alive & ~np.isnan(columns.times)]
+        return (float(times.min()), float(times.max())) if len(times) else None
+
+    def pictured(self, ids: Sequence[str]) -> set[str]:
+        with self._reading():
+            found = self._chosen("SELECT id FROM items JOIN pictures USING (row) WHERE id IN", keys(ids))
+            return {key.hex() for (key,) in found}
+
     def picture(self, item: str) -> bytes | None:
         with self._reading():
             found = list(self._chosen("SELECT jpeg FROM items JOIN pictures USING (row) WHERE id IN", keys([item])))

@@ -31,7 +31,7 @@ LONGEST = 65_535
 MOST_ANSWERS = 16_384
 """Answers that Milvus gives at most."""
 LISTS = 1024
-FACTS, CAMERAS, MARK = "facts", "cameras", "mark:"
+FACTS, CAMERAS, TIMES, MARK = "facts", "cameras", "times", "mark:"
 COLUMNS = ["id", "identity", "camera", "track", "time", "timed", "source", "extra"]
 
 
@@ -81,9 +81,7 @@ class MilvusEngine(Engine):
 
     def add(self, rows: Rows) -> int:
         new = 0
-        cameras = {encoded(camera) for camera in rows.cameras if camera is not None}
-        if not cameras <= (known := set(self._known_cameras())):
-            self.put_note(CAMERAS, json.dumps(sorted(cameras | known)))
+        self._remember(rows.cameras, rows.times)
         with self._told():
             for start in range(0, len(rows), BATCH):
                 batch = [row(rows, n) for n in range(start, min(start + BATCH, len(rows)))]
@@ -95,8 +93,7 @@ class MilvusEngine(Engine):
         return new
 
     def update(self, ids: Sequence[str], changes: Mapping[str, Any]) -> int:
-        if "camera" in changes and changes["camera"] is not None:
-            self.put_note(CAMERAS, json.dumps(sorted({*self._known_cameras(), encoded(changes["camera"])})))
+        self._remember([changes.get("camera")], [changes.get("time")])
         written = dict(changes)
         for name in {"identity", "camera", "track"} & set(written):
             written[name] = encoded(written[name])
@@ -157,6 +154,17 @@ class MilvusEngine(Engine):
         held = [x for x in labels if x is not None and self.count(Where(cameras=[x]))]
         return sorted(held, key=lambda x: (isinstance(x, str), x))
 
+    def times(self) -> tuple[float, float] | None:
+        known = self.note(TIMES)
+        if known is None or not self.count(Where(since=-np.inf)):
+            return None
+        first, last = json.loads(known)
+        return first, last
+
+    def pictured(self, ids: Sequence[str]) -> set[str]:
+        with self._told():
+            return {found["id"] for found in self._get(ids, ["id", "picture"]) if found["picture"]}
+
     def picture(self, item: str) -> bytes | None:
         with self._told():
             found = self._get([item], ["id", "picture"])
@@ -197,6 +205,16 @@ class MilvusEngine(Engine):
 
     def close(self) -> None:
         self._client.close()
+
+    def _remember(self, cameras: Sequence[Label | None], times: Sequence[float | None]) -> None:
+        """Note cameras and times: Milvus lists neither without reading every row."""
+        met, known = {encoded(camera) for camera in cameras if camera is not None}, set(self._known_cameras())
+        if not met <= known:
+            self.put_note(CAMERAS, json.dumps(sorted(met | known)))
+        timed = [time for time in times if time is not None]
+        ends = json.loads(self.note(TIMES) or "[]")
+        if timed and (widest := [min(timed + ends), max(timed + ends)]) != ends:
+            self.put_note(TIMES, json.dumps(widest))
 
     def _known_cameras(self) -> list[str]:
         return list(json.loads(self.note(CAMERAS) or "[]"))
@@ -301,7 +319,7 @@ def condition(where: Where) -> str:
         asked.append('identity != ""')
     if where.since is not None or where.until is not None:
         asked.append("timed == true")
-    if where.since is not None:
+    if where.since is not None and where.since != -np.inf:
         asked.append(f"time >= {where.since!r}")
     if where.until is not None:
         asked.append(f"time < {where.until!r}")

@@ -1,0 +1,7 @@
+"""A server and a page for a gallery: search by picture over HTTP."""
+
+from reseen.serving.app import create_app
+from reseen.serving.limits import Limits
+from reseen.serving.server import run
+
+__all__ = ["Limits", "create_app", "run"]

@@ -1,0 +1,96 @@
+"""Pictures of concurrent requests go through the model together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reseen.encoding import Encoder
+from reseen.pictures import Pixels
+from reseen.serving.limits import RefusedError
+
+
+class Waiting(NamedTuple):
+    """A picture at the model's size, and who waits for its vector."""
+
+    pixels: Pixels
+    answer: asyncio.Future[NDArray[np.float32]]
+
+
+class Batcher:
+    """Takes pictures one by one and runs the model on whatever has gathered while it was busy.
+
+    No picture waits for others to come: one that finds the model idle goes at once. Under load the batches grow by
+    themselves.
+
+    Args:
+        encoder: Runs in a thread of its own, one batch at a time.
+        size: Pictures of a batch at most.
+        num_waiting: Pictures that may wait.
+        watch: Is told the size of every batch.
+    """
+
+    def __init__(
+        self, encoder: Encoder, *, size: int, num_waiting: int, watch: Callable[[int], object] = lambda _: None
+    ) -> None:
+        self._encoder, self._size, self._watch = encoder, size, watch
+        self._queue: asyncio.Queue[Waiting | None] = asyncio.Queue(num_waiting)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._worker: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin; in a running event loop."""
+        self._worker = asyncio.create_task(self._work())
+
+    async def stop(self) -> None:
+        """Finish what has been taken, then end."""
+        await self._queue.put(None)
+        if self._worker is not None:
+            await self._worker
+        self._thread.shutdown()
+
+    @property
+    def num_waiting(self) -> int:
+        """How many pictures wait."""
+        return self._queue.qsize()
+
+    async def encode(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Return the vector (D,) of a picture at the model's size.
+
+        Raises:
+            RefusedError: Too many wait already.
+        """
+        answer: asyncio.Future[NDArray[np.float32]] = asyncio.get_running_loop().create_future()
+        try:
+            self._queue.put_nowait(Waiting(pixels, answer))
+        except asyncio.QueueFull:
+            raise RefusedError(503, "The server is busy; try again in a moment.") from None
+        return await answer
+
+    async def _work(self) -> None:
+        loop, ending = asyncio.get_running_loop(), False
+        while not ending:
+            batch = [await self._queue.get()]
+            while len(batch) < self._size and batch[-1] is not None and not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            ending = batch[-1] is None
+            waiting = [one for one in batch if one is not None and not one.answer.done()]  # done: the client has left
+            if not waiting:
+                continue
+            self._watch(len(waiting))
+            images = np.stack([one.pixels for one in waiting])
+            try:
+                vectors = await loop.run_in_executor(self._thread, self._encoder.encode, images)
+            except Exception as error:
+                for one in waiting:
+                    if not one.answer.done():
+                        one.answer.set_exception(error)
+                continue
+            for one, vector in zip(waiting, vectors, strict=True):
+                if not one.answer.done():
+                    one.answer.set_result(vector)
