@@ -70,9 +70,11 @@ def sort_rows(tile: Tensor) -> Tensor:
     """
     if tile.device.type != "cpu":
         return tile.sort(dim=1).values
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        parts = np.array_split(tile.numpy(), torch.get_num_threads())
-        list(pool.map(lambda part: part.sort(axis=1), parts))
+    first, *others = np.array_split(tile.numpy(), torch.get_num_threads())
+    with ThreadPoolExecutor(max(1, len(others))) as pool:
+        sorting = pool.map(lambda part: part.sort(axis=1), others)
+        first.sort(axis=1)
+        list(sorting)
     return tile
 
 
