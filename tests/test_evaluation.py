@@ -220,7 +220,7 @@ def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
     started = [
         subprocess.Popen([sys.executable, "-W", "ignore", __file__, str(address), str(rank)]) for rank in range(2)
     ]
-    assert [process.wait(timeout=120) for process in started] == [0, 0]
+    assert [process.wait(timeout=600) for process in started] == [0, 0]
     alone = {name: describe(evaluate(*case(name), protocol)) for name, (protocol, *_) in CASES.items()}
     for rank in range(2):
         assert json.loads(Path(f"{address}.{rank}.json").read_text()) == json.loads(json.dumps(alone))
