@@ -38,7 +38,7 @@ def call(name: str, arguments: Sequence[str]) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("--config", action="config", help="A YAML file of settings, or a recipe: see `reseen recipes`.")
-    parameters = inspect.signature(command).parameters
+    parameters = inspect.signature(command, eval_str=True).parameters
     named = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_ONLY]
     for word in named:
         parser.add_argument(word, type=parameters[word].annotation, help=_said_of(command, word))
