@@ -15,7 +15,7 @@ from reseen.reporting.page import Section, charts, facts, render, write_page
 from reseen.reporting.scores import camera_table, headline, match_curve, precision_spread, score_charts
 from reseen.samples import Benchmark, Sample
 
-MOST_LOOKS = 4
+MOST_LOOKS = 3
 
 
 def write_report(
