@@ -337,6 +337,16 @@ def test_cuhk03_is_repeatable_and_a_querys_draws_are_its_own() -> None:
     assert (few.first_ranks[0] == report.first_ranks[0][: few.num_queries]).all()
 
 
+def test_places() -> None:
+    """Cameras 1 and 2 stand in place 3; camera 3 is not named, and stands elsewhere."""
+    query, gallery = contest(0)
+    literal = Literal()
+    for q in entries(query):
+        here = {1, 2} if q["camera"] in (1, 2) else {3}
+        literal.add([(cosine(q, g), g["identity"]) for g in entries(gallery) if g["camera"] not in here], q["identity"])
+    assert_same(evaluate(query, gallery, any_view(locations={1: 3, 2: 3})), [literal])
+
+
 # --- names and changes ---
 
 

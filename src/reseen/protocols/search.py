@@ -257,6 +257,6 @@ def _cameras(query: Embeddings, gallery: Embeddings, protocol: Protocol) -> tupl
 
 def _places(cameras: Labels, protocol: Protocol) -> Labels:
     assert protocol.locations is not None
-    places = np.empty(len(cameras), dtype=object)
-    places[:] = [protocol.locations.get(camera, camera) for camera in cameras.tolist()]
-    return places
+    # A camera that is not named stands in a place of its own, which no place's name can equal.
+    places = (protocol.locations.get(camera, ("camera", camera)) for camera in cameras.tolist())
+    return np.fromiter(places, dtype=object, count=len(cameras))
