@@ -142,7 +142,7 @@ def bar_chart(
             low, high = across(value - spread[name]), across(value + spread[name])
             rows.append(f'<path class="whisker" d="M{low:.1f} {top + 19}H{high:.1f}"/>')
     described = axis.label + ": " + "; ".join(f"{name} {axis.write(round(v, 4))}" for name, v in values.items())
-    return _figure(title, [], "".join(rows), described, height=8 + pitch * len(values), under=axis.label)
+    return _figure(title, [], "".join(rows), described, height=8 + pitch * len(values), under=axis.label, kind="bars")
 
 
 class _Scale:
@@ -209,7 +209,14 @@ def _grid(across: _Scale, up: _Scale) -> str:
 
 
 def _figure(
-    title: str, names: Sequence[str], drawn: str, described: str, *, height: int = HEIGHT, under: str = ""
+    title: str,
+    names: Sequence[str],
+    drawn: str,
+    described: str,
+    *,
+    height: int = HEIGHT,
+    under: str = "",
+    kind: str = "plot",
 ) -> Markup:
     legend = "".join(
         f'<span class="key"><svg width="22" height="8" aria-hidden="true"><path class="line {_color(n)}"{_dash(n)} '
@@ -220,7 +227,7 @@ def _figure(
     note = f'<span class="under">{escape(under)}</span>' if under else ""
     return Markup(
         f'<figure class="chart"><figcaption><b>{escape(title)}</b>{note}{legend}</figcaption>'
-        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}. {escape(described)}">'
+        f'<svg class="{kind}" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}. {escape(described)}">'
         f"{drawn}</svg></figure>"
     )
 
