@@ -18,6 +18,12 @@ COMMANDS = {
     "evaluate": "score a trained model on a data set",
     "embed": "write a trained model's vectors of a data set to disk",
     "report": "write one HTML page about a run",
+    "export": "write a model as ONNX, checked against the original",
+    "index": "put pictures into a gallery",
+    "search": "find who is on a picture in a gallery",
+    "compare": "say how alike two pictures are, and with what probability they show the same individual",
+    "calibrate": "turn a gallery's scores into probabilities and a threshold",
+    "serve": "search a gallery over HTTP",
     "study": "train with several losses under the same conditions, several times, and compare: reseen study losses",
 }
 

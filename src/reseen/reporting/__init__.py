@@ -6,6 +6,7 @@ from reseen.reporting.charts import Axis, Series, bar_chart, histogram, line_cha
 from reseen.reporting.comparison import write_comparison
 from reseen.reporting.lists import Outcome, ranked_pictures, render_lists
 from reseen.reporting.page import Repeated, Section, charts, facts, table, write_page
+from reseen.reporting.pictures import Shot, Thumbnail
 from reseen.reporting.report import write_report
 
 __all__ = [
@@ -14,6 +15,8 @@ __all__ = [
     "Repeated",
     "Section",
     "Series",
+    "Shot",
+    "Thumbnail",
     "attention",
     "bar_chart",
     "charts",

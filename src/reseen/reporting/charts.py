@@ -225,10 +225,10 @@ def _figure(
         if len(names) > 1
     )
     note = f'<span class="under">{escape(under)}</span>' if under else ""
+    label = f"{escape(title)}. {escape(described)}"
     return Markup(
         f'<figure class="chart"><figcaption><b>{escape(title)}</b>{note}{legend}</figcaption>'
-        f'<svg class="{kind}" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}. {escape(described)}">'
-        f"{drawn}</svg></figure>"
+        f'<svg class="{kind}" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">{drawn}</svg></figure>'
     )
 
 

@@ -87,7 +87,10 @@ def _print(results: pd.DataFrame, queries: Sequence[pd.DataFrame], seeds: int) -
     tables = {key: [queries[row] for row in rows] for key, rows in groups.indices.items()}
     first = next(iter(tables.values()))
     for key, group in groups:
-        spread = [f"{100 * group[c].mean():.1f} ± {100 * group[c].std():.1f}" for c in ("mean_ap", "rank_1")]
+        spread = [
+            f"{100 * group[c].mean():.1f} ± {100 * group[c].std(ddof=len(group) > 1):.1f}"
+            for c in ("mean_ap", "rank_1")
+        ]
         probability = "" if tables[key] is first else f"{noise(tables[key], first):.3f}"
         grid.add_row(*map(str, key), *spread, f"{group['minutes'].mean():.1f}", probability)
     Console().print(grid)

@@ -1,0 +1,37 @@
+"""``reseen export RUN OUT``."""
+
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from reseen.commands.runs import model_of
+from reseen.commands.sightings import from_folder
+from reseen.export import export as write
+
+
+def export(
+    run: Path,
+    out: Path,
+    /,
+    *,
+    precision: Literal["float32", "float16", "int8"] = "float32",
+    pictures: Path | None = None,
+) -> None:
+    """Write a trained model as an ONNX file, and check on pictures that both give the same vectors.
+
+    Args:
+        run: The folder of a run, or a checkpoint file.
+        out: The file, ending in .onnx.
+        precision: float16 halves the file; int8 quarters it, and its vectors need a gallery of their own.
+        pictures: A folder of pictures to check with, the first 64 of them; 16 are drawn if not given.
+    """
+    shown = None
+    if pictures is not None:
+        found = from_folder(pictures, folders=False, camera=None)
+        shown = [sighting.pixels for sighting, _ in zip(found, range(64), strict=False)]
+    made = write(model_of(run), out, precision=precision, pictures=shown)
+    Console(highlight=False).print(
+        f"{made.path}: {made.precision}, {made.num_bytes / 1e6:.1f} MB; least cosine {made.least_cosine:.6f} "
+        f"with the trained model's vectors on {made.num_pictures} pictures"
+    )

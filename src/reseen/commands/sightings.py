@@ -1,0 +1,124 @@
+"""Where pictures to be indexed come from: a folder, a table, or a video with its boxes. Needs no torch."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from reseen.errors import DataError
+from reseen.pictures import Pixels, crop, decode
+from reseen.video import crops, read_boxes
+
+Label = int | str
+
+
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """A picture on its way into a gallery, with what is known of it."""
+
+    pixels: Pixels
+    source: str
+    identity: Label | None = None
+    camera: Label | None = None
+    track: Label | None = None
+    time: float | None = None
+
+
+def from_folder(root: Path, *, folders: bool, camera: Label | None) -> Iterator[Sighting]:
+    """Yield the pictures below a folder, in the order of their names.
+
+    Args:
+        root: The folder.
+        folders: The folder that a picture lies in is who it shows.
+        camera: Who took them all.
+
+    Raises:
+        DataError: There is none, or one cannot be read.
+    """
+    kinds = Image.registered_extensions()
+    files = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in kinds and path.is_file()]
+    if not files:
+        raise DataError(f"expected pictures in {root}, found none; check the path")
+    for path in files:
+        named = path.parent.name if folders and path.parent != root else None
+        yield Sighting(decode(path), path.relative_to(root).as_posix(), named, camera)
+
+
+def from_table(table: Path, *, camera: Label | None) -> Iterator[Sighting]:
+    """Yield the pictures of a CSV file.
+
+    Columns: ``path``, from the table's folder, and, where known, ``identity, camera, track, time, left, top, width,
+    height``. Identities, cameras and tracks are integers if a whole column is, else text.
+
+    Args:
+        table: The file.
+        camera: Who took those of which the table does not say it.
+
+    Raises:
+        DataError: The table or a picture cannot be read.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"expected a CSV table at {table}, got: {error}; check the path") from None
+    if not rows or "path" not in rows[0]:
+        raise DataError(f"expected rows with a column path in {table}, found none; check the first line")
+    who, places, tracks = (labels([row.get(name) for row in rows]) for name in ("identity", "camera", "track"))
+    for number, row in enumerate(rows):
+        try:
+            time = float(row["time"]) if row.get("time") else None
+            box = [round(float(row[name])) for name in ("left", "top", "width", "height")] if row.get("left") else None
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"expected numbers in row {number + 1} of {table}, got: {error}; mend the row") from None
+        pixels = decode(table.parent / row["path"])
+        if box is not None:
+            pixels = crop(pixels, (box[0], box[1], box[2], box[3]), row["path"])
+        place = places[number] if places[number] is not None else camera
+        yield Sighting(pixels, row["path"], who[number], place, tracks[number], time)
+
+
+def from_video(
+    video: Path,
+    boxes: Path,
+    *,
+    tracks: bool,
+    camera: Label | None,
+    start: float,
+    window: tuple[float | None, float | None],
+    every: int,
+) -> Iterator[Sighting]:
+    """Yield what a video shows in the boxes of a tracker.
+
+    Args:
+        video: Any file that FFmpeg reads.
+        boxes: MOTChallenge's format.
+        tracks: The number of a track is who it shows.
+        camera: Which camera it is.
+        start: The time at the video's start; the video's own seconds are added.
+        window: Seconds of the video to take from and up to; None for its ends.
+        every: Take every so many frames.
+
+    Raises:
+        DataError: The video or the boxes cannot be read.
+    """
+    first, end = window
+    for found in crops(video, read_boxes(boxes), every=every):
+        if (first is not None and found.time < first) or (end is not None and found.time >= end):
+            continue
+        track = found.boxed.track
+        source = f"{video.name}#frame={found.boxed.frame}&box={','.join(map(str, found.boxed.box))}"
+        who = track if tracks else None
+        yield Sighting(found.pixels, source, who, camera, track, start + found.time)
+
+
+def labels(column: Sequence[str | None]) -> list[Label | None]:
+    """Return a column of text as labels: integers if all that is there is one, in plain form."""
+    known = [text for text in column if text]
+    if all(text.removeprefix("-").isdecimal() and str(int(text)) == text for text in known):
+        return [int(text) if text else None for text in column]
+    return [text or None for text in column]
