@@ -220,7 +220,8 @@ def main(arguments: list[str] | None = None) -> None:
             continue
         repeats = chosen.repeats or repeats
         print(
-            f"A = {A}, D = {D}, C = {A + slots:,}. time, memory: over the bare product's; time at most {LIMITS[size]:g}."
+            f"A = {A}, D = {D}, C = {A + slots:,}. time, memory: over the bare product's; "
+            f"time at most {LIMITS[size]:g}."
         )
         print(f"peer: how many times as fast as pytorch-metric-learning; at least {FASTER[size]:g}.")
         print(f"  {'loss':24}{'time':>8}{'memory':>10}  {'peer':>8}")

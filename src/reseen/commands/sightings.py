@@ -108,7 +108,9 @@ def from_video(
     """
     first, end = window
     for found in crops(video, read_boxes(boxes), every=every):
-        if (first is not None and found.time < first) or (end is not None and found.time >= end):
+        if end is not None and found.time >= end:
+            return
+        if first is not None and found.time < first:
             continue
         track = found.boxed.track
         source = f"{video.name}#frame={found.boxed.frame}&box={','.join(map(str, found.boxed.box))}"
