@@ -1,5 +1,6 @@
 """``reseen demo``."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -8,16 +9,21 @@ from rich.console import Console
 from reseen.commands.calling import call
 
 
-def demo(*, out: Path = Path("runs/demo")) -> None:
-    """Train, evaluate and report on the built-in synthetic data.
+def demo(*, out: Path | None = None) -> None:
+    """Train, evaluate and report on the built-in synthetic data, as the recipe `demo` says.
 
     Args:
-        out: The run's folder; it must not hold another run.
+        out: The run's folder; runs/demo, or runs/demo-2 and so on where that is taken, if not given.
     """
-    call("train", ["--config", "demo", "--out", str(out)])
-    call("report", [str(out)])
-    measured = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    before, after = (100 * [m["mean_ap"] for m in measured if "mean_ap" in m][which] for which in (0, -1))
+    folder = out or next(path for path in _places() if not path.exists())
+    call("train", ["--config", "demo", "--out", str(folder)])
+    call("report", [str(folder)])
+    measured = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    before, *_, after = (100 * entry["mean_ap"] for entry in measured if "mean_ap" in entry)
     Console(highlight=False).print(
-        f"\nmAP before training {before:.1f}, after {after:.1f}\nlook at {out / 'report.html'}"
+        f"\nmAP before training {before:.1f}, after {after:.1f}\nlook at {folder / 'report.html'}"
     )
+
+
+def _places() -> itertools.chain[Path]:
+    return itertools.chain([Path("runs/demo")], (Path(f"runs/demo-{number}") for number in itertools.count(2)))
