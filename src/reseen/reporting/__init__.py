@@ -2,7 +2,8 @@
 
 from reseen.reporting.attention import attention
 from reseen.reporting.attention_page import write_attention
-from reseen.reporting.charts import Axis, Series, bar_chart, histogram, line_chart
+from reseen.reporting.axes import Axis
+from reseen.reporting.charts import Series, bar_chart, histogram, line_chart
 from reseen.reporting.comparison import write_comparison
 from reseen.reporting.lists import Outcome, ranked_pictures, render_lists
 from reseen.reporting.page import Repeated, Section, charts, facts, table, write_page

@@ -7,47 +7,20 @@ stand in words in the chart's label for those who cannot see it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup, escape
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from reseen.reporting.axes import Array, Axis, Scale, scale
 
 WIDTH, HEIGHT = 360, 214
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 20, 10, 38
 _DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 3")
 _COLORS = 5
 _MOST_POINTS = 240
-
-_Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One direction of a chart.
-
-    Attributes:
-        label: What is measured, with its unit.
-        limits: Lowest and highest value shown; None for those of the data.
-        log: Whether equal steps are equal factors; values at or below zero are left out.
-        percent: Whether fractions are written as percentages.
-    """
-
-    label: str
-    limits: tuple[float, float] | None = None
-    log: bool = False
-    percent: bool = False
-
-    def write(self, value: float) -> str:
-        """Return a value as its tick says it."""
-        if self.percent:
-            return f"{100 * value:.6g} %"
-        if value and (abs(value) < 1e-3 or abs(value) >= 1e5):
-            mantissa, exponent = f"{value:.2e}".split("e")
-            return f"{float(mantissa):g}e{int(exponent)}"
-        return f"{value:.6g}"
 
 
 @dataclass(frozen=True)
@@ -67,9 +40,9 @@ class Series:
 def line_chart(title: str, series: Sequence[Series], *, x: Axis, y: Axis, note: str = "") -> Markup:
     """Return a figure of lines, with a mark at each point where there are few, and a note below the title."""
     lines = [_points(s, x=x, y=y) for s in series]
-    across = _scale(x, [line[0] for line in lines], _LEFT, WIDTH - _RIGHT)
+    across = scale(x, [line[0] for line in lines], _LEFT, WIDTH - _RIGHT)
     ends = [part for _, values, spread in lines for part in (values - spread, values + spread)]
-    up = _scale(y, ends, HEIGHT - _BOTTOM, _TOP)
+    up = scale(y, ends, HEIGHT - _BOTTOM, _TOP)
     drawn = []
     for number, (at, values, spread) in enumerate(lines):
         dots = np.stack([across(at), up(values)], axis=1)
@@ -98,7 +71,7 @@ def histogram(title: str, edges: ArrayLike, counts: Mapping[str, ArrayLike], *, 
     shares = {name: np.asarray(c, float) / max(np.sum(c), 1) for name, c in counts.items()}
     top = max((float(s.max(initial=0)) for s in shares.values()), default=0) or 1.0
     share = Axis(f"share of {share_of}", limits=(0, top * 1.05), percent=True)
-    across, up = _scale(x, [at], _LEFT, WIDTH - _RIGHT), _scale(share, [], HEIGHT - _BOTTOM, _TOP)
+    across, up = scale(x, [at], _LEFT, WIDTH - _RIGHT), scale(share, [], HEIGHT - _BOTTOM, _TOP)
     drawn = []
     for number, values in enumerate(shares.values()):
         steps = np.concatenate([[0], np.repeat(values, 2), [0]])
@@ -127,7 +100,7 @@ def bar_chart(
     spread = spread or {}
     ends = np.array([0.0] + [v + spread.get(name, 0.0) for name, v in values.items()])
     axis = axis if axis.limits else Axis(axis.label, (min(0.0, ends.min()), ends.max() or 1.0), percent=axis.percent)
-    across = _scale(axis, [], 2, WIDTH - 96)
+    across = scale(axis, [], 2, WIDTH - 96)
     rows, pitch = [], 34
     for number, (name, value) in enumerate(values.items()):
         top, zero = 4 + number * pitch, across(max(0.0, across.low))
@@ -145,40 +118,7 @@ def bar_chart(
     return _figure(title, [], "".join(rows), described, height=8 + pitch * len(values), under=axis.label, kind="bars")
 
 
-class _Scale:
-    """Values to pixels along one direction, with the ticks that belong there."""
-
-    def __init__(self, axis: Axis, low: float, high: float, first: float, last: float) -> None:
-        self.axis, self.low, self.high, self.first, self.last = axis, low, high, first, last
-
-    def __call__(self, values: ArrayLike) -> _Array:
-        turn = np.log10 if self.axis.log else np.asarray
-        low, high = turn(self.low), turn(self.high)
-        share = (turn(np.clip(np.asarray(values, float), self.low, self.high)) - low) / ((high - low) or 1.0)
-        return np.asarray(self.first + share * (self.last - self.first))
-
-    def ticks(self) -> list[float]:
-        if self.axis.log:
-            powers = range(math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9) + 1)
-            return [10.0**p for p in powers]
-        rough = (self.high - self.low) / 5 or 1.0
-        unit = 10.0 ** math.floor(math.log10(rough))
-        step = min((unit * m for m in (1, 2, 5, 10)), key=lambda s: abs(math.log(s / rough)))
-        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [n * step for n in range(first, last + 1)]
-
-
-def _scale(axis: Axis, values: Sequence[_Array], first: float, last: float) -> _Scale:
-    low, high = axis.limits or (0.0, 0.0)
-    if axis.limits is None:
-        joined = np.concatenate([*values, np.empty(0)])
-        low, high = (float(joined.min()), float(joined.max())) if len(joined) else (0.1, 1.0)
-        if low == high:
-            low, high = (low / 10, high * 10) if axis.log else (low - 0.5, high + 0.5)
-    return _Scale(axis, low, high, first, last)
-
-
-def _points(series: Series, *, x: Axis, y: Axis) -> tuple[_Array, _Array, _Array]:
+def _points(series: Series, *, x: Axis, y: Axis) -> tuple[Array, Array, Array]:
     """Return x, y and spread where all are finite, the means of neighbours where there are more than can be seen."""
     at, values = np.asarray(series.x, float), np.asarray(series.y, float)
     spread = np.zeros_like(values) if series.spread is None else np.asarray(series.spread, float)
@@ -191,7 +131,7 @@ def _points(series: Series, *, x: Axis, y: Axis) -> tuple[_Array, _Array, _Array
     return parts[0], parts[1], parts[2]
 
 
-def _grid(across: _Scale, up: _Scale) -> str:
+def _grid(across: Scale, up: Scale) -> str:
     parts = []
     for tick in up.ticks():
         at = float(up(tick))
@@ -232,7 +172,7 @@ def _figure(
     )
 
 
-def _describe(name: str, line: tuple[_Array, ...], *, x: Axis, y: Axis) -> str:
+def _describe(name: str, line: tuple[Array, ...], *, x: Axis, y: Axis) -> str:
     if not len(line[0]):
         return f"{name}: no values"
     first, last = (f"{y.write(round(float(line[1][n]), 4))} at {x.write(float(line[0][n]))}" for n in (0, -1))
@@ -243,7 +183,7 @@ def _plain(axis: Axis, value: float) -> str:
     return axis.write(round(value, 4)).removesuffix(" %")
 
 
-def _path(points: _Array) -> str:
+def _path(points: Array) -> str:
     return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in points) if len(points) else "M0 0"
 
 

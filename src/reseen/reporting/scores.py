@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from reseen.evaluation import Report
 from reseen.metrics import Roc, ScoreHistogram, score_histogram
-from reseen.reporting.charts import Axis, Series, histogram, line_chart
+from reseen.reporting.axes import Axis
+from reseen.reporting.charts import Series, histogram, line_chart
 from reseen.reporting.lists import Outcome, searched_together
 from reseen.reporting.page import percent, render, table
 from reseen.samples import Benchmark
