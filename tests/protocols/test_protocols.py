@@ -385,3 +385,15 @@ def test_tracks_missing() -> None:
     gallery = random_set(1, 20)
     with pytest.raises(DataError, match="give the track"):
         evaluate(random_set(0, 5), Embeddings(gallery.vectors, gallery.identities, gallery.cameras), veri_track)
+
+
+def test_an_indoor_gallery_holds_indoor_pictures_whatever_lies_beside_them() -> None:
+    identities, cameras = (
+        np.array(a) for a in zip(*[(i, c) for i in range(4) for c in (5, 1, 4, 2) for _ in range(3)], strict=True)
+    )
+    gallery = Embeddings(np.eye(len(cameras), dtype=np.float32), identities, cameras)
+    trials = sysu_mm01(search="indoor").trials
+    assert trials is not None
+    for trial in trials(gallery, gallery):
+        drawn = sorted(zip(identities[trial.gallery].tolist(), cameras[trial.gallery].tolist(), strict=True))
+        assert drawn == [(i, c) for i in range(4) for c in (1, 2)]

@@ -92,7 +92,8 @@ class DrawnShots:
         if gallery.cameras is None or not np.isin(gallery.cameras, self.cameras).any():
             raise DataError(f"expected gallery pictures of cameras {self.cameras}, got none: number the cameras from 1")
         pictures = pd.DataFrame({"identity": gallery.identities, "camera": gallery.cameras})
-        pairs = pictures[pictures.camera.isin(self.cameras)].groupby(["identity", "camera"]).indices
+        groups = pictures.groupby(["identity", "camera"]).indices
+        pairs = {pair: rows for pair, rows in groups.items() if pair[1] in self.cameras}
         generator = np.random.default_rng(self.seed)
         for repeat in range(self.repeats):
             drawn = [rows[self._draw(pair, len(rows), repeat, generator)] for pair, rows in sorted(pairs.items())]
