@@ -19,7 +19,7 @@ from torch import Tensor
 from reseen.errors import DataError
 from reseen.images import number_modalities, read, test_transform
 from reseen.models import Embedder
-from reseen.reporting.attention import attention, embedding_of, evaluating
+from reseen.reporting.grad_cam import attention, embedding_of, evaluating
 from reseen.reporting.page import Section, render, write_page
 from reseen.reporting.pictures import Shot, Thumbnail
 from reseen.samples import Sample

@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from reseen.reporting.axes import Axis
-from reseen.reporting.charts import Series, line_chart
+from reseen.reporting.plots import Series, line_chart
 
 # The charts, and which values of metrics.jsonl are drawn on each, by the beginning of their names.
 _CHARTS = (

@@ -12,9 +12,9 @@ from markupsafe import Markup
 from reseen.evaluation import Report
 from reseen.metrics import Roc, ScoreHistogram, score_histogram
 from reseen.reporting.axes import Axis
-from reseen.reporting.charts import Series, histogram, line_chart
 from reseen.reporting.lists import Outcome, searched_together
 from reseen.reporting.page import percent, render, table
+from reseen.reporting.plots import Series, histogram, line_chart
 from reseen.samples import Benchmark
 
 RANKS = 20

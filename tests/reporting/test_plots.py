@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reseen.reporting import Axis, Series, bar_chart, histogram, line_chart
-from reseen.reporting.charts import HEIGHT, WIDTH
+from reseen.reporting.plots import HEIGHT, WIDTH
 
 
 def paths(drawn: str, kind: str) -> list[list[tuple[float, float]]]:
