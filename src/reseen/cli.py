@@ -26,6 +26,7 @@ COMMANDS = {
     "serve": "search a gallery over HTTP",
     "study": "train with several losses under the same conditions, several times, and compare: reseen study losses",
 }
+STUDIES = ("losses",)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,7 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     name, rest = given[0], given[1:]
     if name not in COMMANDS:
         fail(2, f"expected one of {', '.join(COMMANDS)}, got '{name}'; see reseen --help")
-    if name == "study" and rest and not rest[0].startswith("-"):
+    if name == "study":
+        if not rest or rest[0] not in STUDIES:
+            fail(
+                2, f"expected a study among {', '.join(STUDIES)}, got '{' '.join(rest[:1])}'; as in reseen study losses"
+            )
         name, rest = f"study {rest[0]}", rest[1:]
     # Here, not above: this takes longer than `reseen --help` may.
     from reseen.commands.calling import WrongArgumentsError, call

@@ -106,6 +106,7 @@ def test_a_checkpoint_of_another_run_is_a_start(run, table, tmp_path):
     ("arguments", "status", "said"),
     [
         (["nonsense"], 2, "got 'nonsense'"),
+        (["study", "nonsense"], 2, "losses"),
         (["train", "--data", "Nonsense", "--out", "x"], 2, "Nonsense"),
         (["train", "--data", "Synthetic", "--data.colour", "red", "--out", "x"], 2, "colour"),
         (["train", "--config", "market1501/nonsense", "--out", "x"], 1, "market1501/nonsense"),
