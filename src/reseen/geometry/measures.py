@@ -24,9 +24,10 @@ DOUBLE_UP_TO = 8192
 def cosine(pairs: Pairs) -> Tensor:
     """Return cosine similarities (A, C) in [-1, 1], higher is more alike."""
     u, live = unit(pairs.anchors), pairs.candidates.embeddings
-    # Columns are scaled instead of candidates, whose normalised copy would be as large as they are.
-    blocks = [u @ u.T if live is pairs.anchors else (u @ live.T) * _inverse(torch.linalg.vector_norm(live, dim=1))]
-    blocks += [(u @ s.embeddings.to(u.dtype).T) * _inverse(s.norms).to(u.dtype) for s in pairs.candidates.stored]
+    blocks = [
+        u @ u.T if live is pairs.anchors else _Cosine.apply(u, live, torch.linalg.vector_norm(live.detach(), dim=1))
+    ]
+    blocks += [_Cosine.apply(u, s.embeddings.to(u.dtype), s.norms.to(u.dtype)) for s in pairs.candidates.stored]
     return beside(blocks)
 
 
@@ -77,6 +78,28 @@ class _Unit(torch.autograd.Function):
         u, inverse = ctx.saved_tensors
         along = torch.linalg.vecdot(u, grad)[:, None]
         return torch.addcmul(grad, u, along, value=-1).mul_(inverse)
+
+
+class _Cosine(torch.autograd.Function):
+    """Cosines (A, C) of unit vectors to candidates of known norms, whose normalised copy is never made."""
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, others: Tensor, norms: Tensor) -> Tensor:
+        inverse = _inverse(norms)
+        s = (u @ others.T) * inverse
+        ctx.save_for_backward(u, others, inverse, s)
+        return s
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        u, others, inverse, s = ctx.saved_tensors
+        scaled, grad_u, grad_others = grad * inverse, None, None
+        if ctx.needs_input_grad[0]:
+            grad_u = scaled @ others
+        if ctx.needs_input_grad[1]:
+            along = (scaled * s).sum(0) * inverse
+            grad_others = (scaled.T @ u).addcmul_(others, along[:, None], value=-1)
+        return grad_u, grad_others, None
 
 
 class _Distance(torch.autograd.Function):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reseen.geometry import Candidates, unit
+from reseen.geometry import Candidates, compare, cosine
 from reseen.losses.base import SizedLoss, mean_over_anchors
 
 
@@ -50,8 +50,9 @@ class MarginSoftmaxLoss(SizedLoss):
         """Return the loss of embeddings (A, D) with labels (A,) from 0 to C - 1; candidates play no part."""
         with torch.autocast(embeddings.device.type, enabled=False):
             embeddings, weight = self.sized(embeddings, labels)
-            s = unit(embeddings) @ unit(weight).T
-            true = labels[:, None] == torch.arange(len(weight), device=labels.device)
+            identities = torch.arange(len(weight), device=labels.device)
+            s = cosine(compare(embeddings, labels, Candidates(weight, identities, None)))
+            true = labels[:, None] == identities
             logits = self.scale * self.with_margin(s, true)
             terms = F.cross_entropy(logits, labels, label_smoothing=self.smoothing, reduction="none")
             return mean_over_anchors(terms, candidates)
