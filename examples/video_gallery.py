@@ -22,7 +22,9 @@ EVERY = 5  # frames: neighbouring ones show the same
 
 def main(model: str, video: str, boxes: str, folder: str, people: str | None = None) -> None:
     encoder = load(model)
-    names = {row["track"]: row["person"] for row in csv.DictReader(Path(people).open())} if people else {}
+    names = (
+        {row["track"]: row["person"] for row in csv.DictReader(Path(people).read_text().splitlines())} if people else {}
+    )
     found = list(crops(video, read_boxes(boxes), every=EVERY))
     vectors = encoder([crop.pixels for crop in found], progress=True)
     who = [names.get(str(crop.boxed.track), str(crop.boxed.track)) for crop in found]
@@ -71,4 +73,7 @@ def main(model: str, video: str, boxes: str, folder: str, people: str | None = N
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if len(sys.argv) < 5:
+        print(__doc__)
+    else:
+        main(*sys.argv[1:])
