@@ -24,7 +24,8 @@ FLOORS: list[set[str]] = [
     {"checkpoint", "embedding", "evaluation"},
     {"encoding"},
     {"training", "reporting", "gallery", "export", "video"},
-    {"serving", "recipes", "studies"},
+    {"serving", "recipes"},
+    {"studies"},
     {"commands"},
     {"cli"},
 ]

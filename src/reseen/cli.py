@@ -7,7 +7,7 @@ Each verb is a typed function under ``reseen.commands``. What it needs is import
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from reseen.errors import ReseenError
 
@@ -24,9 +24,20 @@ COMMANDS = {
     "compare": "say how alike two pictures are, and with what probability they show the same individual",
     "calibrate": "turn a gallery's scores into probabilities and a threshold",
     "serve": "search a gallery over HTTP",
-    "study": "train with several losses under the same conditions, several times, and compare: reseen study losses",
+    "study": "measure on your own data what the papers measure: reseen study --help lists the studies",
 }
-STUDIES = ("losses",)
+STUDIES = {
+    "losses": "losses under the same conditions, several times; is a difference more than noise?",
+    "instances": "8, 16, 32 pictures of an identity in batches of one size: what does each loss lose?",
+    "data-fraction": "100, 75, 50, 25 % of the identities to train on",
+    "sensitivity": "a grid over one or two settings",
+    "components": "parts of a recipe, each on and off",
+    "cross-domain": "train on each data set, test on all",
+    "fidelity": "how many pictures of others come before one's own, on training and test pictures",
+    "attention": "where several models look, side by side",
+    "rankings": "two models on the queries where they differ most",
+    "harmful-pairs": "how often dense and sparse sampling draw positive pairs that look nothing alike",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -44,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if name not in COMMANDS:
         fail(2, f"expected one of {', '.join(COMMANDS)}, got '{name}'; see reseen --help")
     if name == "study":
+        if rest and rest[0] in ("-h", "--help"):
+            print("usage: reseen study NAME --data ... --out FOLDER\n\n" + listed(STUDIES))
+            return
         if not rest or rest[0] not in STUDIES:
             fail(
                 2, f"expected a study among {', '.join(STUDIES)}, got '{' '.join(rest[:1])}'; as in reseen study losses"
@@ -77,12 +91,16 @@ def log_to_terminal() -> None:
 
 def overview() -> str:
     """Return the text of ``reseen --help``."""
-    verbs = "\n".join(f"  {name:<12} {line}" for name, line in COMMANDS.items())
     return (
         "reseen: find the same individual again\n\n"
-        f"usage: reseen VERB ...\n\n{verbs}\n\n"
+        f"usage: reseen VERB ...\n\n{listed(COMMANDS)}\n\n"
         "`reseen VERB --help` explains a verb; `reseen VERB --data.help NAME` a data set, `--loss.help NAME` a loss."
     )
+
+
+def listed(names: Mapping[str, str]) -> str:
+    """Return names with a line on each."""
+    return "\n".join(f"  {name:<13} {line}" for name, line in names.items())
 
 
 def fail(status: int, message: str) -> None:
