@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reseen.geometry import Relation, euclidean, inner_product, masked_logsumexp, masked_min
+from reseen.geometry import Relation, euclidean, inner_product, masked_min
 from reseen.losses.base import PairLoss
 
 
@@ -42,4 +42,5 @@ class NPairLoss(PairLoss):
         f = -measured if self.metric == "euclidean" else measured
         num = min(self.num_negatives, f.shape[1])
         hardest = f.masked_fill(~pair.negative, -torch.inf).topk(num, dim=1).values
-        return F.softplus(masked_logsumexp(hardest, hardest > -torch.inf) - masked_min(f, pair.positive))
+        over = hardest - masked_min(f, pair.positive)[:, None]
+        return F.pad(over, (1, 0)).logsumexp(1)  # the zero in front is the 1 of the equation
