@@ -13,7 +13,6 @@ from reseen.errors import DataError
 from reseen.evaluation import evaluate
 from reseen.protocols import (
     any_view,
-    camera_pairs,
     cross_camera,
     cuhk03_classic,
     regdb,
@@ -178,23 +177,6 @@ def test_vehicle_id(protocol: Callable[..., Protocol], drawn: str) -> None:
     again, other = evaluate(pictures, pictures, protocol(repeats=4, seed=3)), protocol(repeats=4, seed=4)
     assert again.to_dict() == report.to_dict()
     assert evaluate(pictures, pictures, other).mean_ap != report.mean_ap
-
-
-def test_camera_pairs() -> None:
-    query, gallery = random_set(0, 60, identities=12, first=3), random_set(1, 60)
-    literals = []
-    for a in (1, 2, 3):
-        for b in {1, 2, 3} - {a}:
-            literal = Literal()
-            for q in (e for e in entries(query) if e["camera"] == a):
-                found = [(cosine(q, g), g["identity"]) for g in entries(gallery) if g["camera"] == b]
-                literal.add(found, q["identity"])
-            literals.append(literal)
-    assert_same(evaluate(query, gallery, camera_pairs), literals)
-    with pytest.raises(DataError, match="under two cameras"):
-        evaluate(query[query.cameras == 1], gallery[gallery.cameras == 1], camera_pairs)
-    with pytest.raises(DataError, match="camera_pairs needs the camera"):
-        evaluate(query, Embeddings(gallery.vectors, gallery.identities), camera_pairs)
 
 
 def test_vehicle_id_wants_one_set_of_pictures() -> None:

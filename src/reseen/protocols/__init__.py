@@ -1,13 +1,12 @@
 """Protocols: who counts as positive, negative or neither for a query, how often, and by which measure."""
 
-from reseen.protocols.common import any_view, camera_pairs, cross_camera
+from reseen.protocols.common import any_view, cross_camera
 from reseen.protocols.person import cuhk03_classic
 from reseen.protocols.spectrum import regdb, sysu_mm01
 from reseen.protocols.vehicle import vehicle_id, vehicle_id_retrieval, veri_track, veri_wild
 
 __all__ = [
     "any_view",
-    "camera_pairs",
     "cross_camera",
     "cuhk03_classic",
     "regdb",
