@@ -45,12 +45,12 @@ class FIDILoss(PairLoss):
         """Return the sum over each anchor's pairs, and their number: (rows, 2)."""
         log_u, alpha = -self.beta * d, self.alpha
         u = log_u.exp()
+        other = (u * math.log(alpha / (alpha - 1))).masked_fill(~pair.negative, 0)
+        positive, u, log_u = (matrix[:, : pair.positive_columns] for matrix in (pair.positive, u, log_u))
         # With log u at hand, 0 log 0 never appears.
         same = u * (math.log(alpha) + log_u - ((alpha - 1) * u).log1p()) + math.log(alpha) - (alpha - 1 + u).log()
-        other = u * math.log(alpha / (alpha - 1))
-        counted = pair.positive | pair.negative
-        costs = torch.where(pair.positive, same, other).masked_fill(~counted, 0)
-        return torch.stack([costs.sum(1), counted.sum(1).to(d.dtype)], dim=1)
+        num_pairs = positive.sum(1) + pair.negative.sum(1)
+        return torch.stack([same.masked_fill(~positive, 0).sum(1) + other.sum(1), num_pairs.to(d.dtype)], dim=1)
 
     def reduce(self, terms: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
         """Return the mean over pairs."""
