@@ -1,3 +1,4 @@
+import dataclasses
 import pickle
 from collections import Counter
 from pathlib import Path
@@ -101,3 +102,14 @@ def test_modalities_are_numbered_or_absent() -> None:
     for wrong in ("sonar", None):
         with pytest.raises(DataError, match="visible or infrared"):
             number_modalities([*kinds, Sample("", 0, modality=wrong)])
+
+
+def test_transforms_may_differ_by_modality(samples: list[Sample]) -> None:
+    both = [dataclasses.replace(s, modality="infrared" if s.camera else "visible") for s in samples]
+    plain = ImageSet(both, make_test_transform((16, 8)))
+    images = ImageSet(both, {"visible": lambda image: 255 - plain.transform(image), "infrared": plain.transform})
+    for row, sample in enumerate(both):
+        picture = plain[row].image
+        assert torch.equal(images[row].image, picture if sample.camera else 255 - picture)
+    with pytest.raises(DataError, match=r"expected every picture to be visible or infrared.*got None for .*0\.png"):
+        ImageSet(samples, images.transform)

@@ -42,3 +42,36 @@ def test_erasing_leaves_the_mean_colour() -> None:
     changed = (erased != IMAGE).any(0)
     assert 0.01 < changed.float().mean() < 0.5
     assert (erased[:, changed] == torch.tensor([124, 116, 104], dtype=torch.uint8)[:, None]).all()
+
+
+COLOURED = torch.tensor([10, 100, 200], dtype=torch.uint8)[:, None, None].expand(3, 40, 20)
+
+
+def test_exchange_takes_one_channel_for_all_three() -> None:
+    torch.manual_seed(0)
+    exchange = training_transform((40, 20), **OFF, exchange=1.0)
+    seen = [exchange(COLOURED) for _ in range(20)]
+    assert all((picture == picture[0, 0, 0]).all() for picture in seen)
+    assert {int(picture[0, 0, 0]) for picture in seen} == {10, 100, 200}
+
+
+def test_grey_keeps_the_luminance() -> None:
+    grey = training_transform((40, 20), **OFF, grey=1.0)(COLOURED)
+    assert (grey == grey[0]).all()
+    assert abs(int(grey[0, 0, 0]) - (0.299 * 10 + 0.587 * 100 + 0.114 * 200)) <= 1
+
+
+def test_channels_are_erased_apart() -> None:
+    torch.manual_seed(0)
+    erased = training_transform((40, 20), **OFF, erase_channels=1.0)(COLOURED)
+    changed = erased != COLOURED
+    assert all(0.01 < channel.float().mean() < 0.5 for channel in changed)
+    assert not torch.equal(changed[0], changed[1])
+    for channel, own, mean in zip(erased, changed, (124, 116, 104), strict=True):
+        assert (channel[own] == mean).all()
+
+
+def test_the_input_stays() -> None:
+    before = COLOURED.clone()
+    training_transform((40, 20), **OFF, exchange=1.0, grey=1.0, erase_channels=1.0)(COLOURED)
+    assert torch.equal(COLOURED, before)

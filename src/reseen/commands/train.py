@@ -16,13 +16,28 @@ from rich.console import Console
 from reseen import checkpoint, training
 from reseen.commands.evaluate import measure, print_scores, write_report
 from reseen.commands.runs import checkpoint_of
-from reseen.images import IdentityBatches, training_transform
+from reseen.images import IdentityBatches, Transforms, training_transform
 from reseen.losses import AdaSPLoss, IdentityLoss, Loss
 from reseen.models import Embedder, ModelSpec
 from reseen.samples import Benchmark
 from reseen.training import Schedule, Scheme, Term
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class VisibleAugmentation:
+    """How visible pictures are varied besides, where there are infrared ones too; each part is off at null.
+
+    Attributes:
+        exchange: Probability that one colour channel stands for all three.
+        grey: Probability that a picture becomes grey.
+        erase_channels: Probability of covering a random rectangle of each colour channel, another in each.
+    """
+
+    exchange: float | None = None
+    grey: float | None = None
+    erase_channels: float | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,7 @@ class Augmentation:
         jitter: Brightness, contrast and saturation each change by a factor within 1 ± this.
         auto_augment: Probability of an AutoAugment policy.
         erase: Probability of covering a random rectangle.
+        visible: What is done to visible pictures only.
     """
 
     flip: float | None = 0.5
@@ -42,6 +58,15 @@ class Augmentation:
     jitter: float | None = None
     auto_augment: float | None = None
     erase: float | None = 0.5
+    visible: VisibleAugmentation = VisibleAugmentation()
+
+    def transforms(self, size: tuple[int, int]) -> Transforms:
+        """Return one transform to ``size`` = (height, width), or one for each modality where they differ."""
+        common = {name: value for name, value in dataclasses.asdict(self).items() if name != "visible"}
+        infrared = training_transform(size, **common)
+        if self.visible == VisibleAugmentation():
+            return infrared
+        return {"visible": training_transform(size, **common, **dataclasses.asdict(self.visible)), "infrared": infrared}
 
 
 def train(
@@ -115,7 +140,7 @@ def train(
         batches,
         schedule,
         out,
-        transform=training_transform((model.height, model.width), **dataclasses.asdict(augmentation)),
+        transform=augmentation.transforms((model.height, model.width)),
         scheme=scheme,
         evaluate_every=evaluate_every if data.query else None,
         patience=patience,

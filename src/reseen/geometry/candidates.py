@@ -77,6 +77,8 @@ class Candidates:
         crossing: Restricts the pairs to those across two modalities; `reseen.losses.CrossModal` sets it.
         gathered: The live candidates are all ranks' batches, so that means too are taken over all ranks' anchors;
             `reseen.losses.AcrossRanks` sets it.
+        kept: (A, L) bool, which live candidates count for which anchor, or None for all;
+            `reseen.losses.RandomTriplets` sets it.
     """
 
     embeddings: Tensor
@@ -86,3 +88,4 @@ class Candidates:
     stored: tuple[Stored, ...] = dataclasses.field(default=(), kw_only=True)
     crossing: Crossing | None = dataclasses.field(default=None, kw_only=True)
     gathered: bool = dataclasses.field(default=False, kw_only=True)
+    kept: Tensor | None = dataclasses.field(default=None, kw_only=True)

@@ -54,6 +54,8 @@ class Pairs:
         if live.offset is not None:
             itself = torch.arange(len(live.labels), device=labels.device) == anchors + live.offset
         positive, negative = [same & ~itself], [~same]
+        if live.kept is not None:
+            positive[0], negative[0] = positive[0] & live.kept[rows], negative[0] & live.kept[rows]
         for stored in live.stored:
             same = (labels == stored.labels) & stored.filled
             positive.append(same if stored.same_identity == "keep" else torch.zeros_like(same))

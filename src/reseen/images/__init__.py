@@ -3,7 +3,7 @@
 from reseen.images.identity_batches import Batches, IdentityBatches
 from reseen.images.image_set import Draw, ImageSet, Item, number_identities, number_modalities
 from reseen.images.reading import read
-from reseen.images.transforms import Transform, test_transform, training_transform
+from reseen.images.transforms import Transform, Transforms, test_transform, training_transform
 
 __all__ = [
     "Batches",
@@ -12,6 +12,7 @@ __all__ = [
     "ImageSet",
     "Item",
     "Transform",
+    "Transforms",
     "number_identities",
     "number_modalities",
     "read",

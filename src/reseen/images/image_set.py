@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 
 from reseen.errors import DataError
 from reseen.images.reading import read
-from reseen.images.transforms import Transform, resize
+from reseen.images.transforms import Transforms, resize
 from reseen.samples import Identity, Sample
 
 MODALITIES = ("visible", "infrared")
@@ -54,22 +54,31 @@ class ImageSet(Dataset[Item]):
 
     Args:
         samples: N samples.
-        transform: From uint8 (3, H, W) to uint8 (3, H', W'); all pictures of a batch must come out alike.
+        transform: From uint8 (3, H, W) to uint8 (3, H', W'), or one such for each modality; all pictures of a batch
+            must come out alike.
         size: (height, width) to bring each picture to before the transform; None leaves them as they are.
         cache: Keep every picture, decoded and at ``size``, while all N together take at most so many bytes; None
             reads the file each time. Worker processes that are forked share what is kept.
+
+    Raises:
+        DataError: Transforms differ by modality, and a picture's modality is none of theirs.
     """
 
     def __init__(
         self,
         samples: Sequence[Sample],
-        transform: Transform,
+        transform: Transforms,
         *,
         size: tuple[int, int] | None = None,
         cache: int | None = 2 * 1024**3,
     ) -> None:
         self.samples = samples
         self.transform = transform
+        if not callable(transform) and (lost := next((s for s in samples if s.modality not in transform), None)):
+            raise DataError(
+                f"expected every picture to be {' or '.join(transform)}, as each is varied in its own way, "
+                f"got {lost.modality} for {lost.path}; give the modality of each picture, or vary all alike"
+            )
         self.identities, self.labels = number_identities(samples)
         self._resize = None if size is None else resize(size)
         self._kept = None if size is None or cache is None else Kept.within(cache, len(samples), size)
@@ -80,7 +89,8 @@ class ImageSet(Dataset[Item]):
     def __getitem__(self, which: int | Draw) -> Item:
         row, seed = which if isinstance(which, Draw) else (which, None)
         with seeded(seed):
-            return Item(self.transform(self.picture(row)), int(self.labels[row]), row)
+            transform = self.transform if callable(self.transform) else self.transform[str(self.samples[row].modality)]
+            return Item(transform(self.picture(row)), int(self.labels[row]), row)
 
     def picture(self, row: int) -> Tensor:
         """Return a sample's picture before the transform, uint8 (3, H, W)."""

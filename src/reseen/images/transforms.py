@@ -5,14 +5,18 @@ Scaling and normalising are not here: they belong to the model, which takes uint
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
 Transform = Callable[[Tensor], Tensor]
+Transforms = Transform | Mapping[str, Transform]
+"""One transform for all pictures, or one for each modality: ``{"visible": ..., "infrared": ...}``."""
 
 IMAGENET_MEAN = (124, 116, 104)  # RGB of 0..255: what erasing and padding leave is the mean, hence 0 once normalised.
+ERASED = (0.02, 0.4)  # Shares of the picture.
 
 
 def training_transform(
@@ -23,8 +27,14 @@ def training_transform(
     jitter: float | None = None,
     auto_augment: float | None = None,
     erase: float | None = 0.5,
+    exchange: float | None = None,
+    grey: float | None = None,
+    erase_channels: float | None = None,
 ) -> Transform:
     """Return what varies a training picture; every part is off at None.
+
+    The last three teach a network to do without colour, and are for visible pictures beside infrared ones: Ye et al.,
+    Channel Augmented Joint Learning for Visible-Infrared Recognition, ICCV 2021.
 
     Args:
         size: (height, width) in pixels of what comes out.
@@ -33,6 +43,12 @@ def training_transform(
         jitter: Brightness, contrast and saturation each change by a factor within 1 ± ``jitter``.
         auto_augment: Probability of an AutoAugment policy for ImageNet (arXiv:1805.09501).
         erase: Probability of covering a random rectangle with the mean colour (random erasing, arXiv:1708.04896).
+        exchange: Probability that one colour channel, drawn at random, stands for all three.
+        grey: Probability that the picture's luminance stands for all three channels.
+        erase_channels: Probability of erasing in each colour channel apart: another rectangle, or none, in each.
+
+    Note:
+        The paper's code erases one rectangle through all three channels, which is ``erase``.
     """
     steps: list[Transform] = [resize(size)]
     if flip is not None:
@@ -43,9 +59,35 @@ def training_transform(
         steps.append(v2.ColorJitter(brightness=jitter, contrast=jitter, saturation=jitter))
     if auto_augment is not None:
         steps.append(v2.RandomApply([v2.AutoAugment()], p=auto_augment))
+    if exchange is not None:
+        steps.append(v2.RandomApply([v2.Lambda(exchange_channels)], p=exchange))
+    if grey is not None:
+        steps.append(v2.RandomGrayscale(grey))
+    if erase_channels is not None:
+        steps.append(EraseChannels(erase_channels))
     if erase is not None:
-        steps.append(v2.RandomErasing(erase, scale=(0.02, 0.4), value=list(IMAGENET_MEAN)))
+        steps.append(v2.RandomErasing(erase, scale=ERASED, value=list(IMAGENET_MEAN)))
     return v2.Compose(steps)  # type: ignore[no-any-return]
+
+
+def exchange_channels(image: Tensor) -> Tensor:
+    """Return one channel of (3, H, W), drawn at random, three times over."""
+    return image[torch.randint(3, (1,))].expand_as(image).clone()
+
+
+class EraseChannels:
+    """Covers a random rectangle of each channel with that channel's mean: another rectangle in each.
+
+    Args:
+        probability: For each channel.
+    """
+
+    def __init__(self, probability: float) -> None:
+        self.erase = [v2.RandomErasing(probability, scale=ERASED, value=[mean]) for mean in IMAGENET_MEAN]
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Return (3, H, W) with parts of it erased."""
+        return torch.cat([erase(channel[None]) for erase, channel in zip(self.erase, image, strict=True)])
 
 
 def test_transform(size: tuple[int, int]) -> Transform:

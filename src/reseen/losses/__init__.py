@@ -15,6 +15,7 @@ from reseen.losses.margin_softmax import ArcFaceLoss, CircleSoftmaxLoss, CosFace
 from reseen.losses.memory import Memory
 from reseen.losses.multi_similarity import MultiSimilarityLoss
 from reseen.losses.n_pair import NPairLoss
+from reseen.losses.random_triplets import RandomTriplets
 from reseen.losses.ranked_list import RankedListLoss
 from reseen.losses.remembering import Remembering
 from reseen.losses.sparse import AdaSPLoss, SPHLoss, SPLHLoss
@@ -42,6 +43,7 @@ __all__ = [
     "MultiSimilarityLoss",
     "NPairLoss",
     "PairLoss",
+    "RandomTriplets",
     "RankedListLoss",
     "Remembering",
     "SPHLoss",

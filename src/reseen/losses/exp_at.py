@@ -25,8 +25,9 @@ class ExpATLoss(PairLoss):
             computes it: never more than the former, and about 1 % less on usual batches.
 
     Note:
-        The paper's code for two modalities draws one positive and one negative at random instead; its code for one
-        modality takes the hardest, as here. Anchors without a positive or without a negative are left out.
+        The paper's code for two modalities draws one positive and one negative at random instead, as
+        ``CrossModal(RandomTriplets(ExpATLoss()))`` does; its code for one modality takes the hardest, as here. Anchors
+        without a positive or without a negative are left out.
     """
 
     measure = staticmethod(cosine)
