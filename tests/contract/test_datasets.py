@@ -18,7 +18,7 @@ from reseen.protocols import any_view
 from reseen.samples import Benchmark, Embeddings
 
 NAMES = sorted(set(datasets.__all__))
-READ_FROM_DISK = sorted(set(NAMES) - {"Joined", "Synthetic"})
+READ_FROM_DISK = sorted(set(NAMES) - {"Joined", "Subset", "Synthetic"})
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +119,7 @@ def test_its_constructor_is_its_command_line(name):
         assert parameter.annotation is not inspect.Parameter.empty
         assert parameter.name not in Benchmark.__dataclass_fields__
         assert f"\n    {parameter.name}: " in documentation, parameter.name
-        assert parameter.name in ("root", "path", "sources") or parameter.default is not inspect.Parameter.empty
+        assert parameter.name in ("root", "path", "source", "sources") or parameter.default is not inspect.Parameter.empty
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -288,6 +288,13 @@ def joined(root: Path) -> dict[str, Any]:
     return {"sources": sources}
 
 
+def subset(root: Path) -> dict[str, Any]:
+    from reseen.datasets import Synthetic
+
+    source = Synthetic(num_train_identities=4, num_test_identities=2, num_cameras=2, images_per_camera=2)
+    return {"source": source, "share": 0.5}
+
+
 def synthetic(root: Path) -> dict[str, Any]:
     return {"num_train_identities": 2, "num_test_identities": 2, "num_cameras": 2, "images_per_camera": 2}
 
@@ -302,6 +309,7 @@ MINIATURES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "OccludedDuke": occluded_duke,
     "RegDB": regdb,
     "SYSUMM01": sysumm01,
+    "Subset": subset,
     "Synthetic": synthetic,
     "Table": table,
     "VERIWild": veriwild,

@@ -7,6 +7,7 @@ from reseen.datasets.joined import Joined
 from reseen.datasets.market1501 import Market1501
 from reseen.datasets.msmt17 import MSMT17
 from reseen.datasets.regdb import RegDB
+from reseen.datasets.subset import Subset
 from reseen.datasets.synthetic import Synthetic
 from reseen.datasets.sysumm01 import SYSUMM01
 from reseen.datasets.table import Table
@@ -24,6 +25,7 @@ __all__ = [
     "Market1501",
     "OccludedDuke",
     "RegDB",
+    "Subset",
     "Synthetic",
     "Table",
     "VERIWild",

@@ -4,11 +4,13 @@ from reseen.reporting.attention_page import write_attention
 from reseen.reporting.axes import Axis
 from reseen.reporting.comparison import write_comparison
 from reseen.reporting.grad_cam import attention
+from reseen.reporting.heat_map import heat_map
 from reseen.reporting.lists import Outcome, ranked_pictures, render_lists
 from reseen.reporting.page import Repeated, Section, charts, facts, table, write_page
 from reseen.reporting.pictures import Shot, Thumbnail
 from reseen.reporting.plots import Series, bar_chart, histogram, line_chart
 from reseen.reporting.report import write_report
+from reseen.reporting.scores import setting_columns, setting_rows
 
 __all__ = [
     "Axis",
@@ -22,10 +24,13 @@ __all__ = [
     "bar_chart",
     "charts",
     "facts",
+    "heat_map",
     "histogram",
     "line_chart",
     "ranked_pictures",
     "render_lists",
+    "setting_columns",
+    "setting_rows",
     "table",
     "write_attention",
     "write_comparison",

@@ -54,7 +54,7 @@ def line_chart(title: str, series: Sequence[Series], *, x: Axis, y: Axis, note: 
         if len(dots) <= 12:
             drawn += [f'<circle class="dot {_color(number)}" cx="{a:.1f}" cy="{b:.1f}" r="2.6"/>' for a, b in dots]
     described = "; ".join(_describe(s.name, line, x=x, y=y) for s, line in zip(series, lines, strict=True))
-    return _figure(title, [s.name for s in series], _grid(across, up) + "".join(drawn), described, under=note)
+    return figure(title, [s.name for s in series], _grid(across, up) + "".join(drawn), described, under=note)
 
 
 def histogram(title: str, edges: ArrayLike, counts: Mapping[str, ArrayLike], *, x: Axis, share_of: str) -> Markup:
@@ -83,7 +83,7 @@ def histogram(title: str, edges: ArrayLike, counts: Mapping[str, ArrayLike], *, 
         f"{name}: {int(np.sum(counts[name])):,} in all, mean {float(middles @ values):.3g}"
         for name, values in shares.items()
     )
-    return _figure(title, list(shares), _grid(across, up) + "".join(drawn), described, under=share.label)
+    return figure(title, list(shares), _grid(across, up) + "".join(drawn), described, under=share.label)
 
 
 def bar_chart(
@@ -115,7 +115,7 @@ def bar_chart(
             low, high = across(value - spread[name]), across(value + spread[name])
             rows.append(f'<path class="whisker" d="M{low:.1f} {top + 19}H{high:.1f}"/>')
     described = axis.label + ": " + "; ".join(f"{name} {axis.write(round(v, 4))}" for name, v in values.items())
-    return _figure(title, [], "".join(rows), described, height=8 + pitch * len(values), under=axis.label, kind="bars")
+    return figure(title, [], "".join(rows), described, height=8 + pitch * len(values), under=axis.label, kind="bars")
 
 
 def _points(series: Series, *, x: Axis, y: Axis) -> tuple[Array, Array, Array]:
@@ -148,7 +148,7 @@ def _grid(across: Scale, up: Scale) -> str:
     return "".join(parts)
 
 
-def _figure(
+def figure(
     title: str,
     names: Sequence[str],
     drawn: str,
@@ -158,6 +158,7 @@ def _figure(
     under: str = "",
     kind: str = "plot",
 ) -> Markup:
+    """Return what was drawn, ``WIDTH`` wide, under its title and the names' legend, and described in words."""
     legend = "".join(
         f'<span class="key"><svg width="22" height="8" aria-hidden="true"><path class="line {_color(n)}"{_dash(n)} '
         f'd="M1 4H21"/></svg>{escape(name)}</span>'

@@ -7,45 +7,64 @@ missing and goes on with what was interrupted. Its CSV depends on the results al
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 import yaml
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from reseen.checkpoint import write_atomically
 from reseen.errors import RunError
+from reseen.studies.progress import StudyProgress
+from reseen.studies.table import write_csv
 
 PARENT_DIED = 1  # PR_SET_PDEATHSIG
+PATIENCE_SECONDS = 10.0
+USUAL_EPOCHS = 30
+EVALUATION = 0.1  # of the work of a training, roughly
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training with its evaluation.
+    """One training with its evaluation, or the evaluation of a model on other data.
 
     Attributes:
         conditions: What sets it apart from the study's other runs; the first columns of the CSV.
-        settings: What ``reseen train --config`` takes.
+        settings: What ``reseen train --config`` takes, or with ``model`` what ``reseen evaluate --config`` takes.
+        model: Evaluate this model instead of training one: the name of another run of the study, which is then waited
+            for, or the folder of a run made elsewhere.
     """
 
     conditions: Mapping[str, str | int | float]
     settings: Mapping[str, Any]
+    model: str | None = None
 
     @property
     def name(self) -> str:
         """The name of its folder, made of the conditions."""
         return "-".join(re.sub(r"[^\w.+]+", "_", f"{value}") for value in self.conditions.values())
+
+    def command(self, folder: Path) -> list[str]:
+        """Return the words that do it, for a study whose runs lie in ``folder``."""
+        files = ["--config", f"{folder / self.name}.yaml", "--out", f"{folder / self.name}"]
+        if self.model is None:
+            return ["train", *files]
+        own = folder / self.model
+        return ["evaluate", str(own if own.exists() else self.model), *files]
 
 
 def perform(runs: Sequence[Run], out: Path, *, jobs: int = 1) -> pd.DataFrame:
@@ -54,14 +73,15 @@ def perform(runs: Sequence[Run], out: Path, *, jobs: int = 1) -> pd.DataFrame:
     Args:
         runs: With names of their own.
         out: The study's folder; a run's is ``out/runs/NAME``, what it printed is ``out/runs/NAME.log``.
-        jobs: How many at once.
+        jobs: How many at once; where there are several GPUs, each gets its share.
 
     Returns:
         One row per run, in the order given: its conditions, ``mean_ap``, ``mean_inp``, ``rank_1``, ``rank_5``,
         ``num_queries``; also written to ``out/results.csv``.
 
     Raises:
-        RunError: A run failed, or a folder holds a run with other settings; the others are done all the same.
+        RunError: A run failed, a folder holds a run with other settings, or the study is under way elsewhere; where a
+            run failed the others are done all the same.
     """
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
@@ -70,55 +90,18 @@ def perform(runs: Sequence[Run], out: Path, *, jobs: int = 1) -> pd.DataFrame:
         )
     folder = out / "runs"
     folder.mkdir(parents=True, exist_ok=True)
-    waiting = [run for run in runs if not _done(folder / run.name, _prepare(folder, run))]
-    active: dict[str, subprocess.Popen[bytes]] = {}
-    failed: list[str] = []
-    bar = Progress(
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(elapsed_when_finished=False),
-        console=Console(stderr=True),
-    )
-    with bar:
-        task = bar.add_task("runs", total=len(runs), completed=len(runs) - len(waiting))
-        try:
-            while waiting or active:
-                while waiting and len(active) < jobs:
-                    run = waiting.pop(0)
-                    active[run.name] = _start(folder, run.name, alone=jobs == 1)
-                for name, process in list(active.items()):
-                    if process.poll() is not None:
-                        del active[name]
-                        failed += [name] if process.returncode else []
-                        bar.advance(task)
-                bar.update(task, description=", ".join(active) or "runs")
-                time.sleep(0.2)
-        finally:
-            for process in active.values():
-                process.send_signal(signal.SIGINT)
-            for process in active.values():
-                process.wait()
+    with _held(out / "lock") as lock:
+        for run in runs:
+            _prepare(folder, run)
+        failed = _do([run for run in runs if not _done(folder / run.name)], runs, folder, jobs=jobs, lock=lock)
     if failed:
         raise RunError(
             f"expected every run to finish, {len(failed)} of {len(runs)} failed: {', '.join(failed)}; "
             f"see {folder / failed[0]}.log, then start the study again: what is done stays"
         )
     results: pd.DataFrame = pd.DataFrame([{**run.conditions, **_figures(folder / run.name)} for run in runs])
-    write_atomically(out / "results.csv", results.to_csv(index=False).encode())
+    write_csv(results, out / "results.csv")
     return results
-
-
-def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings with changes, group by group; a class with its arguments is replaced as a whole."""
-    result: dict[str, Any] = dict(base)
-    for key, value in changes.items():
-        old = result.get(key)
-        grouped = isinstance(value, Mapping) and isinstance(old, Mapping) and "class_path" not in value
-        result[key] = merged(old, value) if grouped else value  # type: ignore[arg-type]
-    return result
 
 
 def per_query(out: Path, run: Run) -> pd.DataFrame:
@@ -128,44 +111,95 @@ def per_query(out: Path, run: Run) -> pd.DataFrame:
 
 
 def seconds_of(out: Path, run: Run) -> float:
-    """Return how long a finished run trained."""
+    """Return how long a finished run trained, or its last part where it was interrupted."""
     return float(_report(out / "runs" / run.name)["training_seconds"])
 
 
-def _prepare(folder: Path, run: Run) -> Path:
+def commands(out: Path, runs: Sequence[Run]) -> list[str]:
+    """Return what to type to do each run by itself."""
+    return [shlex.join(["reseen", *run.command(out / "runs")]) for run in runs]
+
+
+def _do(waiting: list[Run], runs: Sequence[Run], folder: Path, *, jobs: int, lock: int) -> list[str]:
+    """Do the runs that wait, and return the names of those that failed."""
+    active: dict[int, tuple[Run, subprocess.Popen[bytes]]] = {}
+    failed: list[str] = []
+    work = sum(_work(run) for run in runs)
+    with StudyProgress(runs=len(runs), work=work, done=_done_of(runs, folder)) as progress:
+        try:
+            while waiting or active:
+                for slot in set(range(jobs)) - set(active):
+                    if run := _next(waiting, [other for other, _ in active.values()], failed):
+                        active[slot] = (run, _start(folder, run, slot=slot, jobs=jobs, lock=lock))
+                for slot, (run, process) in list(active.items()):
+                    if process.poll() is not None:
+                        del active[slot]
+                        failed += [run.name] if process.returncode else []
+                finished = len(runs) - len(waiting) - len(active) - len(failed)
+                done = _done_of(runs, folder)
+                progress.show(finished=finished, done=done, active=[run.name for run, _ in active.values()])
+                time.sleep(0.2)
+        finally:
+            for _, process in active.values():
+                process.send_signal(signal.SIGINT)
+            for _, process in active.values():
+                process.wait()
+    return failed
+
+
+def _next(waiting: list[Run], active: Sequence[Run], failed: list[str]) -> Run | None:
+    """Take the first run whose model is there out of those that wait; one whose model failed fails too."""
+    for run in [run for run in waiting if run.model in failed]:
+        waiting.remove(run)
+        failed.append(run.name)
+    missing = {run.name for run in (*waiting, *active)}
+    ready = next((run for run in waiting if run.model not in missing), None)
+    if ready is not None:
+        waiting.remove(ready)
+    return ready
+
+
+def _prepare(folder: Path, run: Run) -> None:
     """Write a run's settings beside its folder, and see that the folder was not made with others."""
     path = folder / f"{run.name}.yaml"
     text = yaml.safe_dump(json.loads(json.dumps(dict(run.settings))), sort_keys=False)
-    if path.exists() and path.read_text() != text and (folder / run.name).exists():
+    if (folder / run.name).exists() and (not path.exists() or path.read_text(encoding="utf-8") != text):
         raise RunError(
             f"expected {folder / run.name} to be a run with the settings of this study, found other settings; "
             "choose another --out, or remove the folder"
         )
     write_atomically(path, text.encode())
-    return path
 
 
-def _done(folder: Path, config: Path) -> bool:
-    return (folder / "report.json").is_file() and config.is_file()
+def _start(folder: Path, run: Run, *, slot: int, jobs: int, lock: int) -> subprocess.Popen[bytes]:
+    own = folder / run.name
+    words = run.command(folder)
+    if (own / "config.yaml").exists():
+        words += ["--resume", "true"]
+    elif own.exists():  # Killed before it wrote what it is: nothing in there is worth keeping.
+        shutil.rmtree(own)
+    with (folder / f"{run.name}.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "reseen.cli", *words],
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **_share_of_machine(slot, jobs=jobs, gpus=_gpus())},
+            preexec_fn=_end_with_parent,
+            pass_fds=[lock],
+        )
 
 
-def _start(folder: Path, name: str, *, alone: bool) -> subprocess.Popen[bytes]:
-    command = [
-        sys.executable,
-        "-m",
-        "reseen.cli",
-        "train",
-        "--config",
-        f"{folder / name}.yaml",
-        "--out",
-        f"{folder / name}",
-    ]
-    if (folder / name).exists():
-        command += ["--resume", "true"]
-    # Several trainings on one machine: threads of one would take the cores of another.
-    environment = {**os.environ} if alone else {**os.environ, "OMP_NUM_THREADS": "1"}
-    with (folder / f"{name}.log").open("ab") as log:
-        return subprocess.Popen(command, stdout=log, stderr=log, env=environment, preexec_fn=_end_with_parent)
+def _share_of_machine(slot: int, *, jobs: int, gpus: Sequence[str]) -> dict[str, str]:
+    """Return the environment of a process that is not alone: a GPU of its own where there are several, one thread."""
+    if jobs == 1:
+        return {}
+    # Threads of one training would take the cores of another.
+    return {"OMP_NUM_THREADS": "1"} | ({"CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} if len(gpus) > 1 else {})
+
+
+def _gpus() -> list[str]:
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return named.split(",") if named else [str(n) for n in range(torch.cuda.device_count())]
 
 
 def _end_with_parent() -> None:
@@ -175,8 +209,58 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(PARENT_DIED, signal.SIGKILL)
 
 
+@contextmanager
+def _held(path: Path) -> Iterator[int]:
+    """Hold a study's lock; its runs hold it too, so that it is free once all of them have ended.
+
+    Raises:
+        RunError: Somebody else has it, and keeps it.
+    """
+    with path.open("w") as file:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if time.monotonic() > until:
+                    raise RunError(
+                        f"expected {path.parent} for this study alone, found it under way in another process; "
+                        "wait for it, stop it, or choose another --out"
+                    ) from error
+                time.sleep(0.1)
+        yield file.fileno()
+
+
+def _done(folder: Path) -> bool:
+    return (folder / "report.json").is_file()
+
+
+def _work(run: Run) -> float:
+    return 1.0 if run.model is None else EVALUATION
+
+
+def _done_of(runs: Sequence[Run], folder: Path) -> float:
+    return sum(_work(run) * _share(folder, run) for run in runs)
+
+
+def _share(folder: Path, run: Run) -> float:
+    """Return how much of a run is done, from 0 to 1."""
+    own = folder / run.name
+    if _done(own):
+        return 1.0
+    epochs = (run.settings.get("schedule") or {}).get("epochs", USUAL_EPOCHS)
+    try:
+        with (own / "metrics.jsonl").open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
+            epoch = json.loads(file.read().splitlines()[-1])["epoch"]
+    except (OSError, ValueError, IndexError, KeyError):
+        return 0.0  # not begun, or in the middle of a line
+    return min(float(epoch / epochs), 1.0)
+
+
 def _report(folder: Path) -> dict[str, Any]:
-    report: dict[str, Any] = json.loads((folder / "report.json").read_text())
+    report: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     return report
 
 

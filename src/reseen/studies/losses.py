@@ -11,7 +11,8 @@ from rich.table import Table as Grid
 
 from reseen import losses as available
 from reseen.samples import Benchmark
-from reseen.studies.engine import Run, merged, per_query, perform, seconds_of
+from reseen.studies.engine import Run, per_query, perform, seconds_of
+from reseen.studies.settings import merged
 
 IDENTITY = {"loss": {"class_path": "reseen.losses.IdentityLoss"}, "on": "embedding", "weight": 1.0}
 

@@ -1,0 +1,44 @@
+"""A data set with fewer identities to train on."""
+
+import dataclasses
+
+import numpy as np
+
+from reseen.datasets.soundness import require_sound
+from reseen.samples import Benchmark, Identity
+
+
+class Subset(Benchmark):
+    """A data set of which some identities are trained on, with all of their pictures; it is tested on as before.
+
+    With one seed a smaller share is part of every larger one.
+
+    Args:
+        source: The data set.
+        share: How many of the identities to train on are kept, above 0 up to 1.
+        seed: Of the choice.
+
+    Raises:
+        ValueError: The share is out of range.
+        DataError: Fewer than two identities are left to train on.
+    """
+
+    def __init__(self, source: Benchmark, *, share: float = 1.0, seed: int = 0) -> None:
+        if not 0 < share <= 1:
+            raise ValueError(f"expected a share above 0 and up to 1, got {share}")
+        everyone = sorted({s.identity for s in source.train}, key=_order)
+        chosen = np.random.default_rng(seed).permutation(len(everyone))[: round(share * len(everyone))]
+        kept = {everyone[row] for row in chosen}
+        parts = {field.name: getattr(source, field.name) for field in dataclasses.fields(Benchmark)}
+        super().__init__(
+            **parts
+            | {
+                "name": f"{source.name}, {100 * share:g} % of the identities",
+                "train": tuple(s for s in source.train if s.identity in kept),
+            }
+        )
+        require_sound(self)
+
+
+def _order(identity: Identity) -> tuple[str, Identity]:
+    return type(identity).__name__, identity
