@@ -141,6 +141,11 @@ class Embeddings:
             paths=column("paths"),
         )
 
+    @property
+    def mapped(self) -> bool:
+        """Whether the vectors lie in a file that is mapped into memory."""
+        return self._file is not None
+
     def forget(self) -> None:
         """Let go of the memory that reading a mapped file has filled; the file is read again when needed.
 
@@ -268,6 +273,8 @@ class Benchmark:
         gallery: As ``query``.
         protocol: Who counts as a match.
         distractors: Gallery identities which are nobody's: never a query, left out of fidelity by default.
+        further: What else a finished model is measured on, where a table has several settings or directions: other
+            rules, or other parts of these very queries and gallery pictures. Nothing to train on.
     """
 
     name: str
@@ -276,3 +283,4 @@ class Benchmark:
     gallery: tuple[Sample, ...]
     protocol: Protocol
     distractors: frozenset[Identity] = frozenset()
+    further: tuple[Benchmark, ...] = ()

@@ -33,6 +33,8 @@ SMALLEST_SIDE = 16
 # What one tile holds at most: 8 MB of scores, which stay near the core, of so many gallery rows.
 TILE_ELEMENTS = 2**21
 MOST_ROWS = 2**12
+# One row here and one there of a mapped file may each make the 2 MB around it resident.
+ROWS_OF_A_FILE = 64
 
 
 class Scores(ABC):
@@ -162,7 +164,7 @@ def unit_rows(embeddings: Embeddings, rows: Rows, *, device: torch.device | None
     Raises:
         DataError: A vector is not finite.
     """
-    vectors = take(embeddings.vectors, rows).to(device or embeddings.vectors.device, torch.float32)
+    vectors = _read(embeddings, rows).to(device or embeddings.vectors.device, torch.float32)
     lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
     if not lengths.isfinite().all():
         first = int(lengths.isfinite().logical_not().nonzero()[0, 0])
@@ -172,6 +174,17 @@ def unit_rows(embeddings: Embeddings, rows: Rows, *, device: torch.device | None
     unit: Tensor = vectors / lengths.clamp(min=torch.finfo(torch.float32).tiny)
     embeddings.forget()
     return unit
+
+
+def _read(embeddings: Embeddings, rows: Rows) -> Tensor:
+    """Return some vectors (n, D); of a file, few enough at a time that the pages around them stay few."""
+    if isinstance(rows, slice) or not embeddings.mapped or len(rows) <= ROWS_OF_A_FILE:
+        return take(embeddings.vectors, rows)
+    parts = []
+    for part in chunks(len(rows), ROWS_OF_A_FILE):
+        parts.append(take(embeddings.vectors, rows[part]))
+        embeddings.forget()
+    return torch.cat(parts)
 
 
 def take(vectors: Tensor, rows: Rows) -> Tensor:
