@@ -50,6 +50,16 @@ def gather_candidates(candidates: Candidates) -> Candidates:
     )
 
 
+def of_first_rank(tensors: list[Tensor]) -> list[Tensor]:
+    """Return the first rank's values of tensors of one type, which may not need gradient."""
+    if num_ranks() == 1 or not tensors:
+        return tensors
+    values = torch.cat([tensor.flatten() for tensor in tensors])
+    dist.broadcast(values, src=0)
+    parts = torch.split(values, [tensor.numel() for tensor in tensors])
+    return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
+
+
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@ import json
 import logging
 import resource
 import signal
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ def test_a_scheme_is_asked_each_batch_and_told_each_step(tmp_path: Path) -> None
         def __init__(self) -> None:
             self.events: list[str] = []
 
-        def start(self, model: Embedder) -> None:
+        def start(self, model: Embedder, outputs: Collection[str]) -> None:
             self.events.append("start")
 
         def candidates(self, outputs: Any, images: Tensor, labels: Tensor, modalities: Any) -> dict[str, Candidates]:

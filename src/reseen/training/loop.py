@@ -15,7 +15,7 @@ from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch.utils.data import DataLoader
 
 from reseen.errors import DataError
-from reseen.images import IdentityBatches, ImageSet, Transform, number_modalities, training_transform
+from reseen.images import IdentityBatches, ImageSet, Transforms, number_modalities, training_transform
 from reseen.models import Embedder
 from reseen.samples import Benchmark
 from reseen.training.folder import RunFolder
@@ -36,7 +36,7 @@ def train(
     schedule: Schedule,
     out: str | Path,
     *,
-    transform: Transform | None = None,
+    transform: Transforms | None = None,
     scheme: Scheme | None = None,
     evaluate_every: int | None = 5,
     patience: int | None = None,
@@ -61,7 +61,8 @@ def train(
         batches: Which pictures meet in a batch.
         schedule: How long, how fast, by which optimiser.
         out: The run's folder; must not exist, or be empty, unless ``resume``.
-        transform: Varies a picture, uint8 to uint8, all to one size; None for ``training_transform`` at the model's.
+        transform: Varies a picture, uint8 to uint8, all to one size, or one such for each modality; None for
+            ``training_transform`` at the model's.
         scheme: What a batch is compared with; None for itself.
         evaluate_every: Epochs between evaluations; one comes before the first step, so that bad test data shows at
             once, and one after the last. None for no evaluation.
@@ -122,7 +123,7 @@ def train(
     if precision == "fp16" and len(optimizers) > 1:
         raise ValueError("expected no loss with a learning rate of its own at precision fp16; use bf16 or no")
     network = accelerator.prepare_model(objective)
-    scheme.start(model)
+    scheme.start(model, objective.compared)
     set_seed(seed + rank)
 
     # The folder, and what of the run is in it already.

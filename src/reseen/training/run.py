@@ -91,7 +91,7 @@ class Run:
         objective: The network and its losses.
         batches: Where training is.
         schedule: How long it takes.
-        scheme: To be saved with the rest.
+        scheme: To be asked what the log shall say of it, and to be saved with the rest.
         optimizers: To be saved with the rest.
         log_every: Steps between looks at the losses.
         tensorboard: Write events too.
@@ -119,6 +119,7 @@ class Run:
         self.objective = objective
         self.batches = batches
         self.schedule = schedule
+        self.scheme = scheme
         self.config = config
         self.steps_per_epoch = len(batches) // schedule.accumulation
         self.standing = Standing()
@@ -193,7 +194,10 @@ class Run:
         values = self.watch.look()
         now = time.perf_counter()
         speed, self._images, self._since = self._images / (now - self._since), 0, now
-        if not values or self.journal is None:
+        if not values:
+            return
+        diagnostics = self.scheme.diagnostics()
+        if self.journal is None:
             return
         loss = sum(w * v for w, v in zip(self.objective.weights.tolist(), values.values(), strict=True))
         self.journal.write(
@@ -203,6 +207,7 @@ class Run:
             terms=values,
             learning_rate=self.optimizers[0].param_groups[0]["lr"],
             images_per_second=round(speed, 1),
+            **({"scheme": dict(diagnostics)} if diagnostics else {}),
         )
         self._bar.show(step=self.step, epoch=self.epoch, loss=loss, images_per_second=speed)
 

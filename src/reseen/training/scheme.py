@@ -6,7 +6,7 @@ The loop calls a scheme's methods and knows nothing of it. ``Plain`` compares a 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -19,8 +19,13 @@ class Scheme(ABC):
     """A way of training; abstract."""
 
     @abstractmethod
-    def start(self, model: Embedder) -> None:
-        """Make what the scheme keeps beside the network; called once, on the network's device."""
+    def start(self, model: Embedder, outputs: Collection[str]) -> None:
+        """Make what the scheme keeps beside the network; called once, when the network is where it trains.
+
+        Args:
+            model: The network.
+            outputs: Names of those that a loss over pairs is taken on.
+        """
 
     @abstractmethod
     def candidates(
@@ -40,6 +45,10 @@ class Scheme(ABC):
         """Follow a step of the optimiser."""
 
     @abstractmethod
+    def diagnostics(self) -> Mapping[str, float]:
+        """Return what the run's log shall say of the scheme; called on all ranks, every ``log_every`` steps only."""
+
+    @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Return all that a resumed run needs."""
 
@@ -51,7 +60,7 @@ class Scheme(ABC):
 class Plain(Scheme):
     """A batch is compared with itself, and nothing follows a step."""
 
-    def start(self, model: Embedder) -> None:
+    def start(self, model: Embedder, outputs: Collection[str]) -> None:
         """Keep nothing."""
 
     def candidates(
@@ -63,9 +72,19 @@ class Plain(Scheme):
     def after_step(self, model: Embedder) -> None:
         """Do nothing."""
 
+    def diagnostics(self) -> Mapping[str, float]:
+        """Return nothing."""
+        return {}
+
     def state_dict(self) -> dict[str, Any]:
         """Return nothing."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take nothing."""
+        """Take nothing.
+
+        Raises:
+            ValueError: There is something: the state of another scheme.
+        """
+        if state:
+            raise ValueError(f"it has the state of a scheme ({', '.join(state)}), and now there is none")

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import filter as matching
 
 import torch
 from torch import Tensor, nn
 
-from reseen.losses import Loss, SizedLoss
+from reseen.losses import Loss, PairLoss, SizedLoss
 from reseen.models import Embedder, Outputs
 from reseen.training.scheme import Scheme
 
@@ -27,7 +27,8 @@ class Term:
         loss: Any loss.
         on: ``feature`` (before the neck, where metric losses belong), ``embedding`` (after it, where the classifier
             belongs), a branch, or a pattern such as ``branch.*``: then each output that matches has the loss, with
-            the weight, and a classifier of its own.
+            the weight, and a classifier of its own. Names with a ``+`` between them, as in
+            ``branch.part_2_1+branch.part_2_2``, are one output: these side by side.
         weight: Factor in the sum.
     """
 
@@ -63,12 +64,10 @@ class Objective(nn.Module):
         self.outputs: list[str] = []
         weights = []
         for term in terms:
-            outputs = matching(model.dims, term.on)
-            if not outputs:
-                raise ValueError(f"expected a term on one of {', '.join(model.dims)}, got {term.on!r}")
+            outputs = outputs_of(term.on, model.dims)
             copies = [copy.deepcopy(term.loss) for _ in outputs[1:]]
             for loss, output in zip([term.loss, *copies], outputs, strict=True):
-                size(loss, num_identities, model.dims[output])
+                size(loss, num_identities, dim_of(output, model.dims))
                 self.losses.append(loss)
                 self.outputs.append(output)
                 weights.append(term.weight)
@@ -76,6 +75,12 @@ class Objective(nn.Module):
         self.names = distinct(
             f"{name_of(loss)} on {output}" for loss, output in zip(self.losses, self.outputs, strict=True)
         )
+
+    @property
+    def compared(self) -> list[str]:
+        """Names of the outputs that a loss over pairs is taken on."""
+        over_pairs = (any(isinstance(part, PairLoss) for part in loss.modules()) for loss in self.losses)
+        return list(dict.fromkeys(name for name, is_one in zip(self.outputs, over_pairs, strict=True) if is_one))
 
     def forward(self, images: Tensor, labels: Tensor, modalities: Tensor | None, scheme: Scheme) -> Tensor:
         """Return the terms' values (T,), without their weights.
@@ -95,10 +100,30 @@ class Objective(nn.Module):
         return torch.stack(values)
 
 
+def outputs_of(on: str, names: Collection[str]) -> list[str]:
+    """Return the outputs that a term is taken on: all that its pattern matches, or the one that it joins with ``+``.
+
+    Raises:
+        ValueError: The network has no such output.
+    """
+    parts = on.split("+")
+    found = matching(names, on) if len(parts) == 1 else [on] * (set(parts) <= set(names))
+    if not found:
+        raise ValueError(f"expected a term on one of {', '.join(names)}, got {on!r}")
+    return found
+
+
 def output(outputs: Outputs, name: str) -> Tensor:
-    """Return the output of a name: ``feature``, ``embedding`` or ``branch.NAME``."""
+    """Return the output of a name: ``feature``, ``embedding``, ``branch.NAME``, or several joined by ``+``."""
+    if "+" in name:
+        return torch.cat([output(outputs, part) for part in name.split("+")], dim=1)
     found: Tensor = outputs.branches[name[7:]] if name.startswith("branch.") else getattr(outputs, name)
     return found
+
+
+def dim_of(name: str, dims: Mapping[str, int]) -> int:
+    """Return how many components an output has; of several joined by ``+``, all together."""
+    return sum(dims[part] for part in name.split("+"))
 
 
 def size(loss: nn.Module, num_identities: int, dim: int) -> None:
