@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from reseen.metrics.counting import positive_ranks
 from reseen.metrics.ranking import average_precision, inverse_negative_penalty
 from reseen.metrics.single_shot import first_ranks_over_draws
 from reseen.protocols.search import gallery_of_all_ranks, search
-from reseen.samples import Embeddings, Protocol, Trial
+from reseen.samples import Benchmark, Embeddings, Protocol, Sample, Trial
 from reseen.scores import Reranking
 
 log = logging.getLogger(__name__)
@@ -122,6 +122,34 @@ def evaluate(
         tables.append(table)
         first_ranks.append(first)
     return _report(protocol, pd.concat(tables, ignore_index=True), first_ranks)
+
+
+def evaluate_further(
+    benchmark: Benchmark, query: Embeddings, gallery: Embeddings, *, reranking: Reranking | None = None
+) -> list[Report]:
+    """Return the reports of a benchmark's further settings, from the embeddings of its own query and gallery.
+
+    Args:
+        benchmark: Whose ``further`` is evaluated.
+        query: Embeddings of ``benchmark.query``, in its order.
+        gallery: Embeddings of ``benchmark.gallery``, in its order.
+        reranking: As in :func:`evaluate`.
+
+    Raises:
+        DataError: As in :func:`evaluate`.
+    """
+    if not benchmark.further:
+        return []
+    rows = {sample: row for row, sample in enumerate((*benchmark.query, *benchmark.gallery))}
+    both = Embeddings.joined([query, gallery])
+
+    def part(samples: Sequence[Sample]) -> Embeddings:
+        return both[np.array([rows[sample] for sample in samples], dtype=np.intp)]
+
+    return [
+        evaluate(part(other.query), part(other.gallery), other.protocol, reranking=reranking)
+        for other in benchmark.further
+    ]
 
 
 def _part(query: Embeddings, gallery: Embeddings, trial: Trial | None, mine: slice) -> tuple[Embeddings, Embeddings]:

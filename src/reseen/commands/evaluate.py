@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
+from rich.table import Table
 
 from reseen.checkpoint import write_atomically
 from reseen.commands.runs import data_of, model_of
 from reseen.embedding import embed
-from reseen.evaluation import Report
 from reseen.evaluation import evaluate as evaluate_embeddings
+from reseen.evaluation import evaluate_further
 from reseen.models import Embedder
-from reseen.reporting import Outcome
+from reseen.reporting import Outcome, setting_columns, setting_rows
 from reseen.samples import Benchmark
 from reseen.scores import Reranking
 
@@ -35,8 +36,9 @@ def evaluate(
 
     Of a run, its last weights are scored; name RUN/best.safetensors for those that were best on its own test data.
 
-    Prints the scores and writes report.json and per_query.csv. What counts as a match is the data set's protocol,
-    whose name and rule are printed; docs/protocols.md states every rule with its source.
+    Prints the scores, in every setting that the data set has, and writes report.json and per_query.csv. What counts as
+    a match is the data set's protocol, whose name and rule are printed; docs/protocols.md states every rule with its
+    source.
 
     Args:
         run: The folder of a run, or a checkpoint file.
@@ -49,12 +51,10 @@ def evaluate(
     """
     model = model_of(run)
     benchmark = data_of(run) if data is None else data
-    report = measure(
-        model, benchmark, reranking=reranking, mirrored=mirrored, batch_size=batch_size, workers=workers
-    ).report
+    outcome = measure(model, benchmark, reranking=reranking, mirrored=mirrored, batch_size=batch_size, workers=workers)
     folder = out or (run if run.is_dir() else run.parent)
-    write_report(folder, report, data=benchmark.name, reranking=reranking, mirrored=mirrored)
-    print_scores(report, title=benchmark.name, reranking=reranking)
+    write_report(folder, outcome, data=benchmark.name, reranking=reranking, mirrored=mirrored)
+    print_scores(outcome, title=benchmark.name, reranking=reranking)
 
 
 def measure(
@@ -74,11 +74,13 @@ def measure(
     improve: Reranking | None = None
     if reranking is not None:
         improve = getattr(importlib.import_module("reseen.reranking"), reranking)()
-    return Outcome(evaluate_embeddings(query, gallery, data.protocol, reranking=improve), query, gallery, improve)
+    report = evaluate_embeddings(query, gallery, data.protocol, reranking=improve)
+    further = evaluate_further(data, query, gallery, reranking=improve)
+    return Outcome(report, query, gallery, improve, further)
 
 
-def write_report(folder: Path, report: Report, **more: Any) -> None:
-    """Write a report's figures to report.json, with more facts, and its queries to per_query.csv; all or nothing.
+def write_report(folder: Path, outcome: Outcome, **more: Any) -> None:
+    """Write the figures to report.json, with more facts, and the queries to per_query.csv; all or nothing.
 
     A fact that is not given stays as the file has it already.
     """
@@ -86,12 +88,16 @@ def write_report(folder: Path, report: Report, **more: Any) -> None:
     path = folder / "report.json"
     before = json.loads(path.read_text()) if path.is_file() else {}
     kept = {k: before[k] for k in ("training_seconds",) if k in before}
-    write_atomically(folder / "per_query.csv", report.per_query.to_csv(index=False).encode())
-    write_atomically(path, json.dumps({**report.to_dict(), **kept, **more}, indent=2).encode())
+    figures = outcome.report.to_dict()
+    if outcome.further:
+        figures["further"] = [report.to_dict() for report in outcome.further]
+    write_atomically(folder / "per_query.csv", outcome.report.per_query.to_csv(index=False).encode())
+    write_atomically(path, json.dumps({**figures, **kept, **more}, indent=2).encode())
 
 
-def print_scores(report: Report, *, title: str, reranking: str | None = None) -> None:
-    """Print a report for people."""
+def print_scores(outcome: Outcome, *, title: str, reranking: str | None = None) -> None:
+    """Print the figures for people."""
+    report = outcome.report
     low, high = report.interval
     deviation = report.deviation or {}
 
@@ -111,3 +117,8 @@ def print_scores(report: Report, *, title: str, reranking: str | None = None) ->
     )
     left_out = f", {report.num_skipped} left out without a match" if report.num_skipped else ""
     console.print(f"  {report.num_queries} queries{left_out}; {report.rule}")
+    if outcome.further:
+        grid = Table(*setting_columns(), box=None, pad_edge=False)
+        for row in setting_rows([report, *outcome.further]):
+            grid.add_row(*row)
+        console.print(grid)

@@ -156,9 +156,9 @@ def train(
     if not PartialState().is_main_process:
         return
     if data.query:
-        report = measure(embedder, data, workers=workers, mirrored=mirrored).report
-        write_report(out, report, data=data.name, mirrored=mirrored, training_seconds=round(seconds, 1))
-        print_scores(report, title=data.name)
+        outcome = measure(embedder, data, workers=workers, mirrored=mirrored)
+        write_report(out, outcome, data=data.name, mirrored=mirrored, training_seconds=round(seconds, 1))
+        print_scores(outcome, title=data.name)
     Console(highlight=False).print(f"trained in {seconds / 60:.1f} minutes: {out}")
 
 

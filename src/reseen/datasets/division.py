@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 
 from reseen.errors import DataError
 from reseen.protocols import any_view, cross_camera
-from reseen.samples import Camera, Identity, Protocol, Sample
+from reseen.samples import Benchmark, Camera, Identity, Protocol, Sample
 
 SPLITS = ("train", "test", "query", "gallery")
 SameCamera = Literal["exclude", "exclude_all", "keep", "auto"]
@@ -23,6 +24,18 @@ class Parts(NamedTuple):
     query: tuple[Sample, ...]
     gallery: tuple[Sample, ...]
     protocol: Protocol
+
+    def across_modalities(self) -> tuple[Benchmark, ...]:
+        """Return the searches from one modality in the other, as far as they can find anything."""
+        searches = []
+        for one, other in itertools.permutations(("visible", "infrared")):
+            query = tuple(s for s in self.query if s.modality == one)
+            gallery = tuple(s for s in self.gallery if s.modality == other)
+            everything = (len(query), len(gallery)) == (len(self.query), len(self.gallery))
+            if not everything and {s.identity for s in query} & {s.identity for s in gallery}:
+                protocol = self.protocol(name=f"{self.protocol.name}, {one} to {other}")
+                searches.append(Benchmark(f"{one} to {other}", (), query, gallery, protocol))
+        return tuple(searches)
 
 
 def divide(

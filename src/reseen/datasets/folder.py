@@ -90,7 +90,7 @@ class Folder(Benchmark):
             query_modality=query_modality,
             gallery_modality=gallery_modality,
         )
-        super().__init__(root.resolve().name, *parts)
+        super().__init__(root.resolve().name, *parts, further=parts.across_modalities())
         require_sound(self)
 
 

@@ -34,6 +34,7 @@ class Joined(Benchmark):
             gallery=test.gallery,
             protocol=test.protocol,
             distractors=test.distractors,
+            further=test.further,
         )
         require_sound(self)
 

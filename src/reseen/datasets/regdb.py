@@ -15,12 +15,14 @@ MODALITIES = {"visible": ("visible", 1), "thermal": ("infrared", 2)}
 class RegDB(Benchmark):
     """RegDB: 412 persons, ten visible and ten thermal pictures of each.
 
-    A result is the mean over ten divisions of the persons, each with a network trained on it.
+    A result is the mean over ten divisions of the persons, each with a network trained on it: `reseen study trials`.
+    Both directions are measured.
 
     Args:
         root: The folder RegDB or the one above it.
         trial: Which of the ten divisions, from 1.
-        direction: Search with visible pictures in thermal ones, or with thermal pictures in visible ones.
+        direction: Which comes first and guides training: to search with visible pictures in thermal ones, or with
+            thermal pictures in visible ones.
 
     Raises:
         DataError: A folder or a list is not there, a line is of another form, or a picture is missing.
@@ -41,10 +43,11 @@ class RegDB(Benchmark):
         # Labels start at 0 in each part; those to test on are counted on from those to train on.
         offset = 1 + max((int(s.identity) for s in train), default=-1)
         visible, thermal = (_read(folder, "test", kind, trial, offset=offset) for kind in ("visible", "thermal"))
-        query, gallery = (visible, thermal) if direction == "visible_to_thermal" else (thermal, visible)
-        name = f"RegDB-{trial}"
-        compare_counts(name, PUBLISHED, {"train": train, "query": query, "gallery": gallery})
-        super().__init__(name, train, query, gallery, regdb(direction=direction))
+        forth = Benchmark(f"RegDB-{trial}", (), visible, thermal, regdb(direction="visible_to_thermal"))
+        back = Benchmark(f"RegDB-{trial}", (), thermal, visible, regdb(direction="thermal_to_visible"))
+        first, other = (forth, back) if direction == "visible_to_thermal" else (back, forth)
+        compare_counts(first.name, PUBLISHED, {"train": train, "query": first.query, "gallery": first.gallery})
+        super().__init__(first.name, train, first.query, first.gallery, first.protocol, further=(other,))
         require_sound(self)
 
 

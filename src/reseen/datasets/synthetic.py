@@ -1,6 +1,7 @@
 """The built-in data set: people or vehicles drawn on demand, as several cameras see them. No files."""
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 from reseen.datasets.rendering.cameras import Camera, Modality, new_camera
 from reseen.datasets.rendering.latents import Latents, new_latents
 from reseen.datasets.rendering.scenes import Kind, Subject, new_subject, new_twin, picture
-from reseen.protocols import cross_camera
-from reseen.samples import Benchmark, Sample
+from reseen.protocols import DrawnShots, cross_camera, drawn_gallery
+from reseen.samples import Benchmark, Protocol, Sample
 
 IDENTITY, CAMERA, TRACK = range(3)  # one stream of random numbers for each
 
@@ -22,7 +23,8 @@ class Synthetic(Benchmark):
     Training and test identities differ, cameras are the same. Each identity passes every camera once and is taken
     ``images_per_camera`` times; the first picture of a test identity under a camera is a query, the rest are the
     gallery. With both modalities, every third camera is a thermal one (as 3 and 6 of SYSU-MM01), its pictures are the
-    queries and the visible ones the gallery. The first half of the cameras hangs indoors.
+    queries and the visible ones the gallery; the four settings of SYSU-MM01 are measured too: all visible cameras or
+    the indoor ones, a picture of an identity under each or half of them. The first half of the cameras hangs indoors.
 
     Args:
         kind: What is drawn.
@@ -100,12 +102,17 @@ class Synthetic(Benchmark):
             return drawing.modality == "infrared" if modality == "both" else drawing.index == 0
 
         test = drawings(num_train_identities, num_test_identities)
+        name = f"Synthetic {kind} {modality}"
+        query = tuple(drawing.sample() for drawing in test if asks(drawing))
+        gallery = tuple(drawing.sample() for drawing in test if not asks(drawing))
+        settings = infrared_searches(cameras.values(), images_per_camera) if modality == "both" else []
         super().__init__(
-            name=f"Synthetic {kind} {modality}",
+            name=name,
             train=tuple(drawing.sample() for drawing in drawings(0, num_train_identities)),
-            query=tuple(drawing.sample() for drawing in test if asks(drawing)),
-            gallery=tuple(drawing.sample() for drawing in test if not asks(drawing)),
+            query=query,
+            gallery=gallery,
             protocol=cross_camera,
+            further=tuple(Benchmark(name, (), query, gallery, protocol) for protocol in settings),
         )
         object.__setattr__(self, "cameras", cameras)
 
@@ -170,6 +177,19 @@ class Drawing:
             width=self.look.width,
             modality=self.modality,
         )
+
+
+def infrared_searches(cameras: Iterable[Camera], images_per_camera: int) -> list[Protocol]:
+    """Return the four settings of SYSU-MM01, with these cameras for its own."""
+    visible = [camera for camera in cameras if sensor(camera.number) == "visible"]
+    searched = {"all": visible, "indoor": [camera for camera in visible if camera.indoor]}
+    return [
+        drawn_gallery(
+            f"synthetic, {search} search, {kind} shot", DrawnShots(tuple(camera.number for camera in among), shots)
+        )
+        for search, among in searched.items()
+        for kind, shots in (("single", 1), ("multi", max(2, images_per_camera // 2)))
+    ]
 
 
 def sensor(camera: int) -> Modality:

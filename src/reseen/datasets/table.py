@@ -70,5 +70,5 @@ class Table(Benchmark):
             query_modality=query_modality,
             gallery_modality=gallery_modality,
         )
-        super().__init__(path.stem, *parts)
+        super().__init__(path.stem, *parts, further=parts.across_modalities())
         require_sound(self)

@@ -15,6 +15,7 @@ from reseen.samples import Camera, Embeddings, Identity, Protocol, Trial
 
 SYSU_PLACES: dict[Camera, int] = {1: 1, 2: 2, 3: 2, 4: 4, 5: 5, 6: 6}
 SYSU_VISIBLE = {"all": (1, 2, 4, 5), "indoor": (1, 2)}
+SHOTS = {1: "single", 10: "multi"}
 
 Permutations = Mapping[tuple[Identity, Camera], NDArray[Any]]
 
@@ -42,14 +43,17 @@ def sysu_mm01(
             pictures in their order in the gallery; the first ``shots`` of a row are taken.
     """
     gallery = DrawnShots(SYSU_VISIBLE[search], shots, repeats=trials, seed=seed, permutations=permutations)
-    kind = "single" if shots == 1 else "multi" if shots == 10 else f"{shots}"
-    return Protocol(
-        f"sysu_mm01, {search} search, {kind} shot",
-        same_camera="keep",
-        locations=SYSU_PLACES,
-        unique_identities=True,
-        trials=gallery,
-    )
+    return drawn_gallery(f"sysu_mm01, {search} search, {SHOTS.get(shots, shots)} shot", gallery)(locations=SYSU_PLACES)
+
+
+def drawn_gallery(name: str, gallery: DrawnShots) -> Protocol:
+    """The rule of SYSU-MM01 for other cameras: galleries are drawn, no camera's pictures are left out.
+
+    Args:
+        name: Printed in every result.
+        gallery: Which cameras, how many pictures of an identity under each, how many draws.
+    """
+    return Protocol(name, same_camera="keep", unique_identities=True, trials=gallery)
 
 
 def regdb(*, direction: Literal["visible_to_thermal", "thermal_to_visible"] = "visible_to_thermal") -> Protocol:

@@ -27,12 +27,14 @@ class Outcome(NamedTuple):
         query: Embeddings of the benchmark's query, in its order.
         gallery: Embeddings of the benchmark's gallery, in its order.
         reranking: As given to ``evaluate``.
+        further: What ``evaluate_further`` found.
     """
 
     report: Report
     query: Embeddings
     gallery: Embeddings
     reranking: Reranking | None = None
+    further: Sequence[Report] = ()
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,16 @@ from reseen.models import Embedder, ModelSpec, complexity
 from reseen.reporting.attention_page import HOW_TO_READ, why_found
 from reseen.reporting.curves import learning_curves
 from reseen.reporting.lists import Outcome, RankedPictures, ranked_pictures, render_lists, worst_and_best
-from reseen.reporting.page import Section, charts, facts, render, write_page
-from reseen.reporting.scores import camera_table, headline, match_curve, precision_spread, score_charts
+from reseen.reporting.page import Section, charts, facts, render, table, write_page
+from reseen.reporting.scores import (
+    camera_table,
+    headline,
+    match_curve,
+    precision_spread,
+    score_charts,
+    setting_columns,
+    setting_rows,
+)
 from reseen.samples import Benchmark, Sample
 
 MOST_LOOKS = 3
@@ -59,6 +67,7 @@ def write_report(
     one_each = "average precision first; one query of an identity."
     sections = [
         Section("", headline(report)),
+        _settings(outcome),
         Section("Ranking", charts(*figures), f"Protocol {report.protocol}: {report.rule}.{reranked}"),
         Section("Worst queries", render_lists(bad), f"Lowest {one_each}"),
         Section("Best queries", render_lists(good), f"Highest {one_each}") if good else None,
@@ -71,6 +80,13 @@ def write_report(
     lead = f"{len(benchmark.query):,} queries in a gallery of {len(benchmark.gallery):,} pictures"
     eyebrow = f"Re-identification, protocol {report.protocol}"
     return write_page(out, benchmark.name, sections=sections, eyebrow=eyebrow, lead=lead)
+
+
+def _settings(outcome: Outcome) -> Section | None:
+    if not outcome.further:
+        return None
+    rows = setting_rows([outcome.report, *outcome.further])
+    return Section("Every setting", table(setting_columns(), rows), "The rest of this page is about the first.")
 
 
 def _looks(model: Embedder, lists: Sequence[RankedPictures]) -> Section:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,11 +13,12 @@ from reseen.evaluation import Report
 from reseen.metrics import Roc, ScoreHistogram, score_histogram
 from reseen.reporting.axes import Axis
 from reseen.reporting.lists import Outcome, searched_together
-from reseen.reporting.page import percent, render, table
+from reseen.reporting.page import Repeated, percent, render, table
 from reseen.reporting.plots import Series, histogram, line_chart
 from reseen.samples import Benchmark
 
 RANKS = 20
+SETTING_RANKS = (1, 10, 20)
 MOST_CAMERAS = 40
 _BINS, _SHOWN_BINS = 2**14, 2**6
 _FALSE_ALARMS = (1e-3, 1e-2)
@@ -57,6 +58,28 @@ def headline(report: Report) -> Markup:
             _Score("queries", f"{report.num_queries:,}", skipped),
         ],
     )
+
+
+def setting_columns() -> list[str]:
+    """Return the names of what ``setting_rows`` gives."""
+    return ["setting", *(f"rank {rank}" for rank in SETTING_RANKS), "mAP", "mINP"]
+
+
+def setting_rows(reports: Sequence[Report]) -> list[list[str]]:
+    """Return one row for each setting, as papers' tables have them: percent, with the deviation over repeats."""
+    names = [report.protocol.partition(", ")[2] or report.protocol for report in reports]
+    return [[name, *map(_spread, _by_repeat(report))] for name, report in zip(names, reports, strict=True)]
+
+
+def _by_repeat(report: Report) -> list[Repeated]:
+    repeats = report.per_query.dropna(subset="average_precision").groupby("repeat")
+    ranks = [Repeated(tuple(float((f <= rank).mean()) for f in report.first_ranks)) for rank in SETTING_RANKS]
+    means = [Repeated(tuple(repeats[name].mean())) for name in ("average_precision", "inverse_negative_penalty")]
+    return [*ranks, *means]
+
+
+def _spread(values: Repeated) -> str:
+    return f"{percent(values.mean)} ± {percent(values.deviation)}" if len(values.values) > 1 else percent(values.mean)
 
 
 def match_curve(reports: Mapping[str, Report], *, ranks: int = RANKS) -> Markup:
