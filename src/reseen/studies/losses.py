@@ -4,17 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from rich.console import Console
-from rich.table import Table as Grid
+from markupsafe import Markup
 
-from reseen import losses as available
+from reseen.reporting import Axis, Repeated, Section, bar_chart, charts, table
 from reseen.samples import Benchmark
-from reseen.studies.engine import Run, per_query, perform, seconds_of
-from reseen.studies.settings import merged
+from reseen.studies.engine import commands, per_query, perform
+from reseen.studies.page import downloads, write_study
+from reseen.studies.published import Measured, beside
+from reseen.studies.settings import changed, shared, with_loss
+from reseen.studies.significance import Difference, paired
+from reseen.studies.table import show, write_csv
+from reseen.studies.trials import minutes, over, title_of
 
-IDENTITY = {"loss": {"class_path": "reseen.losses.IdentityLoss"}, "on": "embedding", "weight": 1.0}
+COLUMNS = ["", "mAP", "rank 1", "mINP", "minutes", "mAP above the first", "from", "to", "p"]
 
 
 def losses(
@@ -24,74 +27,104 @@ def losses(
     names: Sequence[str] = ("IdentityLoss", "HardTripletLoss", "AdaSPLoss", "FIDILoss"),
     alone: Sequence[str] = (),
     weights: dict[str, float] | None = None,
-    on: str = "feature",
+    others: dict[str, dict[str, Any]] | None = None,
     seeds: int = 3,
     jobs: int = 1,
+    recipe: str | None = None,
     settings: dict[str, Any] | None = None,
     resolved: dict[str, Any] | None = None,
 ) -> None:
-    """Train with each loss under the same conditions, several times, and print one table.
+    """Train with each loss under the same conditions, several times, and say which differences are more than noise.
 
-    Each loss is trained together with the identity loss (CE + loss). The table gives mean and deviation over the seeds,
-    and the probability that a difference to the first row as large as the one seen is noise (paired over the queries).
+    Each loss is trained together with the identity loss (CE + loss). The page gives mean and deviation over the seeds
+    and, for each row, the difference to the first with its 95 % interval and the probability of one as large if there
+    were none: paired, over seeds and queries at once.
 
     Args:
         data: What to train and test on.
         out: The study's folder; started again, it does what is missing.
         names: Losses to train with, each beside the identity loss; IdentityLoss for that one alone.
         alone: Losses to train with on their own.
-        weights: Weight of a loss beside the identity loss, by name; 1 where absent.
-        on: The output that the losses are taken on.
+        weights: Weight of a loss beside the identity loss, by name; that of the settings (or 1) where absent.
+        others: More rows: name -> what it changes, as in {"FIDI 0.7": {"loss": "FIDILoss", "loss.beta": 0.7}}.
         seeds: How often, each time with another seed.
         jobs: Trainings at the same time.
+        recipe: Settings to start from, as `reseen train --config` takes it.
         settings: Anything that `reseen train --config` takes, for all runs alike.
-        resolved: The data as the command line gave it.
+        resolved: All settings as plain values, from the command line.
     """
+    base = shared(resolved, recipe=recipe, settings=settings)
     weights = weights or {}
-    base = merged({"data": (resolved or {})["data"]}, settings or {})
-    runs = []
-    for kind, chosen in (("CE + loss", names), ("alone", alone)):
-        for name in chosen:
-            getattr(available, name)  # A name that is not there should stop the study now, not after an hour.
-            for seed in range(seeds):
-                conditions: dict[str, str | int | float] = {"terms": kind, "loss": name, "seed": seed}
-                runs.append(Run(conditions, merged(base, {"seed": seed, "terms": _terms(kind, name, on, weights)})))
-    results = perform(runs, out, jobs=jobs)
-    results["minutes"] = [seconds_of(out, run) / 60 for run in runs]
-    _print(results, [per_query(out, run) for run in runs], seeds)
+    rows = {title_of(name, alone=False): with_loss(base, name, weight=weights.get(name)) for name in names}
+    rows |= {title_of(name, alone=True): with_loss(base, name, weight=1.0, alone=True) for name in alone}
+    rows |= {name: changed(base, changes) for name, changes in (others or {}).items()}
+    groups = {name: over(seeds, {"loss": name}, row) for name, row in rows.items()}
+    runs = [run for group in groups.values() for run in group]
+    results = perform(runs, out, jobs=jobs).groupby("loss", sort=False)
+    first = next(iter(rows))
+    differences = {
+        name: paired([per_query(out, r) for r in group], [per_query(out, r) for r in groups[first]])
+        for name, group in groups.items()
+        if name != first
+    }
+    found = {name: _figures(results.get_group(name)) for name in rows}
+    if differences:
+        write_csv(_comparison(first, differences), out / "differences.csv")
+    cells = [[name, *found[name], minutes(out, groups[name]), *_said(differences.get(name))] for name in rows]
+    show([*COLUMNS[:3], COLUMNS[-1]], [[row[0], row[1], row[2], row[-1]] for row in cells], title=data.name)
+    measured = [Measured(name, rows[name], found[name][0], found[name][1]) for name in rows]
+    files = ["results.csv", *(["differences.csv"] if differences else [])]
+    write_study(
+        out,
+        f"Losses on {data.name}",
+        name="losses",
+        lead="The same network, batches, schedule and seeds; only the loss differs.",
+        sections=[
+            Section("Scores", _table(cells) + downloads(*files), _note(seeds, first)),
+            Section("Side by side", _bars(found), "Bars: means over the seeds; whiskers: one standard deviation."),
+            beside(measured),
+        ],
+        resolved=resolved,
+        commands=commands(out, runs),
+    )
 
 
-def _terms(kind: str, name: str, on: str, weights: dict[str, float]) -> list[dict[str, Any]]:
-    metric = {"loss": {"class_path": f"reseen.losses.{name}"}, "on": on, "weight": weights.get(name, 1.0)}
-    if kind == "alone":
-        return [{**metric, "weight": 1.0}]
-    return [IDENTITY] if name == "IdentityLoss" else [IDENTITY, metric]
+def _figures(group: pd.DataFrame) -> list[Repeated]:
+    return [Repeated(tuple(group[name])) for name in ("mean_ap", "rank_1", "mean_inp")]
 
 
-def noise(first: Sequence[pd.DataFrame], second: Sequence[pd.DataFrame], *, draws: int = 10_000) -> float:
-    """Return how probable a mean difference as large as the one seen is if the two are alike.
-
-    A sign-flip permutation test over queries, each query's average precision averaged over the seeds.
-    """
-    difference = (_by_query(first) - _by_query(second)).dropna().to_numpy()
-    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(draws, len(difference)))
-    return float((np.abs(signs @ difference) >= abs(difference.sum()) - 1e-12).mean())
+def _comparison(first: str, differences: dict[str, Difference]) -> pd.DataFrame:
+    table: pd.DataFrame = pd.DataFrame([{"loss": name, "over": first, **vars(d)} for name, d in differences.items()])
+    return table
 
 
-def _by_query(tables: Sequence[pd.DataFrame]) -> pd.Series:
-    return pd.concat(tables).groupby(["repeat", "query"])["average_precision"].mean()
+def _said(difference: Difference | None) -> list[str | None]:
+    if difference is None:
+        return [None] * 4
+    found = [f"{100 * value:+.1f}" for value in (difference.mean, difference.low, difference.high)]
+    return [*found, "< 0.001" if difference.probability < 0.001 else f"{difference.probability:.3f}"]
 
 
-def _print(results: pd.DataFrame, queries: Sequence[pd.DataFrame], seeds: int) -> None:
-    grid = Grid("terms", "loss", "mAP", "rank 1", "minutes", "noise?", title=f"mean ± deviation over {seeds} seeds")
-    groups = results.groupby(["terms", "loss"], sort=False)
-    tables = {key: [queries[row] for row in rows] for key, rows in groups.indices.items()}
-    first = next(iter(tables.values()))
-    for key, group in groups:
-        spread = [
-            f"{100 * group[c].mean():.1f} ± {100 * group[c].std(ddof=len(group) > 1):.1f}"
-            for c in ("mean_ap", "rank_1")
-        ]
-        probability = "" if tables[key] is first else f"{noise(tables[key], first):.3f}"
-        grid.add_row(*map(str, key), *spread, f"{group['minutes'].mean():.1f}", probability)
-    Console().print(grid)
+def _table(cells: Sequence[Sequence[Any]]) -> Markup:
+    shown = [[f"{cell.mean:.1f}" if n == 4 else cell for n, cell in enumerate(row)] for row in cells]
+    return table(COLUMNS, shown, percent=True, best=["mAP", "rank 1", "mINP"])
+
+
+def _bars(found: dict[str, list[Repeated]]) -> Markup:
+    def bars(title: str, column: int) -> Markup:
+        means = {name: row[column].mean for name, row in found.items()}
+        deviations = {name: row[column].deviation for name, row in found.items() if len(row[column].values) > 1}
+        return bar_chart(title, means, axis=Axis(f"{title}, %", percent=True), spread=deviations)
+
+    return charts(bars("mAP", 0), bars("Rank 1", 1))
+
+
+def _note(seeds: int, first: str) -> str:
+    over_what = (
+        "over queries (one seed says nothing of others)" if seeds == 1 else f"over {seeds} seeds and the queries"
+    )
+    return (
+        f"Mean ± standard deviation, in percent. The last four columns: mAP above that of {first}, its 95 % interval, "
+        f"and the probability of a difference as large if there were none, paired {over_what}. Queries of one "
+        "individual are not independent of each other, so the interval speaks of these individuals."
+    )

@@ -13,7 +13,11 @@ from reseen.recipes import path_of
 
 Settings = dict[str, Any]
 
-USUAL = {"class_path": "reseen.losses.AdaSPLoss"}  # what `reseen train` takes where nothing is said
+# What `reseen train` takes where nothing is said.
+USUAL = {
+    "loss": {"class_path": "reseen.losses.AdaSPLoss"},
+    "identity_loss": {"class_path": "reseen.losses.IdentityLoss"},
+}
 
 
 def shared(resolved: Mapping[str, Any] | None, *, recipe: str | None, settings: Mapping[str, Any] | None) -> Settings:
@@ -45,7 +49,8 @@ def changed(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> Settings
     """Return settings with changes named as flags are: ``loss.temperature`` is the argument of the loss's class."""
     result: Settings = dict(settings)
     for name, value in changes.items():
-        result = _with(result, name.split("."), value, name)
+        named = name in USUAL and isinstance(value, str)
+        result = _with(result, name.split("."), {"class_path": _class_path(value)} if named else value, name)
     return result
 
 
@@ -56,9 +61,7 @@ def _with(settings: Mapping[str, Any], names: Sequence[str], value: Any, whole: 
         return {**settings, "init_args": _with(arguments, names, value, whole)}
     if not deeper:
         return {**settings, name: value}
-    group = settings.get(name)
-    if group is None and name in ("loss", "identity_loss"):
-        group = USUAL if name == "loss" else {"class_path": "reseen.losses.IdentityLoss"}
+    group = settings.get(name, USUAL.get(name))
     if group is not None and not isinstance(group, Mapping):
         raise ValueError(f"expected a group of settings at {name} of {whole}, got {group!r}; name what has parts")
     return {**settings, name: _with(group or {}, deeper, value, whole)}

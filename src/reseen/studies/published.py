@@ -1,0 +1,170 @@
+"""What the papers published, beside what was measured with the same settings on the same data."""
+
+from __future__ import annotations
+
+import csv
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from reseen.errors import RunError
+from reseen.recipes import FOLDER, path_of
+from reseen.reporting import Repeated, Section, table
+from reseen.studies.settings import Settings, changed, is_identity
+
+SCORES = ("mean_ap", "rank_1", "rank_5")
+# A class of `reseen.datasets`, and which of its arguments tell apart the tests that papers report.
+DATA = {
+    "CUHK03": ("cuhk03", "boxes", "labeled"),
+    "DukeMTMCReID": ("dukemtmc", None, None),
+    "MSMT17": ("msmt17", None, None),
+    "Market1501": ("market1501", None, None),
+    "RegDB": ("regdb", None, None),
+    "SYSUMM01": ("sysu_mm01", None, None),
+    "VERIWild": ("veriwild", "size", "small"),
+    "VeRi776": ("veri776", None, None),
+    "VehicleID": ("vehicleid", "size", "small"),
+}
+# What changes neither the training's outcome nor what is measured.
+ASIDE = {"data", "evaluate_every", "init", "out", "resume", "save_every", "seed", "tensorboard", "workers"}
+USUAL_TERM = {"on": "feature", "weight": 1.0}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a study found under one condition.
+
+    Attributes:
+        name: Of the condition.
+        settings: Of one of its runs.
+        mean_ap: From 0 to 1, over the seeds.
+        rank_1: As ``mean_ap``.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    mean_ap: Repeated
+    rank_1: Repeated
+
+
+@dataclass(frozen=True)
+class Published:
+    """A row of a paper's table.
+
+    Attributes:
+        paper: Which ...
+        table: ... and where in it.
+        row: What the row is about, in the paper's words or close to them.
+        data: The data set, and where there are several tests which one.
+        mean_ap: In percent, as all scores; None where the paper gives none.
+        rank_1: As ``mean_ap``.
+        rank_5: As ``mean_ap``.
+        recipe: What repeats it; empty where nothing does.
+        note: What is wrong or unclear in the paper, and what stands here.
+        changes: What sets the row apart from the recipe, as ``loss_weight=0.3; loss.temperature=0.05``.
+    """
+
+    paper: str
+    table: str
+    row: str
+    data: str
+    mean_ap: float | None
+    rank_1: float | None
+    rank_5: float | None
+    recipe: str
+    note: str
+    changes: str
+
+    @property
+    def source(self) -> str:
+        """Where it stands."""
+        return f"{self.paper}, {self.table}: {self.row}"
+
+
+@functools.cache
+def published() -> tuple[Published, ...]:
+    """Return the rows of the papers' tables."""
+    with (FOLDER / "published.csv").open(encoding="utf-8", newline="") as file:
+        return tuple(
+            Published(**{key: _score(value) if key in SCORES else value for key, value in row.items()})  # type: ignore[arg-type]
+            for row in csv.DictReader(file)
+        )
+
+
+def _score(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def data_key(data: Mapping[str, Any]) -> str | None:
+    """Return the name by which the published tables know a data set, from its settings; None if they do not."""
+    known = DATA.get(str(data.get("class_path")).rpartition(".")[2])
+    if known is None:
+        return None
+    name, argument, usual = known
+    return name if argument is None else f"{name}_{(data.get('init_args') or {}).get(argument, usual)}"
+
+
+def beside(measured: Sequence[Measured]) -> Section | None:
+    """Return measured figures beside those published for the same data and recipe; None where there are none."""
+    pairs = [(m, row) for m in measured for row in same(m.settings)]
+    if not pairs:
+        return None
+    rows = [[m.name, m.mean_ap, _share(p.mean_ap), m.rank_1, _share(p.rank_1), p.source] for m, p in pairs]
+    notes = dict.fromkeys(row.note for _, row in pairs if row.note)
+    said = " ".join(["Same data and same recipe, in percent.", *(f"Of the paper: {note}." for note in notes)])
+    columns = ["", "mAP here", "published", "rank 1 here", "published", "source"]
+    return Section("Beside the papers", table(columns, rows, percent=True), said)
+
+
+def same(settings: Mapping[str, Any]) -> list[Published]:
+    """Return the published rows of the same data and the same settings."""
+    key, ours = data_key(settings["data"]), canonical(settings)
+    return [row for row in published() if row.data == key and _settings_of(row.recipe, row.changes) == ours]
+
+
+def _share(percent: float | None) -> float | None:
+    return None if percent is None else percent / 100
+
+
+@functools.cache
+def _settings_of(recipe: str, changes: str) -> Settings | None:
+    try:
+        settings = yaml.safe_load(path_of(recipe).read_text(encoding="utf-8")) if recipe else None
+    except RunError:
+        return None
+    return None if settings is None else canonical(changed(settings, parsed(changes)))
+
+
+def parsed(changes: str) -> Settings:
+    """Return ``loss_weight=0.3; loss.temperature=0.05`` as values by name."""
+    pairs = (part.split("=", 1) for part in changes.split(";") if part.strip())
+    return {name.strip(): yaml.safe_load(value) for name, value in pairs}
+
+
+def canonical(settings: Mapping[str, Any]) -> Settings:
+    """Return the settings that count, in one form: short names of classes, losses as terms, nothing empty."""
+    kept = {key: value for key, value in settings.items() if key not in ASIDE}
+    terms = kept.pop("terms", None)
+    loss, identity = (
+        kept.pop("loss", {"class_path": "AdaSPLoss"}),
+        kept.pop("identity_loss", {"class_path": "IdentityLoss"}),
+    )
+    weight, on = kept.pop("loss_weight", 1.0), kept.pop("loss_on", "feature")
+    if terms is None:
+        terms = [{"loss": identity, "on": "embedding"}] if identity else []
+        terms = [*terms, {"loss": loss, "on": on, "weight": weight}] if loss else terms
+    kept["terms"] = [{**USUAL_TERM, **({"on": "embedding"} if is_identity(t["loss"]) else {}), **t} for t in terms]
+    plain: Settings = _plain(kept)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        parts = {str(k): _plain(v) for k, v in value.items() if v not in (None, {}, [])}
+        return parts | ({"class_path": parts["class_path"].rpartition(".")[2]} if "class_path" in parts else {})
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
