@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 from collections.abc import Callable
@@ -80,6 +81,7 @@ def use_all_cores() -> None:
     torch.set_num_threads(os.cpu_count() or 1)
 
 
-def verdict(what: str, value: float, *, most: float) -> None:
+def verdict(what: str, value: float, *, most: float = math.inf, least: float = -math.inf) -> None:
     """Print a figure beside its limit."""
-    print(f"  {what}: {value:.4g}, at most {most:g}: {'met' if value <= most else 'MISSED'}")
+    limit = f"at least {least:g}" if most == math.inf else f"at most {most:g}"
+    print(f"  {what}: {value:.4g}, {limit}: {'met' if least <= value <= most else 'MISSED'}")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reseen.errors import GalleryError
-from reseen.gallery import Gallery, Where, local
+from reseen.gallery import Gallery, Where, local, snapshot
 
 DIM = 8
 
@@ -100,6 +100,26 @@ def test_lists_are_made_above_the_stated_size(folder: Path) -> None:
         plain = gallery.search(vectors(1, 2), 9, exact=True)
     with Gallery(folder) as gallery:
         assert gallery.search(vectors(1, 2), 9) == plain
+
+
+def test_lists_are_made_once_of_a_gallery_that_lacks_nothing_else(folder: Path) -> None:
+    with Gallery(folder) as gallery:
+        gallery.compact()
+    with Gallery(folder, approximate_above=200) as gallery:
+        assert gallery._engine._base.lists is not None  # type: ignore[attr-defined]
+    made = index_of(folder)
+    Gallery(folder, approximate_above=200).close()
+    assert index_of(folder) == made
+
+
+def test_what_a_killed_process_left_half_written_goes(folder: Path) -> None:
+    left, used = folder / "draft-left", folder / "draft-used"
+    left.mkdir()
+    used.mkdir()
+    with snapshot.locked(used), Gallery(folder) as gallery:
+        gallery.compact()
+    assert used.exists()
+    assert not left.exists()
 
 
 def test_a_broken_truth_is_said_to_be_broken(folder: Path) -> None:

@@ -1,21 +1,22 @@
 """The index file: what a `View` needs, written beside the truth so that opening a gallery does not read all of it.
 
-A folder ``index-REVISION`` holds ``vectors.npy`` (unit vectors, memory-mapped by every reader), ``columns.npz``
-and, for approximate search, ``lists.faiss``. It is written under another name, forced to the disk and renamed, so a
-folder of that name is whole; it is never changed. A process that still reads an old one keeps it open after it has
-been removed.
+A folder ``index-NUMBER`` holds ``vectors.npy`` (unit vectors, memory-mapped by every reader), ``columns.npz`` and, for
+approximate search, ``lists.faiss``. It is written under another name, forced to the disk and renamed, so a folder of
+that name is whole; it is never changed, and the highest number counts. A process that still reads an old one keeps it
+open after it has been removed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import logging
 import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from reseen.gallery.view import Codes, Columns, View, make_lists
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "index-"
+PREFIX, DRAFT = "index-", "draft-"
 BROKEN = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile)
 """What a damaged or vanished file may raise; the truth is asked instead."""
 
@@ -52,7 +53,12 @@ def newest(folder: Path, gallery: str) -> View:
 def written(folder: Path) -> list[Path]:
     """Return the index folders, newest first."""
     found = [path for path in folder.glob(PREFIX + "*") if path.name.removeprefix(PREFIX).isdecimal()]
-    return sorted(found, key=lambda path: -int(path.name.removeprefix(PREFIX)))
+    return sorted(found, key=number_of, reverse=True)
+
+
+def number_of(path: Path) -> int:
+    """Return the number of an index folder."""
+    return int(path.name.removeprefix(PREFIX))
 
 
 def read(path: Path, gallery: str) -> View:
@@ -81,7 +87,7 @@ def write(
     cameras: Codes,
     recall: float | None,
 ) -> None:
-    """Write the index folder of a revision from the truth, and remove older ones.
+    """Write an index folder from the truth, and remove older ones.
 
     Args:
         folder: The gallery's folder.
@@ -93,9 +99,9 @@ def write(
         cameras: Likewise.
         recall: Make lists for approximate search with this recall; None for exact search.
     """
-    target = folder / f"{PREFIX}{revision}"
-    draft = Path(tempfile.mkdtemp(prefix="draft-", dir=folder))
-    try:
+    older = written(folder)
+    target = folder / f"{PREFIX}{1 + max(map(number_of, older), default=0)}"
+    with drafting(folder) as draft:
         vectors = np.lib.format.open_memmap(draft / "vectors.npy", "w+", np.float32, shape)
         columns, start = [Columns.empty()], 0
         for block in blocks:
@@ -113,14 +119,36 @@ def write(
         np.savez(draft / "columns.npz", facts=np.array(facts), **joined)
         for path in [*draft.iterdir(), draft]:
             force(path)
-        with contextlib.suppress(OSError):  # Another process has written the same revision: as good as ours.
+        with contextlib.suppress(OSError):  # Another process was quicker: its own is as good.
             draft.rename(target)
         force(folder)
+    for old in older:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def drafting(folder: Path) -> Iterator[Path]:
+    """Give a new folder, locked while it is in use, that is gone afterwards; remove those of killed processes."""
+    for left in folder.glob(DRAFT + "*"):
+        with contextlib.suppress(OSError), locked(left):
+            shutil.rmtree(left, ignore_errors=True)
+    draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=folder))
+    try:
+        with locked(draft):
+            yield draft
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    for old in written(folder):
-        if int(old.name.removeprefix(PREFIX)) < revision:
-            shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a lock that ends with the process; BlockingIOError where another holds it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 def force(path: Path) -> None:

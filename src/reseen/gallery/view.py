@@ -24,6 +24,10 @@ FEW = 0.25
 """Where a filter keeps no more than this share, an exact search is quick, and nearby lists hold too few of the kept."""
 
 
+PER_LIST = 40
+"""Vectors that the centre of a list is learnt from; FAISS warns of fewer than 39."""
+
+
 class Codes:
     """Numbers labels in the order of their coming; only ever grows, so views share one."""
 
@@ -204,14 +208,15 @@ def search_lists(
 def make_lists(vectors: NDArray[np.float32], *, recall: float, seed: int = 0) -> Any:
     """Sort unit vectors (N, D) into inverted lists, and look into as many as reach the wanted recall.
 
-    The number of lists is about 4 sqrt(N), as FAISS's guidelines have it. More and more lists are looked into until,
-    over 256 of the vectors, ``recall`` of each one's ten nearest others are found.
+    There are about 2 sqrt(N) lists: half of what FAISS's guidelines advise, and made in a quarter of the time. More
+    and more of them are looked into until, over 256 of the vectors, ``recall`` of each one's ten nearest others are
+    found.
     """
     count, dim = vectors.shape
-    number = max(1, min(int(4 * count**0.5), count // 39))
+    number = max(1, min(int(2 * count**0.5), count // PER_LIST))
     lists = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, number, faiss.METRIC_INNER_PRODUCT)
     generator = np.random.default_rng(seed)
-    lists.train(vectors[np.sort(generator.permutation(count)[: 64 * number])])
+    lists.train(vectors[np.sort(generator.permutation(count)[: PER_LIST * number])])
     for start in range(0, count, 65536):
         lists.add(vectors[start : start + 65536])
     probes = vectors[generator.permutation(count)[:256]]
