@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,29 +33,33 @@ def train_steadily(out: Path, *, seed: int = 0, epochs: int = 2, resume: bool = 
     return trained
 
 
-def on_two_ranks(out: Path, *, resume: bool = False) -> None:
+def on_two_ranks(work: Callable[[int], None]) -> None:
+    """Call ``work(rank)`` on two ranks of one group."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
 
-    def work(rank: int) -> None:
+    def join(rank: int) -> None:
         os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "ACCELERATE_USE_CPU": "true"}
         PartialState._reset_state()
-        trained = train_steadily(out, resume=resume)
-        torch.save(trained.state_dict(), out / f"{rank}.pt")
+        work(rank)
         dist.destroy_process_group()
 
-    children = [in_child(lambda rank=rank: work(rank)) for rank in range(2)]  # type: ignore[misc]
+    children = [in_child(lambda rank=rank: join(rank)) for rank in range(2)]  # type: ignore[misc]
     for child in children:
         child.join(120)
         assert child.exitcode == 0
 
 
+def train_on_two_ranks(out: Path, *, resume: bool = False) -> None:
+    on_two_ranks(lambda rank: torch.save(train_steadily(out, resume=resume).state_dict(), out / f"{rank}.pt"))
+
+
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("two") / "run"
-    on_two_ranks(out)
+    train_on_two_ranks(out)
     return out
 
 
@@ -83,7 +88,7 @@ def with_weights(path: Path) -> Embedder:
 
 def test_two_ranks_resume(two: Path, tmp_path: Path) -> None:
     before = torch.load(two / "0.pt", weights_only=True)
-    on_two_ranks(two, resume=True)
+    train_on_two_ranks(two, resume=True)
     after = torch.load(two / "1.pt", weights_only=True)
     assert all(torch.equal(before[name], after[name]) for name in before)
 
