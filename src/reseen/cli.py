@@ -36,6 +36,8 @@ STUDIES = {
     "fidelity": "how many pictures of others come before one's own, on training and test pictures",
     "attention": "where several models look, side by side",
     "rankings": "two models on the queries where they differ most",
+    "splits": "one recipe on every division of its data (RegDB's ten): the mean over them, setting by setting",
+    "momentum": "each loss without and with MoReID's dictionary of past negatives",
     "harmful-pairs": "how often dense and sparse sampling draw positive pairs that look nothing alike",
 }
 
