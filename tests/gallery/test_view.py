@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reseen.gallery.records import EVERYTHING, Where, unit
+from reseen.gallery.records import EVERYTHING, Where
+from reseen.gallery.rows import unit
 from reseen.gallery.view import Codes, Columns, View, found_again, make_lists, search_exactly, search_lists
 
 DIM = 8

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.gallery.records import Item, Label, Mark, Rows, Where
+from reseen.gallery.records import Item, Label, Mark, Where
+from reseen.gallery.rows import Rows
 
 
 class Hit(NamedTuple):

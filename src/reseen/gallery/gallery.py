@@ -5,42 +5,24 @@ Dimensions: N items, Q queries, D components of a vector, k answers.
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import math
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reseen.errors import GalleryError
 from reseen.extras import needs
+from reseen.gallery.answering import CALIBRATION, By, Reranking, answers, calibration_of
 from reseen.gallery.decisions import Calibration
 from reseen.gallery.engine import Engine
-from reseen.gallery.records import (
-    EVERYTHING,
-    Added,
-    Item,
-    Label,
-    Mark,
-    Match,
-    Where,
-    as_json,
-    as_rows,
-    as_text,
-    as_vectors,
-    plain,
-    unit,
-)
+from reseen.gallery.records import EVERYTHING, Added, Item, Label, Mark, Match, Where
+from reseen.gallery.rows import as_column, as_rows, as_vectors, checked_ids, unit
 
-CALIBRATION = "calibration"
 CHANGEABLE = ("identity", "camera", "track", "time", "source", "extra")
-
-Reranking = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
-"""Gives new similarities (n,) of a query (D,) with its n best answers (n, D), all of length 1."""
 
 
 class Gallery:
@@ -74,10 +56,10 @@ class Gallery:
     ) -> None:
         if not 0 < recall <= 1:
             raise ValueError(f"expected recall above 0 and at most 1, got {recall}")
-        self.location = str(location)
+        self.location = without_password(str(location))
         self._asked_model = model
         self._closed = False
-        self._engine = open_engine(self.location, create=create, approximate_above=approximate_above, recall=recall)
+        self._engine = open_engine(str(location), create=create, approximate_above=approximate_above, recall=recall)
         try:
             self._check_model()
         except GalleryError:
@@ -180,7 +162,7 @@ class Gallery:
         k: int = 10,
         *,
         where: Where = EVERYTHING,
-        by: Literal["picture", "identity", "track"] = "picture",
+        by: By = "picture",
         exact: bool = False,
         rerank: Reranking | None = None,
         depth: int = 100,
@@ -210,20 +192,7 @@ class Gallery:
         if self._engine.dim is None or not len(vectors):
             return [[] for _ in vectors]
         self._check_fit(vectors)
-        wanted = k if by == "picture" else 4 * k
-        wanted = wanted if rerank is None else max(wanted, depth)
-        answers: list[list[Match]] = [[] for _ in vectors]
-        open_queries, directions = list(range(len(vectors))), unit(vectors)
-        while open_queries:
-            found = self._matches(directions[open_queries], wanted, where, exact=exact)
-            unfinished = []
-            for query, matches in zip(open_queries, found, strict=True):
-                ordered = matches if rerank is None else self._reranked(directions[query], matches, rerank, depth)
-                answers[query] = ordered[:k] if by == "picture" else best_of_each(ordered, by)[:k]
-                if by != "picture" and len(answers[query]) < k and len(matches) == wanted:
-                    unfinished.append(query)
-            open_queries, wanted = unfinished, 4 * wanted
-        return answers
+        return answers(self._engine, unit(vectors), k, where=where, by=by, exact=exact, rerank=rerank, depth=depth)
 
     def identify(
         self, queries: ArrayLike, *, false_alarms: float = 0.01, where: Where = EVERYTHING
@@ -291,8 +260,7 @@ class Gallery:
 
     def calibration(self) -> Calibration | None:
         """Return what turns similarities into probabilities here, if `put_calibration` has been called."""
-        text = self._engine.note(CALIBRATION)
-        return None if text is None else parsed(text)
+        return calibration_of(self._engine)
 
     def put_calibration(self, calibration: Calibration) -> None:
         """Keep a calibration, in place of an older one."""
@@ -308,40 +276,18 @@ class Gallery:
             self._closed = True
             self._engine.close()
 
-    def _matches(self, directions: NDArray[np.float32], k: int, where: Where, *, exact: bool) -> list[list[Match]]:
-        found = self._engine.search(directions, k, where, exact=exact)
-        ids = list(dict.fromkeys(hit.id for hits in found for hit in hits))
-        items = dict(zip(ids, self._engine.items(ids), strict=True))
-        calibration = self.calibration()
-
-        def match(item: Item, similarity: float) -> Match:
-            return Match(item, similarity, None if calibration is None else float(calibration.probability(similarity)))
-
-        # An item that has been deleted since the search is no answer.
-        return [[match(item, hit.similarity) for hit in hits if (item := items[hit.id]) is not None] for hits in found]
-
-    def _reranked(self, query: NDArray[np.float32], matches: list[Match], rerank: Reranking, depth: int) -> list[Match]:
-        head, rest = matches[:depth], matches[depth:]
-        if not head:
-            return rest
-        similarities = rerank(query, unit(self._engine.vectors([match.item.id for match in head])))
-        return [head[i] for i in np.argsort(-similarities, kind="stable")] + rest
-
     def _check_model(self) -> None:
         model, held = self._asked_model, self._engine.model
         if self._engine.dim is not None and model is not None and held != model:
             raise GalleryError(
-                f"expected a gallery of vectors of model {model}, found {self.location} of "
-                f"{held or 'an unnamed model'}; index the pictures anew into another gallery"
+                f"expected a gallery of vectors of model {model[:12]}, found {self.location} of "
+                f"{held[:12] if held else 'an unnamed model'}; index the pictures anew into another gallery"
             )
 
     def _check_fit(self, vectors: NDArray[np.float32]) -> None:
         self._check_model()  # Another process may have begun the gallery since it was opened.
         if vectors.shape[1] != self._engine.dim:
             raise ValueError(f"expected vectors (N, {self._engine.dim}) as in {self.location}, got {vectors.shape}")
-
-
-parsed = functools.lru_cache(maxsize=8)(Calibration.from_json)
 
 
 def open_engine(location: str, *, create: bool, approximate_above: int | None, recall: float) -> Engine:
@@ -355,36 +301,6 @@ def open_engine(location: str, *, create: bool, approximate_above: int | None, r
     return LocalEngine(Path(location), create=create, approximate_above=approximate_above, recall=recall)
 
 
-def best_of_each(matches: Sequence[Match], by: Literal["identity", "track"]) -> list[Match]:
-    """Return the first match of each identity or track; one without stands alone."""
-    first: dict[object, Match] = {}
-    for match in matches:
-        group = getattr(match.item, by)
-        first.setdefault(("alone", match.item.id) if group is None else group, match)
-    return list(first.values())
-
-
-def checked_ids(ids: Sequence[str]) -> Sequence[str]:
-    """Return ids, or say that one is not well formed."""
-    for name in [ids] if isinstance(ids, str) else ids:
-        if isinstance(ids, str) or len(name) != 32 or set(name) - set("0123456789abcdef"):
-            raise ValueError(f"expected ids of 32 hexadecimal digits, got {name!r}")
-    return ids
-
-
-def as_column(name: str, value: Any) -> Any:
-    """Check a changed value and return it as an engine keeps it."""
-    if name == "extra":
-        return as_json(value)
-    if name == "source":
-        return None if value is None else as_text(value)
-    if name == "time":
-        if value is not None and not math.isfinite(value):
-            raise ValueError(f"expected a finite time in seconds, got {value}")
-        return None if value is None else float(value)
-    return plain(value, name)
-
-
-def digest(content: bytes) -> str:
-    """Return the digest that names a query in a mark."""
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+def without_password(location: str) -> str:
+    """Return a location as it may be shown."""
+    return re.sub("^milvus://[^/]*@", "milvus://", location)

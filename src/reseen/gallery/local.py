@@ -1,18 +1,13 @@
 """The gallery of one machine: SQLite is the truth, FAISS searches it.
 
-One process writes at a time (others wait for it), any number read. **Staleness: none.** A search sees every change
-whose call had returned, in any process, before the search began: it compares its view's revision with the truth's and
-reads what is new. Every acknowledged change is on the disk (write-ahead log, forced at each commit).
+**Staleness: none.** A search sees every change whose call had returned, in any process, before the search began: it
+compares its view's revision with the truth's and reads what is new.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import sqlite3
-import threading
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,32 +17,19 @@ from numpy.typing import NDArray
 
 from reseen.errors import GalleryError
 from reseen.gallery import snapshot
-from reseen.gallery.engine import Engine, Facts, Hit
-from reseen.gallery.records import Item, Label, Mark, Rows, Where, unit
+from reseen.gallery.engine import Hit
+from reseen.gallery.records import Label, Where
+from reseen.gallery.rows import unit
+from reseen.gallery.truth import BLOCK, Truth
 from reseen.gallery.view import ABSENT, Codes, Columns, View
 
-FORMAT = 1
+logger = logging.getLogger(__name__)
+
 STALE = 20_000
 """An index file that misses more rows than this, and than a quarter of all, is made anew on opening and closing."""
-BLOCK = 16_384
-"""How many rows are read at a time."""
-
-SCHEMA = """
-CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE items (
-    row INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE, identity, camera, track, time REAL,
-    source TEXT, extra TEXT NOT NULL, revision INTEGER NOT NULL);
-CREATE INDEX items_by_revision ON items (revision);
-CREATE TABLE vectors (row INTEGER PRIMARY KEY REFERENCES items ON DELETE CASCADE, vector BLOB NOT NULL);
-CREATE TABLE pictures (row INTEGER PRIMARY KEY REFERENCES items ON DELETE CASCADE, jpeg BLOB NOT NULL);
-CREATE TABLE deleted (row INTEGER PRIMARY KEY, revision INTEGER NOT NULL);
-CREATE INDEX deleted_by_revision ON deleted (revision);
-CREATE TABLE notes (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE marks (query TEXT, item TEXT, similarity REAL NOT NULL, same INTEGER NOT NULL, PRIMARY KEY (query, item));
-"""
 
 
-class LocalEngine(Engine):
+class LocalEngine(Truth):
     """A gallery in a folder of this machine.
 
     Args:
@@ -61,118 +43,10 @@ class LocalEngine(Engine):
     """
 
     def __init__(self, folder: Path, *, create: bool, approximate_above: int | None, recall: float) -> None:
-        self._folder = folder
+        super().__init__(folder, create=create)
         self._approximate_above, self._recall = approximate_above, recall
-        self._lock = threading.RLock()
-        file = folder / "truth.sqlite"
-        if not file.exists():
-            if not create:
-                raise GalleryError(f"expected a gallery at {folder}, found none; `reseen index` makes one")
-            folder.mkdir(parents=True, exist_ok=True)
-        with told(file):
-            self._db = sqlite3.connect(file, isolation_level=None, check_same_thread=False, timeout=60)
-            self._prepare()
-            facts = dict(self._db.execute("SELECT name, value FROM facts"))
-        if facts["format"] != FORMAT:
-            found = facts["format"]
-            raise GalleryError(
-                f"expected a gallery of format {FORMAT} at {folder}, found {found}; use the reseen of then"
-            )
-        self._id = facts["id"]
         self._load_index()
-        if self.dim is not None and self._lags():
-            self.compact()
-
-    def _prepare(self) -> None:
-        db = self._db
-        db.execute("PRAGMA page_size = 16384")
-        if db.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-            db.execute("PRAGMA journal_mode = WAL")
-        for pragma in (
-            "synchronous = FULL",
-            "foreign_keys = ON",
-            "secure_delete = ON",
-            "journal_size_limit = 67108864",
-        ):
-            db.execute(f"PRAGMA {pragma}")
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            if db.execute("SELECT name FROM sqlite_schema WHERE name = 'facts'").fetchone() is None:
-                for statement in SCHEMA.split(";\n"):
-                    db.execute(statement)
-                facts = {"format": FORMAT, "id": uuid.uuid4().hex, "model": None, "dim": None, "revision": 0}
-                db.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
-            db.execute("COMMIT")
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
-
-    @contextlib.contextmanager
-    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
-        with self._lock, told(self._folder):
-            self._db.execute(begin)
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-
-    def _reading(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
-        return self._transaction("BEGIN")
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[tuple[sqlite3.Connection, int]]:
-        with self._transaction("BEGIN IMMEDIATE") as db:
-            revision = self._revision() + 1
-            yield db, revision
-            db.execute("UPDATE facts SET value = ? WHERE name = 'revision'", (revision,))
-
-    def _revision(self) -> int:
-        return int(self._db.execute("SELECT value FROM facts WHERE name = 'revision'").fetchone()[0])
-
-    def read_facts(self) -> Facts:
-        with self._lock, told(self._folder):
-            facts = dict(self._db.execute("SELECT name, value FROM facts"))
-        return Facts(facts["model"], facts["dim"])
-
-    def begin(self, model: str | None, dim: int) -> None:
-        with self._transaction("BEGIN IMMEDIATE") as db:
-            if self.read_facts().dim is None:
-                db.execute("UPDATE facts SET value = ? WHERE name = 'model'", (model,))
-                db.execute("UPDATE facts SET value = ? WHERE name = 'dim'", (dim,))
-
-    def add(self, rows: Rows) -> int:
-        new = 0
-        with self._writing() as (db, revision):
-            columns = (rows.identities, rows.cameras, rows.tracks, rows.times, rows.sources, rows.extras)
-            for name, vector, picture, *values in zip(rows.ids, rows.vectors, rows.pictures, *columns, strict=True):
-                cursor = db.execute(
-                    "INSERT INTO items (id, identity, camera, track, time, source, extra, revision)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-                    (bytes.fromhex(name), *values, revision),
-                )
-                if cursor.rowcount:
-                    new += 1
-                    db.execute("INSERT INTO vectors VALUES (?, ?)", (cursor.lastrowid, vector))
-                    if picture is not None:
-                        db.execute("INSERT INTO pictures VALUES (?, ?)", (cursor.lastrowid, picture))
-        return new
-
-    def update(self, ids: Sequence[str], changes: Mapping[str, Any]) -> int:
-        assignments = ", ".join(f"{name} = ?" for name in changes)
-        with self._writing() as (db, revision):
-            return db.executemany(
-                f"UPDATE items SET {assignments}, revision = ? WHERE id = ?",
-                [(*changes.values(), revision, key) for key in keys(ids)],
-            ).rowcount
-
-    def delete(self, ids: Sequence[str]) -> int:
-        with self._writing() as (db, revision):
-            wanted = [(revision, key) for key in keys(ids)]
-            db.executemany("INSERT INTO deleted SELECT row, ? FROM items WHERE id = ?", wanted)
-            return db.executemany("DELETE FROM items WHERE id = ?", [key[1:] for key in wanted]).rowcount
+        self._keep_up()
 
     def search(self, queries: NDArray[np.float32], k: int, where: Where, *, exact: bool) -> list[list[Hit]]:
         view = self._current()
@@ -182,18 +56,6 @@ class LocalEngine(Engine):
             [Hit(names[row], float(similarity)) for row, similarity in zip(*answer, strict=True) if row in names]
             for answer in zip(rows.tolist(), similarities, strict=True)
         ]
-
-    def items(self, ids: Sequence[str]) -> list[Item | None]:
-        columns = "id, identity, camera, track, time, source, extra"
-        with self._reading():
-            found = list(self._chosen(f"SELECT {columns} FROM items WHERE id IN", keys(ids)))
-        made = {key.hex(): Item(key.hex(), *known, json.loads(extra)) for key, *known, extra in found}  # type: ignore[call-arg]  # mypy counts the starred list as one and more
-        return [made.get(name) for name in ids]
-
-    def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
-        with self._reading():
-            found = dict(self._chosen("SELECT id, vector FROM items JOIN vectors USING (row) WHERE id IN", keys(ids)))
-        return np.frombuffer(b"".join(found[key] for key in keys(ids)), np.float32).reshape(len(ids), self.dim or 0)
 
     def select(self, where: Where, limit: int) -> list[str]:
         view = self._current()
@@ -219,35 +81,6 @@ class LocalEngine(Engine):
         times = columns.times[columns.alive & ~np.isnan(columns.times)]
         return (float(times.min()), float(times.max())) if len(times) else None
 
-    def pictured(self, ids: Sequence[str]) -> set[str]:
-        with self._reading():
-            found = self._chosen("SELECT id FROM items JOIN pictures USING (row) WHERE id IN", keys(ids))
-            return {key.hex() for (key,) in found}
-
-    def picture(self, item: str) -> bytes | None:
-        with self._reading():
-            found = list(self._chosen("SELECT jpeg FROM items JOIN pictures USING (row) WHERE id IN", keys([item])))
-        return found[0][0] if found else None
-
-    def note(self, name: str) -> str | None:
-        with self._reading() as db:
-            found = db.execute("SELECT text FROM notes WHERE name = ?", (name,)).fetchone()
-        return None if found is None else str(found[0])
-
-    def put_note(self, name: str, text: str) -> None:
-        with self._transaction("BEGIN IMMEDIATE") as db:
-            db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, text))
-
-    def mark(self, mark: Mark) -> None:
-        with self._transaction("BEGIN IMMEDIATE") as db:
-            values = (mark.query, mark.item, mark.similarity, mark.same)
-            db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?)", values)
-
-    def marks(self) -> list[Mark]:
-        with self._reading() as db:
-            found = db.execute("SELECT query, item, similarity, same FROM marks ORDER BY query, item").fetchall()
-        return [Mark(query, item, similarity, bool(same)) for query, item, similarity, same in found]
-
     def compact(self) -> None:
         with self._reading() as db:
             if self.dim is None:
@@ -255,8 +88,8 @@ class LocalEngine(Engine):
             count = db.execute("SELECT count(*) FROM items").fetchone()[0]
             identities, cameras = Codes(), Codes()
             snapshot.write(
-                self._folder,
-                self._id,
+                self.folder,
+                self.id,
                 revision=self._revision(),
                 shape=(count, self.dim),
                 blocks=self._blocks(ABSENT, identities, cameras),
@@ -268,13 +101,20 @@ class LocalEngine(Engine):
 
     def close(self) -> None:
         with self._lock:
-            if self.dim is not None and self._lags():
-                self.compact()
+            self._keep_up()
             self._view = self._base = View()
             self._db.close()
 
     def _load_index(self) -> None:
-        self._view = self._base = snapshot.newest(self._folder, self._id)
+        self._view = self._base = snapshot.newest(self.folder, self.id)
+
+    def _keep_up(self) -> None:
+        """Make the index file anew where it lags; a gallery that may only be read is searched without."""
+        if self.dim is not None and self._lags():
+            try:
+                self.compact()
+            except GalleryError as error:
+                logger.warning("the index file was not made anew: %s", error)
 
     def _wants_lists(self, count: int) -> bool:
         return self._approximate_above is not None and count > self._approximate_above
@@ -325,17 +165,6 @@ class LocalEngine(Engine):
             found = self._chosen("SELECT row, id FROM items WHERE row IN", np.unique(rows).tolist())
             return {row: name.hex() for row, name in found}
 
-    def _chosen(self, query: str, values: Sequence[int | bytes]) -> Iterator[tuple[Any, ...]]:
-        """Run a query that ends in ``IN`` on values of any number."""
-        for start in range(0, len(values), BLOCK):
-            some = values[start : start + BLOCK]
-            yield from self._db.execute(f"{query} ({', '.join('?' * len(some))})", some)
-
-
-def keys(ids: Sequence[str]) -> list[bytes]:
-    """Return ids as the truth keeps them."""
-    return [bytes.fromhex(name) for name in ids]
-
 
 def last(view: View) -> int:
     """Return the last row of the truth that a view has met."""
@@ -352,15 +181,3 @@ def as_columns(rows: Sequence[Sequence[Any]], identities: Codes, cameras: Codes)
         np.array(time, np.float64),  # None becomes NaN
         np.ones(len(rows), bool),
     )
-
-
-@contextlib.contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Say in one line what SQLite found wrong with a gallery."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        advice = "see whether another process holds it, whether the disk is full and whether it may be written"
-        raise GalleryError(f"expected to use the gallery at {path}, found: {error}; {advice}") from None
-    except sqlite3.DatabaseError as error:
-        raise GalleryError(f"expected a gallery at {path}, found: {error}; restore it from a copy") from None

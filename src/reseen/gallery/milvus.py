@@ -22,7 +22,8 @@ from pymilvus import DataType, MilvusClient, MilvusException
 
 from reseen.errors import GalleryError
 from reseen.gallery.engine import Engine, Facts, Hit
-from reseen.gallery.records import Item, Label, Mark, Rows, Where
+from reseen.gallery.records import Item, Label, Mark, Where
+from reseen.gallery.rows import Rows
 
 BATCH = 500
 """Rows of one request; with its picture a row may take 64 kB, and a request 64 MB."""

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from reseen.gallery.calibrating import LabelledPairs, Probes
 from reseen.gallery.gallery import Gallery
-from reseen.gallery.records import Item, Where, unit
+from reseen.gallery.records import Item, Where
+from reseen.gallery.rows import unit
 
 MOST_ITEMS = 4_000
 MOST_PAIRS = 200_000
