@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo test check bench clean
+.PHONY: install demo demo-infrared test check bench clean
 
 install: .venv/installed
 
@@ -17,6 +17,9 @@ install: .venv/installed
 
 demo: install            ## train, evaluate and report on the built-in synthetic data
 	$(BIN)/reseen demo
+
+demo-infrared: install   ## the same with visible and infrared pictures
+	$(BIN)/reseen demo --recipe demo_infrared
 
 test: install            ## every test but those marked slow
 	$(BIN)/python -m pytest

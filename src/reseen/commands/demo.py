@@ -9,14 +9,15 @@ from rich.console import Console
 from reseen.commands.calling import call
 
 
-def demo(*, out: Path | None = None) -> None:
-    """Train, evaluate and report on the built-in synthetic data, as the recipe `demo` says.
+def demo(*, recipe: str = "demo", out: Path | None = None) -> None:
+    """Train, evaluate and report on the built-in synthetic data.
 
     Args:
+        recipe: What to run: demo, or demo_infrared for visible and infrared pictures.
         out: The run's folder; runs/demo, or runs/demo-2 and so on where that is taken, if not given.
     """
-    folder = out or next(path for path in _places() if not path.exists())
-    call("train", ["--config", "demo", "--out", str(folder)])
+    folder = out or next(path for path in _places(recipe) if not path.exists())
+    call("train", ["--config", recipe, "--out", str(folder)])
     call("report", [str(folder)])
     measured = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     before, *_, after = (100 * entry["mean_ap"] for entry in measured if "mean_ap" in entry)
@@ -25,5 +26,7 @@ def demo(*, out: Path | None = None) -> None:
     )
 
 
-def _places() -> itertools.chain[Path]:
-    return itertools.chain([Path("runs/demo")], (Path(f"runs/demo-{number}") for number in itertools.count(2)))
+def _places(recipe: str) -> itertools.chain[Path]:
+    return itertools.chain(
+        [Path("runs", recipe)], (Path("runs", f"{recipe}-{number}") for number in itertools.count(2))
+    )

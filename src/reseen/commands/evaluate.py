@@ -121,4 +121,4 @@ def print_scores(outcome: Outcome, *, title: str, reranking: str | None = None) 
         grid = Table(*setting_columns(), box=None, pad_edge=False)
         for row in setting_rows([report, *outcome.further]):
             grid.add_row(*row)
-        console.print(grid)
+        console.print(grid, width=max(console.width, 96), crop=False)

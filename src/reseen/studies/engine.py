@@ -110,6 +110,12 @@ def per_query(out: Path, run: Run) -> pd.DataFrame:
     return table
 
 
+def reports_of(out: Path, run: Run) -> list[dict[str, Any]]:
+    """Return what a finished run's report.json holds of each setting that it was measured in."""
+    report = _report(out / "runs" / run.name)
+    return [report, *report.get("further", [])]
+
+
 def seconds_of(out: Path, run: Run) -> float:
     """Return how long a finished run trained, or its last part where it was interrupted."""
     return float(_report(out / "runs" / run.name)["training_seconds"])
