@@ -9,25 +9,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from accelerate.utils import set_seed
 from markupsafe import Markup
 from rich.progress import track
 
-from reseen import checkpoint
 from reseen import losses as available
-from reseen.embedding import embed_to
 from reseen.geometry import unit
 from reseen.images import IdentityBatches
 from reseen.losses import PairLoss
-from reseen.models import Embedder, ModelSpec
+from reseen.models import ModelSpec
 from reseen.reporting import Axis, Section, Series, charts, line_chart, table
 from reseen.samples import Benchmark
 from reseen.studies import harm, positive_pairs
+from reseen.studies.networks import BEFORE, before_training, given, vectors
 from reseen.studies.page import downloads, write_study
 from reseen.studies.positive_pairs import ADASP, ALL, DENSE, EASY, SPH, SPLH
 from reseen.studies.table import show, write_csv
 
-BEFORE = "before training"
 SAMPLINGS = (ALL, DENSE, SPH, ADASP, SPLH, EASY)
 DRAWN_IN_CHART = (ALL, DENSE, SPH, SPLH, EASY)
 UNDER_ASSUMPTION = (DENSE, SPH, SPLH)
@@ -83,22 +80,20 @@ def harmful_pairs(
     losses = {name: _pair_loss(name) for name in names}
     if model is None and not runs:
         raise ValueError("expected a network to embed with, got none: name --model.weights FILE or --runs '[FOLDER]'")
-    set_seed(seed)
-    networks = {} if model is None else {BEFORE: Embedder(model)}
-    networks |= {run.name: checkpoint.load(run / "last.safetensors") for run in runs}
-    vectors = {}
+    networks = {} if model is None else {BEFORE: before_training(model)}
+    networks |= {network.name: network.load() for network in given(runs)}
+    units = {}
     for name, network in networks.items():
         folder = out / "embeddings" / name.replace(" ", "_")
-        found = embed_to(folder, network, data.train, batch_size=batch_size, num_workers=workers, progress=True)
-        vectors[name] = unit(found.vectors.float())
-    judge, rule = harm.judge_of(data.train, next(iter(vectors.values())), seed=seed)
+        units[name] = unit(vectors(folder, network, data.train, batch_size=batch_size, workers=workers).vectors.float())
+    judge, rule = harm.judge_of(data.train, next(iter(units.values())), seed=seed)
     parts = []
     for count in track(instances, "Counting"):
         parts.append(harm.simulated(count, blocks=draws, seed=seed).assign(part="simulated", instances=count))
         batches = harm.rows_of(IdentityBatches(identities, count), data.train, num_batches, seed=seed)
         blocks = batches.reshape(-1, count)
         harmful = judge(blocks)
-        for name, u in vectors.items():
+        for name, u in units.items():
             drawn = harm.measured(harm.cosines(u, blocks), harmful)
             pulls = [harm.pull(loss, u[batches], harmful) for loss in losses.values()]
             pulled = pd.DataFrame({"sampling": list(losses), "share": pulls, "harmful": drawn["harmful"].iloc[0]})

@@ -1,0 +1,247 @@
+"""``reseen study fidelity``: how far identities overlap, before training and after it with each loss.
+
+FIDI paper (Yan et al., IEEE TMM 2022), section V-C, Table I and Figure 1.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from rich.progress import track
+
+from reseen import metrics
+from reseen.evaluation import evaluate
+from reseen.recipes import FOLDER
+from reseen.reporting import Axis, Repeated, Section, bar_chart, charts, histogram, table
+from reseen.samples import Benchmark, Embeddings, Sample
+from reseen.studies.distances import Spread, average_distances, binned
+from reseen.studies.networks import BEFORE, Network, before_training, given, trained, vectors
+from reseen.studies.page import downloads, write_study
+from reseen.studies.published import data_key
+from reseen.studies.settings import shared
+from reseen.studies.table import over_seeds, show, write_csv
+
+PARTS = ("train", "test")
+ERRORS = ("error_1", "error_2")
+MAP = "mean_ap"
+COLUMNS = ["train Error-I", "train Error-II", "test Error-I", "test Error-II", "mAP"]
+# Rows of Table I, by what the tables here call them.
+PAPER = {"PF": BEFORE, "BCL": "CE + HardContrastive", "BTL": "CE + HardTriplet", "FIDI": "CE + FIDI"}
+
+
+def fidelity(
+    data: Benchmark,
+    *,
+    out: Path,
+    names: Sequence[str] = ("HardContrastiveLoss", "HardTripletLoss", "FIDILoss"),
+    runs: Sequence[Path] = (),
+    weights: dict[str, float] | None = None,
+    include_distractors: bool = False,
+    seeds: int = 1,
+    jobs: int = 1,
+    recipe: str | None = None,
+    settings: dict[str, Any] | None = None,
+    batch_size: int = 64,
+    workers: int = 0,
+    resolved: dict[str, Any] | None = None,
+) -> None:
+    """Count how many pictures of others are nearer than one's own, on training and on test pictures.
+
+    Error-I: pictures of other identities nearer to an anchor than the farthest of its own. Error-II: pictures of its
+    own farther than the nearest of another. Each is a mean over all pictures as anchors, before training and after it
+    with each loss (FIDI paper, Table I), beside the distribution of average distances (its Figure 1).
+
+    Args:
+        data: Its training pictures, and its query and gallery together as test pictures.
+        out: The study's folder; started again, it does what is missing.
+        names: Losses to train with, each beside the identity loss.
+        runs: Trained runs to look at; nothing is trained then.
+        weights: Weight of a loss beside the identity loss, by name; that of the settings (or 1) where absent.
+        include_distractors: Let identities that are nobody's stand as others; otherwise they are left out.
+        seeds: How often, each time with another seed.
+        jobs: Trainings at the same time.
+        recipe: Settings to start from, as `reseen train --config` takes it.
+        settings: Anything that `reseen train --config` takes, for all runs alike.
+        batch_size: Pictures to embed at a time.
+        workers: Processes that read pictures.
+        resolved: All settings as plain values, from the command line.
+    """
+    base = shared(resolved, recipe=recipe, settings=settings)
+    networks, commands = given(runs), list[str]()
+    if not runs:
+        networks, commands = trained(out, base, names=names, weights=weights, seeds=seeds, jobs=jobs)
+    spec = networks[0].load().spec
+    test = [*data.query, *data.gallery]
+    parts = {"train": data.train, "test": unique(test)}
+    rows: list[dict[str, Any]] = []
+    spreads: list[Spread] = []
+    for network in track([Network(BEFORE, 0, out), *networks], "Comparing"):
+        model = before_training(spec) if network.name == BEFORE else network.load()
+        for part, samples in parts.items():
+            folder = out / "embeddings" / f"{network.name}-{network.seed}-{part}".replace(" ", "_")
+            found = vectors(folder, model, samples, batch_size=batch_size, workers=workers)
+            errors = metrics.fidelity(found, distractors=data.distractors, include_distractors=include_distractors)
+            averages = average_distances(found[errors.rows])
+            conditions: dict[str, str | int] = {"network": network.name, "seed": network.seed, "part": part}
+            spreads.append(Spread(conditions, averages))
+            rows.append(
+                {
+                    **conditions,
+                    "error_1": errors.error_1,
+                    "error_2": errors.error_2,
+                    "anchors": errors.num_anchors,
+                    "same": float(averages.same.mean()),
+                    "different": float(averages.different.mean()),
+                    MAP: _mean_ap(data, found, samples) if part == "test" else None,
+                }
+            )
+    results: pd.DataFrame = pd.DataFrame(rows)
+    write_csv(results, out / "fidelity.csv")
+    distances = binned(spreads)
+    write_csv(distances, out / "distances.csv")
+    table_1 = _table_1(results)
+    show(["", *COLUMNS], [[row[0], *map(_plain, row[1:])] for row in table_1], title=f"Fidelity, {data.name}")
+    write_study(
+        out,
+        f"Fidelity, {data.name}",
+        name="fidelity",
+        lead="How many pictures of others stand nearer than one's own, before training and after it with each loss?",
+        sections=_sections(results, distances, table_1, _published(base["data"], spec.backbone)),
+        resolved=resolved,
+        commands=commands,
+    )
+
+
+def unique(samples: Sequence[Sample]) -> list[Sample]:
+    """Return each picture once: some data sets have their queries in the gallery too."""
+    return list({_key(sample): sample for sample in samples}.values())
+
+
+def _key(sample: Sample) -> tuple[object, ...]:
+    return sample.path, sample.box
+
+
+def _mean_ap(data: Benchmark, found: Embeddings, samples: Sequence[Sample]) -> float:
+    place = {_key(sample): row for row, sample in enumerate(samples)}
+    query, gallery = (np.array([place[_key(s)] for s in part]) for part in (data.query, data.gallery))
+    return evaluate(found[query], found[gallery], data.protocol).mean_ap
+
+
+def _table_1(results: pd.DataFrame) -> list[list[Any]]:
+    """Return the rows of Table I, each figure over the seeds."""
+    found = over_seeds(results, ["network", "part"], figures=[*ERRORS, MAP]).set_index(["network", "part"])
+    return [
+        [
+            name,
+            *(found.loc[(name, part), error] for part in PARTS for error in ERRORS),
+            found.loc[(name, "test"), "mean_ap"],
+        ]
+        for name in dict.fromkeys(results["network"])
+    ]
+
+
+def _plain(cell: Repeated) -> str:
+    return f"{cell.mean:.4g}" + (f" ± {cell.deviation:.2g}" if len(cell.values) > 1 else "")
+
+
+def _sections(
+    results: pd.DataFrame, distances: pd.DataFrame, table_1: list[list[Any]], published: Section | None
+) -> list[Section | None]:
+    anchors = results.groupby("part")["anchors"].first()
+    shown = [[*row[:-1], _percent(row[-1])] for row in table_1]
+    return [
+        Section(
+            "Erroneous cases",
+            table(["", *COLUMNS], shown) + downloads("fidelity.csv"),
+            f"Error-I: pictures of others nearer than the farthest of one's own. Error-II: one's own farther than the "
+            f"nearest of others. Means over {anchors['train']:,} pictures to train on and {anchors['test']:,} to test "
+            "on; fewer is better. mAP in percent.",
+        ),
+        published,
+        _claims({row[0]: row[1:] for row in table_1}),
+        Section(
+            "Side by side",
+            charts(*(_bars(table_1, part, error) for part in PARTS for error in ERRORS)),
+        ),
+        Section(
+            "Average distances",
+            charts(*_histograms(distances)) + downloads("distances.csv"),
+            "From each picture to those of its own identity and to those of all others, as Figure 1 of the FIDI paper; "
+            "Euclidean, between vectors of length 1.",
+        ),
+    ]
+
+
+def _percent(cell: Repeated) -> str:
+    return f"{100 * cell.mean:.1f}" + (f" ± {100 * cell.deviation:.1f}" if len(cell.values) > 1 else "")
+
+
+def _bars(table_1: list[list[Any]], part: str, error: str) -> Markup:
+    title = COLUMNS[2 * PARTS.index(part) + ERRORS.index(error)]
+    cells = {row[0]: row[1 + COLUMNS.index(title)] for row in table_1}
+    spread = {name: cell.deviation for name, cell in cells.items() if len(cell.values) > 1}
+    axis = Axis("pictures per anchor")
+    return bar_chart(title, {name: cell.mean for name, cell in cells.items()}, axis=axis, spread=spread)
+
+
+def _histograms(distances: pd.DataFrame) -> list[Markup]:
+    figures = []
+    for (network, part), group in distances.groupby(["network", "part"], sort=False):
+        bins = group.groupby(["low", "high"], as_index=False)[["same", "different"]].sum()
+        edges = np.append(bins["low"], bins["high"].iloc[-1])
+        counts = {"same identity": bins["same"], "others": bins["different"]}
+        x = Axis("average distance", limits=(float(edges[0]), float(edges[-1])))
+        figures.append(histogram(f"{network}, {part}", edges, counts, x=x, share_of="pictures"))
+    return figures
+
+
+def _claims(found: Mapping[str, Sequence[Repeated]]) -> Section | None:
+    """Return what the paper concludes from Table I, and whether it holds here; None where a loss is missing."""
+    if not set(PAPER.values()) <= set(found):
+        return None
+    train_1, _, test_1, test_2 = range(4)
+    mean = {row: [cell.mean for cell in found[name]] for row, name in PAPER.items()}
+    losses = [row for row in PAPER if row != "PF"]
+    said = [
+        (
+            "Training with any of the losses lowers all four errors",
+            all(mean[loss][n] < mean["PF"][n] for loss in losses for n in range(4)),
+        ),
+        (
+            "On training pictures BCL and BTL have fewer Error-I cases than FIDI",
+            max(mean["BCL"][train_1], mean["BTL"][train_1]) < mean["FIDI"][train_1],
+        ),
+        (
+            "On test pictures FIDI has the fewest Error-I cases",
+            mean["FIDI"][test_1] == min(mean[loss][test_1] for loss in losses),
+        ),
+        (
+            "On test pictures FIDI has the fewest Error-II cases",
+            mean["FIDI"][test_2] == min(mean[loss][test_2] for loss in losses),
+        ),
+    ]
+    rows = [[claim, "yes" if held else "no"] for claim, held in said]
+    return Section("Does the paper's reading hold here?", table(["claim", "here"], rows), "By the means above.")
+
+
+def _published(data: Mapping[str, Any], backbone: str) -> Section | None:
+    """Return the rows of Table I for this data set; None where it has none, or the network is no ResNet-50.
+
+    Of the paper's training nothing is known but the network and the losses.
+    """
+    name = (data_key(data) or "").partition("_")[0]
+    with (FOLDER / "published_fidelity.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["data"] == name and "resnet50" in backbone]
+    if not rows:
+        return None
+    by = {(row["features"], row["split"]): [float(row[error]) for error in ERRORS] for row in rows}
+    cells = [[f"{row}: {PAPER[row]}", *by[row, "train"], *by[row, "test"]] for row in PAPER]
+    note = (
+        "FIDI, Table I, ResNet-50. The paper does not say how distractors count; Market-1501's Error-II of PF on test "
+        "pictures (506.7) is possible only if all distractors count as one identity."
+    )
+    return Section("Published", table(["", *COLUMNS[:4]], cells), note)
