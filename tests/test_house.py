@@ -18,7 +18,7 @@ ROOT = Path(reseen.__file__).parent
 FLOORS: list[set[str]] = [
     {"errors"},
     {"extras", "geometry", "pictures", "samples"},
-    {"distributed", "scores"},
+    {"distributed", "scores", "shards"},
     {"protocols"},
     {"losses", "metrics", "reranking", "datasets", "images", "models"},
     {"checkpoint", "embedding", "evaluation"},

@@ -10,12 +10,13 @@ import mmap
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Identity = int | str
 Camera = int | str
@@ -83,6 +84,8 @@ class Embeddings:
     _file: mmap.mmap | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        from torch import Tensor  # Here, not above: exported models run where there is no torch.
+
         given: Any = self.vectors
         if isinstance(given, np.memmap) and given.mode != "c" and isinstance(given.base, mmap.mmap):
             object.__setattr__(self, "_file", given.base)
@@ -110,6 +113,8 @@ class Embeddings:
 
     def __getitem__(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Embeddings:
         """Return the given rows, in the given order."""
+        import torch
+
         index: Any = rows if isinstance(rows, slice) else torch.from_numpy(np.asarray(rows))
 
         def column(values: Labels | None) -> Labels | None:
@@ -127,6 +132,7 @@ class Embeddings:
     @classmethod
     def joined(cls, parts: Sequence[Embeddings]) -> Embeddings:
         """Return several embeddings as one; a column that one of them lacks is absent."""
+        import torch
 
         def column(name: str) -> Labels | None:
             columns = [getattr(part, name) for part in parts]
@@ -174,6 +180,8 @@ class Embeddings:
 
 def _as_tensor(array: NDArray[Any]) -> Tensor:
     """Share an array's memory with a tensor, a read-only one (a mapped file) included."""
+    import torch
+
     with warnings.catch_warnings():
         # torch warns that it cannot forbid writing; nobody here writes into vectors.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writ", category=UserWarning)
@@ -182,10 +190,10 @@ def _as_tensor(array: NDArray[Any]) -> Tensor:
 
 def as_labels(values: ArrayLike | Tensor) -> Labels:
     """Return labels as a one-dimensional array; integers stay integers, anything mixed stays as it is."""
-    if isinstance(values, Tensor):
-        return values.detach().cpu().numpy()
     if isinstance(values, np.ndarray):
         return values
+    if hasattr(values, "detach"):
+        return values.detach().cpu().numpy()
     listed = list(values)  # type: ignore[arg-type]
     if listed and all(isinstance(v, (int, np.integer)) for v in listed):
         return np.asarray(listed)

@@ -1,13 +1,19 @@
-"""``reseen embed RUN``."""
+"""``reseen embed MODEL``."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
-from reseen.commands.runs import data_of, model_of
-from reseen.embedding import embed_to
-from reseen.samples import Benchmark
+from reseen.commands.sightings import files_below
+from reseen.encoding import load
+from reseen.errors import RunError
+from reseen.pictures import Pixels, decode
+from reseen.samples import Benchmark, Sample
+from reseen.shards import write_shards
 
 
 def embed(
@@ -15,6 +21,7 @@ def embed(
     /,
     *,
     data: Benchmark | None = None,
+    pictures: Path | None = None,
     out: Path,
     parts: list[Literal["train", "query", "gallery"]] | None = None,
     dtype: Literal["float32", "float16"] = "float32",
@@ -22,25 +29,43 @@ def embed(
     batch_size: int = 64,
     workers: int = 0,
 ) -> None:
-    """Write a trained model's vectors of a data set to disk.
+    """Write a model's vectors of a data set, or of a folder of pictures, to disk.
 
     Each part becomes a folder with vectors.npy and a table of its pictures; what is there already is gone on with.
 
     Args:
-        run: The folder of a run, or a checkpoint file.
+        run: The folder of a run, a checkpoint, or an exported .onnx file; the last embeds a folder without torch.
         data: The data set; the run's own if not given.
-        out: Folder for the parts.
+        pictures: A folder of pictures in place of a data set; the folder that a picture lies in is who it shows.
+        out: Folder for the parts, or for the vectors of the pictures.
         parts: Which parts; query and gallery if not given.
         dtype: Of the numbers on the disk.
         mirrored: Average the vectors of each picture and its mirror image.
         batch_size: Pictures at a time.
-        workers: Processes that read pictures.
+        workers: Processes that read pictures of a data set for a model that torch runs.
     """
-    model = model_of(run)
+    if data is not None and pictures is not None:
+        raise RunError("expected --data or --pictures, got both; leave one out")
+    if pictures is not None:
+        listed = [Sample(str(path), path.parent.name) for path in files_below(pictures)]
+        encode_to(out, run, listed, dtype=dtype, mirrored=mirrored, batch_size=batch_size)
+        return
+    if run.suffix == ".onnx" and data is None:
+        raise RunError(
+            f"expected --pictures or --data with {run}, got neither; an exported model has no data of its own"
+        )
+    # Here, not above: this takes torch, and data sets do.
+    from reseen.commands.runs import data_of, model_of
+    from reseen.embedding import embed_to
+
     benchmark = data_of(run) if data is None else data
+    model = None if run.suffix == ".onnx" else model_of(run)
     for part in parts or ("query", "gallery"):
         samples = getattr(benchmark, part)
-        vectors = embed_to(
+        if model is None:
+            encode_to(out / part, run, samples, dtype=dtype, mirrored=mirrored, batch_size=batch_size)
+            continue
+        embed_to(
             out / part,
             model,
             samples,
@@ -49,5 +74,51 @@ def embed(
             batch_size=batch_size,
             num_workers=workers,
             progress=True,
-        ).vectors
-        Console(highlight=False).print(f"{part}: {vectors.shape[0]:,} x {vectors.shape[1]} {dtype} in {out / part}")
+        )
+        say(out / part, len(samples), model.dims["embedding"], dtype)
+
+
+def encode_to(
+    folder: Path,
+    model: Path,
+    samples: Sequence[Sample],
+    *,
+    dtype: Literal["float32", "float16"],
+    mirrored: bool,
+    batch_size: int,
+) -> None:
+    """Write the vectors of samples by a model of any kind."""
+    encoder = load(model)
+
+    def vectors_of(rows: Sequence[Sample]) -> NDArray[np.float32]:
+        vectors = encoder((pixels(row) for row in rows), batch_size=batch_size)
+        if mirrored:
+            vectors = (vectors + encoder((pixels(row)[:, ::-1] for row in rows), batch_size=batch_size)) / 2
+        return vectors
+
+    write_shards(
+        folder,
+        samples,
+        vectors_of,
+        model=encoder.fingerprint,
+        dim=encoder.dim,
+        dtype=dtype,
+        mirrored=mirrored,
+        shard=1024,
+        progress=True,
+    )
+    say(folder, len(samples), encoder.dim, dtype)
+
+
+def pixels(sample: Sample) -> Pixels:
+    """Return a sample's picture."""
+    if sample.draw is None and sample.box is None:
+        return decode(Path(sample.path))
+    from reseen.images import read  # Of a data set: torch is there.
+
+    return read(sample)
+
+
+def say(folder: Path, count: int, dim: int, dtype: str) -> None:
+    """Say what has been written."""
+    Console(highlight=False, soft_wrap=True).print(f"{count:,} x {dim} {dtype} in {folder}")

@@ -39,13 +39,22 @@ def from_folder(root: Path, *, folders: bool, camera: Label | None) -> Iterator[
     Raises:
         DataError: There is none, or one cannot be read.
     """
+    for path in files_below(root):
+        named = path.parent.name if folders and path.parent != root else None
+        yield Sighting(decode(path), path.relative_to(root).as_posix(), named, camera)
+
+
+def files_below(root: Path) -> list[Path]:
+    """Return the files below a folder that are named as pictures are, in the order of their names.
+
+    Raises:
+        DataError: There is none.
+    """
     kinds = Image.registered_extensions()
     files = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in kinds and path.is_file()]
     if not files:
         raise DataError(f"expected pictures in {root}, found none; check the path")
-    for path in files:
-        named = path.parent.name if folders and path.parent != root else None
-        yield Sighting(decode(path), path.relative_to(root).as_posix(), named, camera)
+    return files
 
 
 def from_table(table: Path, *, camera: Label | None) -> Iterator[Sighting]:
