@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import functools
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from reseen import losses
 from reseen.errors import RunError
 from reseen.recipes import FOLDER, path_of
 from reseen.reporting import Repeated, Section, table
@@ -163,8 +165,17 @@ def canonical(settings: Mapping[str, Any]) -> Settings:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        parts = {str(k): _plain(v) for k, v in value.items() if v not in (None, {}, [])}
-        return parts | ({"class_path": parts["class_path"].rpartition(".")[2]} if "class_path" in parts else {})
+        if "class_path" in value:
+            name = str(value["class_path"]).rpartition(".")[2]
+            return {"class": name, "with": _plain({**_usual(name), **(value.get("init_args") or {})})}
+        return {str(k): _plain(v) for k, v in value.items() if v not in (None, {}, [])}
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _usual(name: str) -> Settings:
+    """Return the arguments of a loss that are not given."""
+    loss = getattr(losses, name, None)
+    parameters = inspect.signature(loss).parameters.values() if loss is not None else ()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}

@@ -46,12 +46,27 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Settings:
 
 
 def changed(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> Settings:
-    """Return settings with changes named as flags are: ``loss.temperature`` is the argument of the loss's class."""
+    """Return settings with changes named as flags are: ``loss.temperature`` is the argument of the loss's class.
+
+    Where the settings have terms, ``loss.temperature`` is that of every metric loss there.
+
+    Raises:
+        ValueError: What has no parts is asked for one, or terms for what they do not share.
+    """
     result: Settings = dict(settings)
     for name, value in changes.items():
+        if result.get("terms") and name.split(".")[0] in (*USUAL, "loss_weight", "loss_on"):
+            result["terms"] = [_with_term(term, name, value) for term in result["terms"]]
+            continue
         named = name in USUAL and isinstance(value, str)
         result = _with(result, name.split("."), {"class_path": _class_path(value)} if named else value, name)
     return result
+
+
+def _with_term(term: Mapping[str, Any], name: str, value: Any) -> Settings:
+    if not name.startswith("loss."):
+        raise ValueError(f"expected settings with one metric loss to change {name}, got a list of terms")
+    return dict(term) if is_identity(term["loss"]) else _with(term, name.split("."), value, name)
 
 
 def _with(settings: Mapping[str, Any], names: Sequence[str], value: Any, whole: str) -> Settings:
