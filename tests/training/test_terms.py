@@ -49,6 +49,19 @@ def test_a_pattern_gives_every_branch_the_loss_and_its_own_classifier() -> None:
     assert values(objective).shape == (2,)
 
 
+def test_outputs_may_be_taken_side_by_side() -> None:
+    network = Branched()
+    joined = "branch.upper+branch.lower"
+    objective = Objective(network, [Term(IdentityLoss(), on=joined), Term(HardTripletLoss(), on=joined)], 3)  # type: ignore[arg-type]
+    assert objective.names == [f"IdentityLoss on {joined}", f"HardTripletLoss on {joined}"]
+    assert objective.losses[0].weight.shape == (3, 5)
+    branches = network(IMAGES).branches
+    side_by_side = torch.cat([branches["upper"], branches["lower"]], dim=1)
+    torch.testing.assert_close(values(objective)[1], HardTripletLoss()(side_by_side, LABELS))
+    with pytest.raises(ValueError, match=r"expected a term on one of .*, got 'branch.upper\+branch.middle'"):
+        Objective(network, [Term(HardTripletLoss(), on="branch.upper+branch.middle")], 3)  # type: ignore[arg-type]
+
+
 def test_a_loss_inside_another_gets_its_size_and_its_name() -> None:
     objective = Objective(
         model(), [Term(AcrossRanks(Remembering(AdaSPLoss(), slots=8, dim=8))), Term(AcrossRanks(IdentityLoss()))], 3

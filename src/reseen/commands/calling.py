@@ -5,19 +5,31 @@ without a flag, and ``resolved`` receives all settings as plain values.
 """
 
 import importlib
+import importlib.util
 import inspect
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+from jsonargparse._loaders_dumpers import get_yaml_default_loader
 
-import reseen.datasets  # noqa: F401  (so that `--data Table` finds its class)
 from reseen.recipes import path_of
 from reseen.samples import Benchmark
 
+if importlib.util.find_spec("torch"):  # An exported model runs where there is none; data sets do not.
+    import reseen.datasets  # noqa: F401  (so that `--data Table` finds its class)
+
 set_parsing_settings(subclasses_enabled=[Benchmark])
+
+# Of YAML's words for true and false only these two themselves, as in YAML 1.2: the key `on` of a term is a word.
+_YAML = get_yaml_default_loader()
+_YAML.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in forms if not tag.endswith(":bool") or first in "tTfF"]
+    for first, forms in _YAML.yaml_implicit_resolvers.items()
+}
 
 
 class WrongArgumentsError(Exception):
@@ -26,6 +38,16 @@ class WrongArgumentsError(Exception):
 
 def call(name: str, arguments: Sequence[str]) -> None:
     """Parse a verb's arguments and call it.
+
+    Raises:
+        WrongArgumentsError: They are not what it takes.
+    """
+    positional, named = parse(name, arguments)
+    verb(name)(*positional, **named)
+
+
+def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
+    """Return what a verb would be called with: arguments without a flag, and the others by name.
 
     Raises:
         WrongArgumentsError: They are not what it takes.
@@ -52,8 +74,7 @@ def call(name: str, arguments: Sequence[str]) -> None:
     values = {key: value for key, value in vars(parser.instantiate(settings)).items() if key != "config"}
     if "resolved" in parameters:
         values["resolved"] = json.loads(parser.dump(settings, format="json", skip_unset=False, skip_validation=True))
-    positional = [values.pop(word) for word in named]
-    command(*positional, **values)
+    return [values.pop(word) for word in named], values
 
 
 def verb(name: str) -> Callable[..., None]:

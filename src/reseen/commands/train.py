@@ -136,7 +136,7 @@ def train(
     training.train(
         data,
         embedder,
-        terms if terms is not None else _usual_terms(loss, loss_weight, loss_on, identity_loss),
+        terms if terms is not None else usual_terms(loss, loss_weight, loss_on, identity_loss),
         batches,
         schedule,
         out,
@@ -162,6 +162,7 @@ def train(
     Console(highlight=False).print(f"trained in {seconds / 60:.1f} minutes: {out}")
 
 
-def _usual_terms(loss: Loss | None, weight: float, on: str, identity: IdentityLoss | None) -> list[Term]:
+def usual_terms(loss: Loss | None, weight: float, on: str, identity: IdentityLoss | None) -> list[Term]:
+    """Return the terms of the short form: a classifier on the embedding, and a metric loss."""
     terms = [Term(identity, "embedding", 1.0)] if identity is not None else []
     return [*terms, Term(loss, on, weight)] if loss is not None else terms
