@@ -55,29 +55,27 @@ def write_attention(
         ValueError: There are no samples, or not as many references.
         DataError: A picture cannot be read.
     """
-    if not samples:
-        raise ValueError("expected at least one sample to look at, got none")
-    if references is not None and len(references) != len(samples):
-        raise ValueError(f"expected one reference for each of {len(samples)} samples, got {len(references)}")
-    columns = {"picture": [read(s) for s in samples]}
-    if references is not None:
-        columns["reference"] = [read(s) for s in references]
-    for name, model in models.items():
-        others: Sequence[Sample | None] = references or [None] * len(samples)
-        columns[name] = [looked_at(model, s, reference=r) for s, r in zip(samples, others, strict=True)]
     path = Path(out)
     if path.suffix.lower() == ".png":
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sheet(columns).save(path)
+        _sheet(_columns(models, samples, references)).save(path)
         return path
+    section = side_by_side(models, samples, references=references)
+    return write_page(out, "Where the network looks", sections=[section], eyebrow=", ".join(models))
+
+
+def side_by_side(
+    models: Mapping[str, Embedder], samples: Sequence[Sample], *, references: Sequence[Sample] | None = None
+) -> Section:
+    """Return what stands on that page, for a page of one's own; see `write_attention`."""
+    columns = _columns(models, samples, references)
     rows = [
         [_shot(column[n], name, f"{name}, identity {sample.identity}") for name, column in columns.items()]
         for n, sample in enumerate(samples)
     ]
     target = "the norm of the embedding" if references is None else "the similarity to the reference"
     body = _gallery([f"identity {s.identity}" for s in samples], rows)
-    section = Section("", body, f"Grad-CAM of {target}. {HOW_TO_READ}")
-    return write_page(out, "Where the network looks", sections=[section], eyebrow=", ".join(models))
+    return Section("", body, f"Grad-CAM of {target}. {HOW_TO_READ}")
 
 
 def why_found(model: Embedder, pairs: Sequence[tuple[Sample, Sample]]) -> Markup:
@@ -103,15 +101,35 @@ def why_found(model: Embedder, pairs: Sequence[tuple[Sample, Sample]]) -> Markup
     return _gallery(names, rows)
 
 
+def _columns(
+    models: Mapping[str, Embedder], samples: Sequence[Sample], references: Sequence[Sample] | None
+) -> dict[str, list[Picture]]:
+    if not samples:
+        raise ValueError("expected at least one sample to look at, got none")
+    if references is not None and len(references) != len(samples):
+        raise ValueError(f"expected one reference for each of {len(samples)} samples, got {len(references)}")
+    columns: dict[str, list[Picture]] = {"picture": [read(s) for s in samples]}
+    if references is not None:
+        columns["reference"] = [read(s) for s in references]
+    for name, model in models.items():
+        others: Sequence[Sample | None] = references or [None] * len(samples)
+        columns[name] = [looked_at(model, s, reference=r) for s, r in zip(samples, others, strict=True)]
+    return columns
+
+
 def looked_at(model: Embedder, sample: Sample, *, reference: Sample | None = None) -> Picture:
     """Return a sample's picture under its attention: to a reference's embedding, or to its own norm without one."""
-    picture = read(sample)
+    return overlay(read(sample), heat(model, sample, reference=reference))
+
+
+def heat(model: Embedder, sample: Sample, *, reference: Sample | None = None) -> Tensor:
+    """Return the attention (h, w), 0 to 1, to a sample at the size that the model takes; as `looked_at`."""
     toward = None
     if reference is not None:
         with evaluating(model), torch.no_grad():
             toward = embedding_of(model, _image(model, read(reference)), modalities=_modality(model, reference))
-    image = _image(model, picture)
-    return overlay(picture, attention(model, image, reference=toward, modalities=_modality(model, sample))[0])
+    image = _image(model, read(sample))
+    return attention(model, image, reference=toward, modalities=_modality(model, sample))[0]
 
 
 def overlay(picture: Picture, heat: Tensor) -> Picture:

@@ -39,6 +39,14 @@ def write_comparison(
     Raises:
         ValueError: There are not two, or they have no query in common.
     """
+    sections = compared(outcomes, benchmark=benchmark, lists=lists, top=top)
+    return write_page(out, " and ".join(outcomes), sections=sections, eyebrow=f"Comparison on {benchmark.name}")
+
+
+def compared(
+    outcomes: Mapping[str, Outcome], *, benchmark: Benchmark, lists: int = 4, top: int = 10
+) -> list[Section | None]:
+    """Return the sections of that page, for a page of one's own; see `write_comparison`."""
     if len(outcomes) != 2:
         raise ValueError(f"expected two models to compare, got {len(outcomes)}: {', '.join(outcomes)}")
     first, second = outcomes
@@ -47,7 +55,7 @@ def write_comparison(
     if not len(gains):
         raise ValueError("expected evaluations of the same queries, got none that counts in both")
     by_gain = gains.sort_values(kind="stable")
-    sections = [
+    return [
         Section("", _figures(reports), _difference(gains, first, second)),
         Section("Ranking", charts(match_curve(reports), precision_spread(reports))),
         _lists(
@@ -55,7 +63,6 @@ def write_comparison(
         ),
         _lists(f"Where {first} is better", outcomes, benchmark, by_gain[by_gain < 0].index[:lists].tolist(), top),
     ]
-    return write_page(out, f"{first} and {second}", sections=sections, eyebrow=f"Comparison on {benchmark.name}")
 
 
 def gain(first: Report, second: Report) -> pd.Series[float]:
