@@ -7,8 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
+import reseen
+from reseen import checkpoint
 from reseen.encoding import TorchEncoder
-from reseen.errors import DataError
+from reseen.errors import CheckpointError, DataError
 from reseen.images import test_transform as as_tested
 from reseen.models import Embedder, ModelSpec
 from reseen.pictures import digest, resized, thumbnail
@@ -32,6 +34,16 @@ def test_every_kind_of_picture_gives_the_same_vector(encoder: TorchEncoder, pixe
     assert vectors.shape == (5, encoder.dim)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(vectors, vectors[:1].repeat(5, 0), atol=1e-6)
+
+
+def test_a_run_is_loaded_by_its_folder(encoder: TorchEncoder, pixels: np.ndarray, tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "last.safetensors", encoder.model)
+    for path in (tmp_path, str(tmp_path / "last.safetensors")):
+        loaded = reseen.load(path, "cpu")
+        assert loaded.fingerprint == encoder.fingerprint
+        np.testing.assert_array_equal(loaded([pixels]), encoder([pixels]))
+    with pytest.raises(CheckpointError, match="nowhere"):
+        reseen.load(tmp_path / "nowhere")
 
 
 def test_batches_do_not_matter_and_iterators_are_read_a_batch_at_a_time(encoder: TorchEncoder, pixels) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reseen.encoding import TorchEncoder
 from reseen.errors import DataError
+from reseen.models import Embedder, ModelSpec
 from reseen.video import TrackedBox, crops, read_boxes
 
 av = pytest.importorskip("av")
@@ -84,3 +86,16 @@ def test_a_video_that_does_not_fit_is_named(video: Path, tmp_path: Path) -> None
     (tmp_path / "text.avi").write_text("no video")
     with pytest.raises(DataError, match=r"expected a video at .*text.avi"):
         list(crops(tmp_path / "text.avi", [TrackedBox(1, 1, (0, 0, 5, 5))]))
+
+
+def test_a_model_takes_a_video_with_its_boxes(video: Path, tmp_path: Path) -> None:
+    model = TorchEncoder(Embedder(ModelSpec("tests.training.tiny.Tiny", height=16, width=8)), "cpu")
+    (tmp_path / "boxes.txt").write_text("".join(f"{n},{n},5,5,30,30\n" for n in range(1, 8)))
+    seen = model.video(video, tmp_path / "boxes.txt", every=2, batch_size=3)
+    found = list(crops(video, read_boxes(tmp_path / "boxes.txt"), every=2))
+    assert seen.boxes == tuple(crop.boxed for crop in found)
+    assert [box.track for box in seen.boxes] == [1, 3, 5, 7]
+    assert seen.times.tolist() == pytest.approx([0.0, 0.4, 0.8, 1.2])
+    np.testing.assert_allclose(seen.vectors, model([crop.pixels for crop in found]), atol=1e-5)
+    with pytest.raises(ValueError, match="every 1 frame or more, got 0"):
+        model.video(video, seen.boxes, every=0)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import itertools
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,27 @@ from rich.progress import track
 from reseen.errors import CheckpointError
 from reseen.extras import needs
 from reseen.pictures import Picture, Pixels, as_pixels, resized
+from reseen.video import TrackedBox, crops, read_boxes
 
 if TYPE_CHECKING:
     from reseen.models import Embedder
 
 Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Seen:
+    """What a video shows, as vectors.
+
+    Attributes:
+        boxes: N boxes.
+        times: (N,) seconds from the video's start.
+        vectors: (N, D), float32, not normalised.
+    """
+
+    boxes: tuple[TrackedBox, ...]
+    times: NDArray[np.float64]
+    vectors: Vectors
 
 
 class Encoder(ABC):
@@ -57,6 +74,39 @@ class Encoder(ABC):
         batches = track(batched(pictures, batch_size), "Embedding", total=total, disable=not progress)
         vectors = [self.encode(np.stack([resized(as_pixels(p), self.size) for p in batch])) for batch in batches]
         return np.concatenate(vectors) if vectors else np.empty((0, self.dim), np.float32)
+
+    def video(
+        self,
+        video: str | Path,
+        boxes: str | Path | Sequence[TrackedBox],
+        *,
+        every: int = 1,
+        batch_size: int = 64,
+        progress: bool = False,
+    ) -> Seen:
+        """Return the vectors of what a video shows in its boxes; the video is decoded as it goes, and never held.
+
+        Args:
+            video: Any file that FFmpeg reads.
+            boxes: A file in MOTChallenge's format, or what `read_boxes` made of one.
+            every: Use the boxes of every so many frames only.
+            batch_size: Pictures at a time.
+            progress: Draw a bar.
+
+        Raises:
+            DataError: The video or the boxes cannot be read, or do not belong together.
+        """
+        shown: list[TrackedBox] = []
+        times: list[float] = []
+
+        def pictures() -> Iterator[Pixels]:
+            for crop in crops(video, read_boxes(boxes) if isinstance(boxes, (str, Path)) else boxes, every=every):
+                shown.append(crop.boxed)
+                times.append(crop.time)
+                yield crop.pixels
+
+        vectors = self(pictures(), batch_size=batch_size, progress=progress)
+        return Seen(tuple(shown), np.array(times), vectors)
 
     @abstractmethod
     def encode(self, images: Pixels) -> Vectors:

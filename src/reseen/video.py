@@ -91,7 +91,10 @@ def crops(video: str | Path, boxes: Sequence[TrackedBox], *, every: int = 1) -> 
 
     Raises:
         DataError: The video is missing, cannot be decoded, or ends before the last box.
+        ValueError: ``every`` is not positive.
     """
+    if every < 1:
+        raise ValueError(f"expected every 1 frame or more, got {every}")
     with needs("video"):
         import av
     wanted: dict[int, list[TrackedBox]] = defaultdict(list)

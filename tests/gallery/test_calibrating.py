@@ -7,7 +7,9 @@ import pytest
 
 from reseen.errors import GalleryError
 from reseen.gallery import Calibration, Gallery, LabelledPairs, Probes, calibrate, labelled
-from reseen.gallery.calibrating import isotonic, line, logistic, reliability, score, thresholds
+from reseen.gallery.calibrating import reliability, score
+from reseen.gallery.curves import isotonic, logistic
+from reseen.gallery.thresholds import line, thresholds
 
 
 def known_pairs(count: int, seed: int = 0, people: int = 400) -> LabelledPairs:

@@ -5,6 +5,7 @@ Dimensions: N items, Q queries, D components of a vector, k answers.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -133,3 +134,8 @@ class Engine(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let go of files and connections."""
+
+
+def without_password(location: str) -> str:
+    """Return a location as it may be shown."""
+    return re.sub("^milvus://[^/]*@", "milvus://", location)

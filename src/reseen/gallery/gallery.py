@@ -5,7 +5,6 @@ Dimensions: N items, Q queries, D components of a vector, k answers.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from reseen.errors import GalleryError
 from reseen.extras import needs
 from reseen.gallery.answering import CALIBRATION, By, Reranking, answers, calibration_of
 from reseen.gallery.decisions import Calibration
-from reseen.gallery.engine import Engine
+from reseen.gallery.engine import Engine, without_password
 from reseen.gallery.records import EVERYTHING, Added, Item, Label, Mark, Match, Where
 from reseen.gallery.rows import as_column, as_rows, as_vectors, checked_ids, unit
 
@@ -299,8 +298,3 @@ def open_engine(location: str, *, create: bool, approximate_above: int | None, r
     with needs("gallery"):
         from reseen.gallery.local import LocalEngine
     return LocalEngine(Path(location), create=create, approximate_above=approximate_above, recall=recall)
-
-
-def without_password(location: str) -> str:
-    """Return a location as it may be shown."""
-    return re.sub("^milvus://[^/]*@", "milvus://", location)

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from pymilvus import DataType, MilvusClient, MilvusException
 
 from reseen.errors import GalleryError
-from reseen.gallery.engine import Engine, Facts, Hit
+from reseen.gallery.engine import Engine, Facts, Hit, without_password
+from reseen.gallery.milvus_rows import COLUMNS, as_item, as_time, condition, decoded, encoded, row
 from reseen.gallery.records import Item, Label, Mark, Where
 from reseen.gallery.rows import Rows
 
@@ -33,7 +34,6 @@ MOST_ANSWERS = 16_384
 """Answers that Milvus gives at most."""
 LISTS = 1024
 FACTS, CAMERAS, TIMES, MARK = "facts", "cameras", "times", "mark:"
-COLUMNS = ["id", "identity", "camera", "track", "time", "timed", "source", "extra"]
 
 
 class MilvusEngine(Engine):
@@ -51,17 +51,19 @@ class MilvusEngine(Engine):
 
     def __init__(self, location: str, *, create: bool, approximate_above: int | None) -> None:
         place = urlsplit(location)
-        self._name, self._location = place.path.strip("/"), location
+        self._name, self._location = place.path.strip("/"), without_password(location)
         self._notes = f"{self._name}_notes"
         self._approximate_above = approximate_above
         if not (place.hostname and place.port and self._name.isidentifier()):
-            raise GalleryError(f"expected milvus://host:port/name with a name of letters and digits, got {location}")
+            raise GalleryError(
+                f"expected milvus://host:port/name with a name of letters and digits, got {self._location}"
+            )
         with self._told():
             token = f"{place.username}:{place.password}" if place.username else ""
             self._client = MilvusClient(uri=f"http://{place.hostname}:{place.port}", token=token)
             if not self._client.has_collection(self._notes):
                 if not create:
-                    raise GalleryError(f"expected a gallery at {location}, found none; `reseen index` makes one")
+                    raise GalleryError(f"expected a gallery at {self._location}, found none; `reseen index` makes one")
                 self._make_notes()
 
     def read_facts(self) -> Facts:
@@ -263,65 +265,3 @@ class MilvusEngine(Engine):
             raise GalleryError(
                 f"expected an answer from {self._location}, found: {found}; see the server's log"
             ) from None
-
-
-def encoded(label: Label | None) -> str:
-    """Return a label as text that keeps 7, "7" and nothing apart."""
-    return "" if label is None else json.dumps(label)
-
-
-def decoded(text: str) -> Any:
-    """Return the label that `encoded` wrote."""
-    return json.loads(text) if text else None
-
-
-def as_time(time: float | None) -> dict[str, Any]:
-    """Return a time's two columns: Milvus has no absent values."""
-    return {"time": 0.0 if time is None else time, "timed": time is not None}
-
-
-def row(rows: Rows, n: int) -> dict[str, Any]:
-    """Return one row as Milvus keeps it."""
-    picture = rows.pictures[n]
-    made = {
-        "id": rows.ids[n],
-        "vector": rows.vectors[n].tolist(),
-        "identity": encoded(rows.identities[n]),
-        "camera": encoded(rows.cameras[n]),
-        "track": encoded(rows.tracks[n]),
-        "source": encoded(rows.sources[n]),
-        "extra": rows.extras[n],
-        "picture": "" if picture is None else base64.b64encode(picture).decode(),
-    }
-    return made | as_time(rows.times[n])
-
-
-def as_item(found: Mapping[str, Any]) -> Item:
-    """Return a row of Milvus as an item."""
-    return Item(
-        found["id"],
-        identity=decoded(found["identity"]),
-        camera=decoded(found["camera"]),
-        track=decoded(found["track"]),
-        time=found["time"] if found["timed"] else None,
-        source=decoded(found["source"]),
-        extra=json.loads(found["extra"]),
-    )
-
-
-def condition(where: Where) -> str:
-    """Return what is asked for in Milvus's language."""
-    asked = []
-    for column, labels in (("identity", where.identities), ("camera", where.cameras)):
-        if labels is not None:
-            # As JSON once for the label and once for the text that it is kept as.
-            asked.append(f"{column} in [{', '.join(json.dumps(encoded(label)) for label in labels)}]")
-    if where.named:
-        asked.append('identity != ""')
-    if where.since is not None or where.until is not None:
-        asked.append("timed == true")
-    if where.since is not None and where.since != -np.inf:
-        asked.append(f"time >= {where.since!r}")
-    if where.until is not None:
-        asked.append(f"time < {where.until!r}")
-    return " and ".join(asked)

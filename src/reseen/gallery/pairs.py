@@ -1,84 +1,52 @@
-"""Labelled pairs and probes out of a gallery: its named items, and the matches that users have marked."""
+"""What a calibration learns from: pairs of pictures, and searches, of which the answer is known.
+
+Dimensions: N pairs, P probes.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.gallery.calibrating import LabelledPairs, Probes
-from reseen.gallery.gallery import Gallery
-from reseen.gallery.records import Item, Where
-from reseen.gallery.rows import unit
-
-MOST_ITEMS = 4_000
-MOST_PAIRS = 200_000
+Floats = NDArray[np.float64]
 
 
-def labelled(
-    gallery: Gallery, *, other_camera: bool | None = None, gap: float = 0.0, seed: int = 0
-) -> tuple[LabelledPairs, Probes]:
-    """Return pairs and probes of a gallery's named items, with the marked matches among the pairs.
+@dataclass(frozen=True, eq=False)
+class LabelledPairs:
+    """Pairs of pictures of which it is known whether they show the same individual.
 
-    Args:
-        gallery: At most 4,000 of its named items are drawn.
-        other_camera: Only pairs of different cameras; None for that where two cameras have seen the same individual.
-        gap: Seconds that must lie between two pictures of one camera: neighbours in a video are alike without proving
-            anything.
-        seed: Of the draw of items, and of 200,000 pairs of each kind where there are more.
+    Attributes:
+        similarities: (N,).
+        same: (N,) bool.
+        first: (N,) integers, who is on the first picture; whoever shares a number is resampled and held out together.
+        second: (N,) who is on the second.
     """
-    generator = np.random.default_rng(seed)
-    items = named_items(gallery, generator)
-    vectors = unit(gallery.vectors([item.id for item in items])) if items else np.empty((0, 1), np.float32)
-    who = np.unique([repr(item.identity) for item in items], return_inverse=True)[1].astype(np.int64)
-    same = who[:, None] == who
-    usable = comparable(items, same, other_camera=other_camera, gap=gap)
-    similarities = (vectors @ vectors.T).astype(np.float64)
 
-    first, second = np.nonzero(np.triu(usable, 1))
-    chosen = np.concatenate([some(np.flatnonzero(same[first, second] == kind), generator) for kind in (True, False)])
-    first, second = first[chosen], second[chosen]
-    pairs = LabelledPairs(similarities[first, second], same[first, second], who[first], who[second])
+    similarities: Floats
+    same: NDArray[np.bool_]
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
 
-    own = np.where(usable & same, similarities, -np.inf).max(1, initial=-np.inf)
-    other = np.where(usable & ~same, similarities, -np.inf).max(1, initial=-np.inf)
-    searched = np.isfinite(other)
-    probes = Probes(np.where(np.isfinite(own), own, np.nan)[searched], other[searched], who[searched])
-    return pairs.then(marked(gallery, start=len(items))), probes
+    def __len__(self) -> int:
+        return len(self.same)
+
+    def then(self, more: LabelledPairs) -> LabelledPairs:
+        """Return these pairs and more."""
+        return LabelledPairs(*(np.concatenate([getattr(self, n), getattr(more, n)]) for n in self.__dataclass_fields__))
 
 
-def named_items(gallery: Gallery, generator: np.random.Generator) -> list[Item]:
-    """Return at most 4,000 items with an identity, those of an individual together."""
-    named = [item for item in gallery.items(gallery.select(Where(named=True))) if item is not None]
-    people = np.unique([repr(item.identity) for item in named], return_inverse=True)[1] if named else np.empty(0, int)
-    order = np.argsort(generator.permutation(people.max(initial=0) + 1)[people], kind="stable")
-    return [named[i] for i in order[:MOST_ITEMS]]
+@dataclass(frozen=True, eq=False)
+class Probes:
+    """Searches of which the answer is known, for open-set identification.
 
+    Attributes:
+        own: (P,) similarity of the best picture of the probe's own identity; NaN where there is no other one.
+        other: (P,) similarity of the best picture of anybody else.
+        identities: (P,) integers, who is on the probe.
+    """
 
-def comparable(
-    items: list[Item], same: NDArray[np.bool_], *, other_camera: bool | None, gap: float
-) -> NDArray[np.bool_]:
-    """Return the mask (N, N) of the pairs that tell something."""
-    cameras = np.array([repr(item.camera) for item in items], dtype=object)
-    placed = np.array([item.camera is not None for item in items], dtype=bool)
-    times = np.array([item.time for item in items], dtype=np.float64)
-    here = cameras[:, None] == cameras
-    apart = ~here & placed[:, None] & placed
-    if other_camera is None:
-        other_camera = bool((apart & same).any())
-    near = here & (np.abs(times[:, None] - times) < gap)
-    usable: NDArray[np.bool_] = (~near & apart) if other_camera else ~near
-    np.fill_diagonal(usable, False)
-    return usable
-
-
-def some(rows: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
-    """Return at most 200,000 of the rows."""
-    return rows if len(rows) <= MOST_PAIRS else generator.choice(rows, MOST_PAIRS, replace=False)
-
-
-def marked(gallery: Gallery, start: int) -> LabelledPairs:
-    """Return the matches that users have marked; each query stands for an individual of its own, from ``start`` on."""
-    marks = gallery.marks()
-    who = start + np.unique([mark.query for mark in marks], return_inverse=True)[1].astype(np.int64)
-    similarities = np.array([mark.similarity for mark in marks], dtype=np.float64)
-    return LabelledPairs(similarities, np.array([mark.same for mark in marks], dtype=bool), who, who)
+    own: Floats
+    other: Floats
+    identities: NDArray[np.int64]
