@@ -102,11 +102,13 @@ def test_marks_are_kept_and_calibration_shows(asking: httpx.Client, filled: Gall
 
     assert asking.get("/facts").json() == {
         "items": 60, "cameras": [3, "3", "gate", "hall"], "since": 0.0, "until": 1104.0, "calibrated": False,
+        "num_bytes": 10_000_000, "num_answers": 200,
     }  # fmt: skip
     filled.put_calibration(calibrate(*labelled(filled), rates=(0.1, 0.05)))
     assert asking.get("/facts").json()["calibrated"]
     answer = asking.post("/search", params={"k": 60}, content=packed(paint(4, 9))).json()
-    assert answer["threshold"] is None  # 60 probes cannot show one false alarm in 100
+    assert answer["false_alarms"] == 0.05  # 60 probes cannot show one in 100: the nearest rate that they can
+    assert answer["threshold"] == filled.calibration().open_set_threshold(0.05).threshold
     probabilities = [m["probability"] for m in answer["matches"]]
     assert probabilities[0] > 0.8 > 0.2 > probabilities[-1]
 
@@ -162,8 +164,8 @@ def test_metrics_count(asking: httpx.Client) -> None:
 def test_an_empty_gallery_is_served(gallery: Gallery) -> None:
     with serving(gallery, Colours()) as address, client(address) as asking:
         assert asking.post("/search", content=packed(paint(0))).json()["matches"] == []
-        facts = {"items": 0, "cameras": [], "since": None, "until": None, "calibrated": False}
-        assert asking.get("/facts").json() == facts
+        facts = asking.get("/facts").json()
+        assert (facts["items"], facts["cameras"], facts["since"], facts["until"]) == (0, [], None, None)
 
 
 def test_a_failing_model_is_a_500_without_a_traceback(gallery: Gallery) -> None:

@@ -19,10 +19,10 @@ from tests.serving.conftest import Colours, client, packed, paint, serving
 SERVER = """
 import sys
 from reseen.gallery import Gallery
-from reseen.serving import create_app, run
+from reseen.serving import create_app, listen, run
 from tests.serving.conftest import TOKEN, Colours
 with Gallery(sys.argv[1], Colours.fingerprint) as gallery:
-    run(create_app(gallery, Colours(seconds=0.05), token=TOKEN), port=int(sys.argv[2]))
+    run(create_app(gallery, Colours(seconds=0.05), token=TOKEN), listen(port=int(sys.argv[2])))
 print("ended well")
 """
 

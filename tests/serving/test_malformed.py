@@ -68,7 +68,8 @@ def bad_pictures() -> Iterator[tuple[str, bytes, set[int]]]:
                 spoiled[chance.randrange(20, len(spoiled))] = chance.randrange(256)
             # Some damage is not seen in a JPEG or a WEBP; then it is a picture.
             yield f"{kind} spoiled {number}", bytes(spoiled), {415, 422} if kind == "PNG" else {200, 415, 422}
-    for width, height in ((60_000, 60_000), (1, 2**31 - 1), (2**31 - 1, 2**31 - 1), (1001, 1000), (0, 0), (5, 0)):
+    sizes = ((60_000, 60_000), (10_000, 10_000), (1, 2**31 - 1), (2**31 - 1, 2**31 - 1), (1001, 1000), (0, 0), (5, 0))
+    for width, height in sizes:
         yield f"PNG bomb {width} x {height}", png_of(width, height), {415, 422}
     yield "PNG bomb of zeros", png_of(30_000, 30_000, b"\0" * 10_000_000), {422}
     yield "PNG with too little inside", png_of(900, 900), {422}
@@ -128,7 +129,7 @@ def bad_parameters() -> Iterator[tuple[str, str, set[int]]]:
         "camera=99999999999999999999999",
         "camera=%e2%80%ae",
         "camera=../../etc/passwd",
-        "camera=/etc/passwd",
+        "camera=%d8%8c%e2%80%ae%d8%8c",
         "camera=..%5c..%5cwindows",
         "camera=%1b[31m",
         "identity=",
@@ -159,6 +160,7 @@ def bad_parameters() -> Iterator[tuple[str, str, set[int]]]:
         "camera=a%00",
         "track=" + "t" * 999,
         "identity=%E2%80%8B",
+        "identity=%20",
         "track=a/../b",
         "camera=%c2%85",
     ):
@@ -283,7 +285,6 @@ def test_two_hundred_wrong_requests(address: str) -> None:
             wrong(f"authorization {header!r}", {401}, "GET", "/facts", headers={"Authorization": header})
 
         assert count >= 200
-        print(f"{count} wrong requests")
         answer = asking.post("/search", content=GOOD).json()
         assert answer["matches"][0]["identity"] == 0
         assert asking.get("/facts").json()["items"] == 5

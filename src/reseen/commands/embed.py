@@ -93,7 +93,8 @@ def encode_to(
     def vectors_of(rows: Sequence[Sample]) -> NDArray[np.float32]:
         vectors = encoder((pixels(row) for row in rows), batch_size=batch_size)
         if mirrored:
-            vectors = (vectors + encoder((pixels(row)[:, ::-1] for row in rows), batch_size=batch_size)) / 2
+            mirror = encoder((np.ascontiguousarray(pixels(row)[:, ::-1]) for row in rows), batch_size=batch_size)
+            vectors = (vectors + mirror) * np.float32(0.5)
         return vectors
 
     write_shards(

@@ -2,6 +2,6 @@
 
 from reseen.serving.app import create_app
 from reseen.serving.limits import Limits
-from reseen.serving.server import run
+from reseen.serving.server import listen, run
 
-__all__ = ["Limits", "create_app", "run"]
+__all__ = ["Limits", "create_app", "listen", "run"]

@@ -30,15 +30,15 @@ class Batcher:
 
     Args:
         encoder: Runs in a thread of its own, one batch at a time.
-        size: Pictures of a batch at most.
+        most: Pictures of a batch at most.
         num_waiting: Pictures that may wait.
         watch: Is told the size of every batch.
     """
 
     def __init__(
-        self, encoder: Encoder, *, size: int, num_waiting: int, watch: Callable[[int], object] = lambda _: None
+        self, encoder: Encoder, *, most: int, num_waiting: int, watch: Callable[[int], object] = lambda _: None
     ) -> None:
-        self._encoder, self._size, self._watch = encoder, size, watch
+        self._encoder, self._most, self._watch = encoder, most, watch
         self._queue: asyncio.Queue[Waiting | None] = asyncio.Queue(num_waiting)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._worker: asyncio.Task[None] | None = None
@@ -53,6 +53,11 @@ class Batcher:
         if self._worker is not None:
             await self._worker
         self._thread.shutdown()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the pictures it takes."""
+        return self._encoder.size
 
     @property
     def num_waiting(self) -> int:
@@ -76,7 +81,7 @@ class Batcher:
         loop, ending = asyncio.get_running_loop(), False
         while not ending:
             batch = [await self._queue.get()]
-            while len(batch) < self._size and batch[-1] is not None and not self._queue.empty():
+            while len(batch) < self._most and batch[-1] is not None and not self._queue.empty():
                 batch.append(self._queue.get_nowait())
             ending = batch[-1] is None
             waiting = [one for one in batch if one is not None and not one.answer.done()]  # done: the client has left

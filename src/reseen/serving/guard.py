@@ -7,11 +7,10 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any
 
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from reseen.serving.faults import BROKEN, refusal
 from reseen.serving.limits import Limits, RefusedError
 
 logger = logging.getLogger(__name__)
@@ -23,7 +22,10 @@ HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'self'; img-src 'self' blob:; frame-ancestors 'none'"),
+    (
+        b"content-security-policy",
+        b"default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
 )
 
 
@@ -49,6 +51,7 @@ class Guard:
         watch: Callable[[str, str, int, float], object],
     ) -> None:
         self.app, self.token, self.hosts, self.limits, self.watch = app, token, hosts, limits, watch
+        self.num_inside = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -64,6 +67,7 @@ class Guard:
                 message = {**message, "headers": [*message["headers"], *HEADERS]}
             await send(message)
 
+        self.num_inside += 1
         try:
             self.admit(scope)
             await self.app(scope, self.limited(receive), answer)
@@ -72,8 +76,9 @@ class Guard:
         except Exception:
             logger.exception("A request failed")
             if not started:
-                await refusal(500, "Something went wrong here; the server's log says what.")(scope, receive, answer)
+                await refusal(500, BROKEN)(scope, receive, answer)
         finally:
+            self.num_inside -= 1
             route = getattr(scope.get("route"), "path", "none")
             self.watch(scope["method"], route, status, time.perf_counter() - begun)
 
@@ -81,7 +86,8 @@ class Guard:
         """Let a request in.
 
         Raises:
-            RefusedError: It calls the server by a foreign name, lacks the token, or is too large by its own account.
+            RefusedError: It calls the server by a foreign name, comes from another site's page, lacks the token, is too
+                large by its own account, or is one too many.
         """
         if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_HEADERS:
             raise RefusedError(431, f"Expected headers of at most {MOST_HEADERS:,} bytes.")
@@ -90,13 +96,17 @@ class Guard:
         name = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
         if self.hosts is not None and name not in self.hosts:
             raise RefusedError(421, "Expected a request to this server's own name; see reseen serve --help.")
-        if self.token is not None and scope["path"] not in OPEN:
+        if scope["path"] not in OPEN:
+            if headers.get(b"sec-fetch-site") == b"cross-site":  # A browser says so; matters where no token is asked.
+                raise RefusedError(403, "Expected a request from the server's own page, got one from another site's.")
             given = headers.get(b"authorization", b"")
-            if not secrets.compare_digest(given, b"Bearer " + self.token.encode()):
+            if self.token is not None and not secrets.compare_digest(given, b"Bearer " + self.token.encode()):
                 raise RefusedError(401, "Expected the server's token as 'Authorization: Bearer TOKEN'.")
         length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > self.limits.num_bytes:
+        if not length.isdigit() or len(length) > 18 or int(length) > self.limits.num_bytes:
             raise RefusedError(413, f"Expected at most {self.limits.num_bytes:,} bytes.")
+        if self.num_inside > self.limits.num_waiting:
+            raise RefusedError(503, "The server is busy; try again in a moment.")
 
     def limited(self, receive: Receive) -> Receive:
         """Return what receives a body, for as long as it is small and comes in time."""
@@ -118,13 +128,3 @@ class Guard:
             return message
 
         return limited
-
-
-def refusal(status: int, sentence: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Return the answer to a request that is not served."""
-    extra: dict[str, Any] = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    if status == 503:
-        extra["Retry-After"] = "1"
-    if status in (408, 413):
-        extra["Connection"] = "close"
-    return JSONResponse({"error": sentence}, status, headers={**(headers or {}), **extra})

@@ -22,7 +22,7 @@ def picture(body: bytes, limits: Limits) -> Pixels:
         raise RefusedError(422, "Expected a picture as the body of the request, got nothing.")
     try:
         opened = Image.open(io.BytesIO(body), formats=FORMATS)
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise RefusedError(422, f"Expected at most {limits.num_pixels:,} pixels, got far more.") from None
     except Exception:  # damaged files make Pillow raise almost anything
         raise RefusedError(
@@ -32,7 +32,8 @@ def picture(body: bytes, limits: Limits) -> Pixels:
         width, height = opened.size
         if width * height > limits.num_pixels:
             raise RefusedError(422, f"Expected at most {limits.num_pixels:,} pixels, got {width:,} x {height:,}.")
-        frames = getattr(opened, "n_frames", 1)
+        # A phone's JPEG may hold further pictures after the one that it shows, such as one for brighter screens.
+        frames = 1 if opened.format == "MPO" else getattr(opened, "n_frames", 1)
         if frames != 1:
             raise RefusedError(422, f"Expected a still picture, got one of {frames} frames.")
         try:

@@ -16,7 +16,7 @@ class Limits:
         num_bytes: Of a request's body.
         num_pixels: Of a picture, before it is decoded.
         num_answers: Of a search.
-        num_waiting: Pictures that wait for the model; beyond that the server says that it is busy.
+        num_waiting: Requests that are inside at a time; beyond that the server says that it is busy.
         seconds: In which a request's body has to arrive.
         batch: Pictures that go through the model together.
     """
@@ -39,21 +39,39 @@ class RefusedError(Exception):
 
 USUAL = Limits()
 LONGEST = 200
+UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode's categories of control characters, halves of characters, and breaks of lines and paragraphs."""
+TURNING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+"""Marks that show what follows in another order than it is written in."""
 
 
 def as_name(text: str, what: str) -> str:
     """Return a name that is safe to keep and to show.
 
     Raises:
-        RefusedError: It is empty, too long, climbs (``..``), is absolute, or holds control characters.
+        RefusedError: It is empty, too long, climbs (``..``), or holds what cannot be seen or deceives the eye.
     """
     if not 0 < len(text) <= LONGEST:
-        raise RefusedError(422, f"Expected a {what} of 1 to {LONGEST} characters, got {len(text)}.")
-    if any(unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") for letter in text):
-        raise RefusedError(422, f"Expected a {what} without control characters.")
-    if ".." in re.split(r"[/\\]", text) or re.match(r"[/\\~]|[A-Za-z]:[/\\]", text):
-        raise RefusedError(422, f"Expected a {what} that does not climb out of its folder.")
+        raise RefusedError(422, f"Expected {what} to have 1 to {LONGEST} characters, got {len(text)}.")
+    if any(unicodedata.category(x) in UNSEEN or unicodedata.bidirectional(x) in TURNING for x in text):
+        raise RefusedError(422, f"Expected {what} without control characters.")
+    # Joiners within a word belong to how several languages are written; alone they are nothing.
+    if all(unicodedata.category(x) == "Cf" or x.isspace() for x in text):
+        raise RefusedError(422, f"Expected {what} that can be seen, got nothing but spaces.")
+    if ".." in re.split(r"[/\\]", text):
+        raise RefusedError(422, f"Expected {what} that does not climb out of its folder.")
     return text
+
+
+def as_source(text: str) -> str:
+    """Return where a picture came from: a relative path or any other words.
+
+    Raises:
+        RefusedError: It is no name, or an absolute path, which would tell searchers about somebody's machine.
+    """
+    if re.match(r"[/\\~]|[A-Za-z]:[/\\]", text):
+        raise RefusedError(422, "Expected source that is no absolute path.")
+    return as_name(text, "source")
 
 
 def as_label(text: str, what: str) -> int | str:
@@ -71,6 +89,11 @@ def as_label(text: str, what: str) -> int | str:
         return as_name(value, what)
     if isinstance(value, int) and not isinstance(value, bool):
         if not -(2**63) <= value < 2**63:
-            raise RefusedError(422, f"Expected a {what} of at most 64 bits.")
+            raise RefusedError(422, f"Expected {what} to be a number of at most 64 bits.")
         return value
     return name
+
+
+def as_shown(text: str) -> str:
+    """Return what a stranger wrote short and plain."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:60])

@@ -5,34 +5,57 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import signal
+import socket
+import warnings
 
 import uvicorn
+from PIL import Image
 from starlette.types import ASGIApp
+
+from reseen.errors import ReseenError
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
-def run(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 8000) -> None:
+def listen(host: str = "127.0.0.1", port: int = 8000) -> socket.socket:
+    """Return a socket that clients can reach from now on.
+
+    Args:
+        host: The address to listen on; another than loopback lets other machines in.
+        port: 0 for any that is free.
+
+    Raises:
+        ReseenError: The address is not this machine's, or the port is taken.
+    """
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        found = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise ReseenError(f"expected to listen on {host}, port {port}, got: {found}; choose another") from None
+
+
+def run(app: ASGIApp, listening: socket.socket) -> None:
     """Serve until SIGTERM or Ctrl-C; then take no more, answer what has been accepted, and return.
 
     Args:
         app: What `create_app` returned.
-        host: The address to listen on; another than loopback lets other machines in.
-        port: As it says.
+        listening: What `listen` returned; is closed.
     """
-    config = uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)
+    # Too large a picture is refused by its size; Pillow need not warn of it in the server's log.
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
     # Once it has ended in good order, uvicorn raises the signal anew; the caller still has a gallery to close.
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run()
+            uvicorn.Server(config).run(sockets=[listening])
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 def names(host: str) -> frozenset[str] | None:
     """Return the names by which a server on this address may be called; None for any."""
-    return LOOPBACK if is_loopback(host) else None
+    return LOOPBACK | {host} if is_loopback(host) else None
 
 
 def is_loopback(host: str) -> bool:

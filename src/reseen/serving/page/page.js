@@ -13,6 +13,7 @@ history.replaceState(null, "", location.pathname); // The token does not stay in
 let query = null; // The picture that is being looked for.
 let asked = 0; // Counts searches, so that a late answer does not replace a newer one.
 let calendar = false; // Whether times are dates, and not seconds from some start.
+let most = Infinity; // Bytes that the server takes.
 let shown = []; // Addresses of pictures to let go of.
 
 async function ask(path, options = {}) {
@@ -39,6 +40,8 @@ async function begin() {
   $("desk").hidden = false;
   const count = `${facts.items.toLocaleString()} sighting${facts.items === 1 ? "" : "s"}`;
   const cameras = facts.cameras.length;
+  most = facts.num_bytes;
+  $("k").max = facts.num_answers;
   $("facts").textContent = [
     count,
     cameras ? `${cameras} camera${cameras === 1 ? "" : "s"}` : "",
@@ -58,6 +61,7 @@ async function begin() {
   calendar = facts.since !== null && facts.since > 1e8;
   for (const [id, value] of [["since", facts.since], ["until", facts.until]]) {
     Object.assign($(id), calendar ? { type: "datetime-local", step: 1 } : { type: "number", step: "any" });
+    delete $(id).dataset.touched;
     if (value === null) continue;
     const edge = id === "since" ? Math.floor(value) : Math.ceil(value) + 1; // until is exclusive
     $(id).value = calendar ? asInput(edge) : edge;
@@ -89,6 +93,8 @@ function asTime(seconds) {
 
 function choose(file) {
   if (!file) return;
+  // Said here: a server that refuses before it has read everything may not be heard.
+  if (file.size > most) return say(`Expected a file of at most ${Math.floor(most / 1e6)} MB.`, "fault");
   query = file;
   URL.revokeObjectURL($("preview").src);
   $("preview").src = URL.createObjectURL(file);
@@ -137,14 +143,20 @@ function clear() {
 const percent = (p) => p > 0.999 ? "over 99.9 %" : p < 0.001 ? "under 0.1 %" : `${(100 * p).toFixed(p > 0.99 || p < 0.01 ? 1 : 0)} %`;
 const strength = (match) => match.probability ?? Math.max(0, match.similarity);
 
+function named(match) {
+  if (match.identity !== null) return match.identity;
+  return match.track === null ? "no name" : `track ${match.track}`;
+}
+
 function verdict({ matches, threshold }) {
   if (!matches.length) return "Nothing to compare with: no sighting by these cameras in this time.";
   const [best] = matches;
-  const who = best.identity === null ? "someone without a name" : best.identity;
+  const who = best.identity === null && best.track === null ? "someone without a name" : named(best);
   const where = [best.camera === null ? "" : `by ${best.camera}`, asTime(best.time)].filter(Boolean).join(", ");
   const sure = best.probability === null ? `similarity ${best.similarity.toFixed(2)}` : percent(best.probability);
-  if (threshold !== null && best.similarity < threshold) return `None of these, it seems. The nearest is ${who} (${sure}).`;
-  return `Most likely ${who}${where ? `, seen ${where}` : ""} (${sure}).`;
+  const stranger = threshold === null ? best.probability !== null && best.probability < 0.5 : best.similarity < threshold;
+  if (stranger) return `None of these, it seems. The nearest is ${who} (${sure}).`;
+  return `${best.probability === null ? "Most alike" : "Most likely"} ${who}${where ? `, seen ${where}` : ""} (${sure}).`;
 }
 
 function show(answer) {
@@ -155,7 +167,8 @@ function show(answer) {
   answer.matches.forEach((match, rank) => {
     if (below(match) && !drawn) {
       drawn = true;
-      $("matches").append(make("li", { className: "line", textContent: "Below this line it is likelier nobody known." }));
+      const share = `${+(100 * answer.false_alarms).toPrecision(2)} %`;
+      $("matches").append(make("li", { className: "line", textContent: `Below this line: no more alike than what all but ${share} of strangers find.` }));
     }
     $("matches").append(card(match, rank, answer.query, below(match)));
   });
@@ -184,7 +197,7 @@ function card(match, rank, name, below) {
   const sure = match.probability === null ? "" : `${percent(match.probability)} · `;
   const place = [match.camera === null ? "" : `${match.camera}`, asTime(match.time)].filter(Boolean).join(" · ");
   const words = make("div", { className: "words" },
-    make("span", { className: "who", textContent: match.identity === null ? "no name" : match.identity }),
+    make("span", { className: "who", textContent: named(match) }),
     make("span", { className: "quiet", textContent: place }),
     bar,
     make("span", { className: "quiet", textContent: `${sure}similarity ${match.similarity.toFixed(3)}` }),
@@ -220,7 +233,7 @@ function draw(matches, below) {
   const left = 16 + 7.2 * Math.max(...names.map((name) => cut(String(name ?? "")).length));
   const height = top + row * names.length + bottom;
   const times = matches.map((match) => match.time);
-  const first = Math.min(...times), span = Math.max(...times) - first || 1;
+  const first = Math.min(...times), last = Math.max(...times), span = last - first || 1;
   const x = (time) => left + (width - left - right) * (time - first) / span;
   const y = (camera) => top + row * (names.indexOf(camera) + 0.5);
   const chart = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Matches over time, a row for each camera" });
@@ -229,12 +242,11 @@ function draw(matches, below) {
     chart.append(svg("text", { x: 0, y: y(name) + 4 }, cut(String(name ?? ""))));
   }
   chart.append(svg("text", { x: left, y: height - 4 }, asTime(first)));
-  chart.append(svg("text", { x: width - right, y: height - 4, "text-anchor": "end" }, asTime(first + span)));
+  chart.append(svg("text", { x: width - right, y: height - 4, "text-anchor": "end" }, last > first ? asTime(last) : ""));
   const cards = [...$("matches").querySelectorAll("li[data-item]")];
   [...matches].reverse().forEach((match) => {
-    const who = match.identity === null ? "no name" : match.identity;
     const dot = svg("circle", { cx: x(match.time), cy: y(match.camera), r: 3.5 + 5.5 * strength(match), class: below(match) ? "below" : "" },
-      svg("title", {}, `${who}, ${asTime(match.time)}`));
+      svg("title", {}, `${named(match)}, ${asTime(match.time)}`));
     dot.onclick = () => {
       cards.forEach((element) => element.classList.remove("lit"));
       const element = cards.find((each) => each.dataset.item === match.id);
@@ -251,12 +263,12 @@ $("entrance").onsubmit = (event) => {
   token = $("token").value.trim();
   begin().catch((error) => { $("entrance").querySelector("p").textContent = error.message; });
 };
-$("file").onchange = () => choose($("file").files[0]);
+$("file").onchange = () => { choose($("file").files[0]); $("file").value = ""; }; // The same one may be chosen again.
 for (const kind of ["dragover", "dragleave", "drop"]) {
-  $("drop").addEventListener(kind, (event) => {
+  addEventListener(kind, (event) => { // Anywhere: beside its place, the browser would leave the page for the picture.
     event.preventDefault();
     $("drop").classList.toggle("over", kind === "dragover");
-    if (kind === "drop") choose(event.dataTransfer.files[0]);
+    if (kind === "drop" && !$("desk").hidden) choose(event.dataTransfer.files[0]);
   });
 }
 addEventListener("paste", (event) => choose([...event.clipboardData.files].find((file) => file.type.startsWith("image/"))));

@@ -1,0 +1,104 @@
+"""The page in a browser: a picture in, matches out, verdicts kept, on a laptop and on a phone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reseen.gallery import Gallery, calibrate, labelled
+from tests.serving import chromium
+from tests.serving.conftest import TOKEN, Colours, packed, paint, serving
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(chromium.found() is None, reason="no Chromium on this machine"),
+]
+SIZES = {"laptop": (1366, 768), "phone": (390, 844)}
+
+
+@pytest.fixture
+def address(gallery: Gallery) -> Iterator[str]:
+    encoder, everyone = Colours(), [(i, n) for i in range(15) for n in range(4)]
+    gallery.add(
+        encoder([paint(i, n) for i, n in everyone]),
+        identities=[f"person <b>{i}</b>" for i, _ in everyone],
+        cameras=[["gate", "hall", 7, '"7"'][n] for _, n in everyone],
+        times=[1.7e9 + 3600.0 * i + n for i, n in everyone],
+        pictures=[packed(paint(i, n), "JPEG") for i, n in everyone],
+    )
+    gallery.put_calibration(calibrate(*labelled(gallery), rates=(0.1, 0.05)))
+    with serving(gallery, encoder) as made:
+        yield made
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[chromium.Page]:
+    with chromium.Page(tmp_path / "profile") as made:
+        yield made
+        assert made.said == []
+
+
+def ask(page: chromium.Page, tmp_path: Path, identity: int) -> None:
+    picture = tmp_path / f"{identity}.png"
+    picture.write_bytes(packed(paint(identity, 99)))
+    page.choose_file("#file", picture)
+    page.wait_for(f"document.querySelector('#status').innerText.includes('>{identity}<')")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_visit(page: chromium.Page, address: str, gallery: Gallery, tmp_path: Path, size: str) -> None:
+    width, height = SIZES[size]
+    page.open(f"{address}/#token={TOKEN}", width=width, height=height, mobile=size == "phone")
+    page.wait_for("!document.querySelector('#desk').hidden")
+    assert "token" not in page.run("location.href")
+    assert page.run("document.querySelector('#facts').innerText") == "60 sightings · 4 cameras"
+
+    ask(page, tmp_path, 4)
+    assert page.run("document.querySelector('.who').innerText") == "person <b>4</b>"  # text, never markup
+    assert page.run("document.querySelectorAll('#matches li[data-item]').length") == 20
+    assert page.run("document.querySelectorAll('#chart circle').length") == 20
+    page.wait_for("document.querySelectorAll('#matches img').length == 20")
+    page.wait_for("[...document.querySelectorAll('#matches img')].every(i => i.complete && i.naturalWidth > 0)")
+    assert page.run("document.documentElement.scrollWidth <= innerWidth"), "the page is wider than the screen"
+
+    page.run("document.querySelector('#matches .right').click()")
+    page.wait_for("document.querySelector('#matches .right').getAttribute('aria-pressed') == 'true'")
+    page.run("document.querySelectorAll('#matches .wrong')[5].click()")
+    page.wait_for("document.querySelectorAll('#matches .wrong')[5].getAttribute('aria-pressed') == 'true'")
+    assert sorted(mark.same for mark in gallery.marks()) == [False, True]
+
+    places = "[...document.querySelectorAll('#matches .who + .quiet')].map(e => e.innerText.split(' · ')[0])"
+    cameras = f"[...new Set({places})].join()"
+    page.run("document.querySelectorAll('#camera-list button')[0].click()")
+    page.wait_for(f"!{cameras}.split(',').includes('7')")
+    assert set(page.run(cameras).split(",")) == {'"7"', "gate", "hall"}
+    for _ in range(3):
+        page.run("document.querySelector('#camera-list [aria-pressed=true]').click()")
+    page.wait_for("document.querySelector('#status').innerText == 'Choose at least one camera.'")
+    page.run("document.querySelector('#all').click()")
+    page.wait_for("document.querySelectorAll('#matches li[data-item]').length == 20")
+
+    page.run("by.value = 'identity'; by.dispatchEvent(new Event('change'))")
+    page.wait_for("document.querySelectorAll('#matches li[data-item]').length == 15")
+    page.run("until.value = since.value; until.dispatchEvent(new Event('change'))")
+    page.wait_for("document.querySelector('#status').innerText.startsWith('Nothing to compare with')")
+    page.screenshot(tmp_path / "page.png")
+
+
+def test_the_token_can_be_typed(page: chromium.Page, address: str) -> None:
+    page.open(address, width=390, height=844, mobile=True)
+    page.wait_for("!document.querySelector('#entrance').hidden")
+    page.run("document.querySelector('#token').value = 'wrong'; entrance.requestSubmit()")
+    page.wait_for("document.querySelector('#entrance p').innerText.startsWith('Expected the server')")
+    page.run(f"document.querySelector('#token').value = {TOKEN!r}; entrance.requestSubmit()")
+    page.wait_for("!document.querySelector('#desk').hidden")
+    page.said = [said for said in page.said if "401" not in said]
+
+
+def test_a_file_that_is_no_picture_is_said_to_be_none(page: chromium.Page, address: str, tmp_path: Path) -> None:
+    page.open(f"{address}/#token={TOKEN}", width=1366, height=768)
+    page.wait_for("!document.querySelector('#desk').hidden")
+    (tmp_path / "text.png").write_text("no picture")
+    page.choose_file("#file", tmp_path / "text.png")
+    page.wait_for("document.querySelector('#status.fault').innerText.startsWith('Expected a picture')")
+    page.said = [said for said in page.said if "415" not in said]
