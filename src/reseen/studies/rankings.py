@@ -1,0 +1,104 @@
+"""``reseen study rankings``: two networks on the queries where they differ most; Figure 8 of the FIDI paper."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from reseen.evaluation import evaluate
+from reseen.reporting import Outcome, Section
+from reseen.reporting.comparison import compared
+from reseen.reporting.lists import queries_of_first_repeat
+from reseen.samples import Benchmark
+from reseen.studies.networks import Network, given, trained, vectors
+from reseen.studies.page import downloads, write_study
+from reseen.studies.settings import shared
+from reseen.studies.table import show, write_csv
+
+
+def rankings(
+    data: Benchmark,
+    *,
+    out: Path,
+    names: Sequence[str] = ("HardTripletLoss", "FIDILoss"),
+    runs: Sequence[Path] = (),
+    weights: dict[str, float] | None = None,
+    lists: int = 4,
+    top: int = 10,
+    jobs: int = 1,
+    recipe: str | None = None,
+    settings: dict[str, Any] | None = None,
+    batch_size: int = 64,
+    workers: int = 0,
+    resolved: dict[str, Any] | None = None,
+) -> None:
+    """Show what two networks find for the queries on which they differ most, best and worst for each.
+
+    Args:
+        data: What to search.
+        out: The study's folder; started again, it does what is missing.
+        names: Two losses to train with, each beside the identity loss.
+        runs: Two trained runs to compare; nothing is trained then.
+        weights: Weight of a loss beside the identity loss, by name; that of the settings (or 1) where absent.
+        lists: How many queries to show where the second is better, and as many where the first is.
+        top: Places shown of each list.
+        jobs: Trainings at the same time.
+        recipe: Settings to start from, as `reseen train --config` takes it.
+        settings: Anything that `reseen train --config` takes, for both runs alike.
+        batch_size: Pictures to embed at a time.
+        workers: Processes that read pictures.
+        resolved: All settings as plain values, from the command line.
+    """
+    if len(runs or names) != 2:
+        raise ValueError(f"expected two networks to compare, got {len(runs or names)}: name two losses or two runs")
+    networks, commands = given(runs), list[str]()
+    if not runs:
+        base = shared(resolved, recipe=recipe, settings=settings)
+        networks, commands = trained(out, base, names=names, weights=weights, jobs=jobs)
+    outcomes = {n.name: _outcome(n, data, out, batch_size=batch_size, workers=workers) for n in networks}
+    queries = differences(outcomes)
+    write_csv(queries, out / "queries.csv")
+    rows = [[name, o.report.mean_ap, o.report.cmc(1)] for name, o in outcomes.items()]
+    show(["", "mAP", "rank 1"], rows, title=data.name)
+    write_study(
+        out,
+        f"{' and '.join(outcomes)}, {data.name}",
+        name="rankings",
+        lead="What two networks find for the queries on which they differ most.",
+        sections=[
+            *compared(outcomes, benchmark=data, lists=lists, top=top),
+            Section("All queries", downloads("queries.csv"), "Average precision and first match of each, by both."),
+        ],
+        resolved=resolved,
+        commands=commands,
+    )
+
+
+def differences(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
+    """Return the queries that count for both of two networks, the largest difference first.
+
+    Returns:
+        ``query`` (its row), ``path``, ``identity``, ``camera``, for each network ``average_precision`` and
+        ``first_rank`` with its name behind them, and ``gain``: by how much the second's average precision is higher.
+    """
+    tables = {name: queries_of_first_repeat(outcome.report) for name, outcome in outcomes.items()}
+    first, second = tables.values()
+    both = first.index.intersection(second.index)
+    found: pd.DataFrame = first.loc[both, ["path", "identity", "camera"]]
+    for name, table in tables.items():
+        for figure in ("average_precision", "first_rank"):
+            found[f"{figure}, {name}"] = table[figure]
+    found["gain"] = second["average_precision"] - first["average_precision"]
+    order = found["gain"].abs().sort_values(ascending=False, kind="stable").index
+    ordered: pd.DataFrame = found.loc[order].reset_index(names="query")
+    return ordered
+
+
+def _outcome(network: Network, data: Benchmark, out: Path, *, batch_size: int, workers: int) -> Outcome:
+    model = network.load()
+    query, gallery = (
+        vectors(out / "embeddings" / f"{network.name}-{part}", model, samples, batch_size=batch_size, workers=workers)
+        for part, samples in (("query", data.query), ("gallery", data.gallery))
+    )
+    return Outcome(evaluate(query, gallery, data.protocol), query, gallery)
