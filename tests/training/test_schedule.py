@@ -60,6 +60,12 @@ def test_the_optimiser_is_the_one_named(name: str, kind: type) -> None:
     assert optimizer.defaults.get("momentum", 0.7) == 0.7
 
 
+def test_sgd_looks_ahead_where_it_is_told_to() -> None:
+    objective = Objective(model(), [Term(IdentityLoss())], 5)
+    defaults = [Schedule(optimizer="sgd", nesterov=on).optimizers(objective)[0].defaults for on in (False, True)]
+    assert [found["nesterov"] for found in defaults] == [False, True]
+
+
 def test_a_rate_of_ones_own_is_kept_apart_from_weight_and_schedule() -> None:
     class Own(Loss):
         learning_rate = 0.5

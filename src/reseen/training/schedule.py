@@ -22,6 +22,7 @@ class Schedule:
         optimizer: ``adam`` (decay as part of the gradient, as the field has it), ``adamw`` (apart from it) or ``sgd``.
         learning_rate: At its highest.
         momentum: Of ``sgd``.
+        nesterov: Whether ``sgd`` looks ahead.
         weight_decay: Of the weights.
         decay_vectors: Decay biases and the scales of norms too.
         pretrained_factor: The learning rate of what the backbone's weights came with, relative to the rest.
@@ -40,6 +41,7 @@ class Schedule:
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: float = 3.5e-4
     momentum: float = 0.9
+    nesterov: bool = False
     weight_decay: float = 5e-4
     decay_vectors: bool = True
     pretrained_factor: float = 1.0
@@ -79,7 +81,9 @@ class Schedule:
         taken = {id(p) for group in apart for p in group["params"]}
         groups = self._groups(objective, taken)
         if self.optimizer == "sgd":
-            optimizers: list[torch.optim.Optimizer] = [torch.optim.SGD(groups, momentum=self.momentum)]
+            optimizers: list[torch.optim.Optimizer] = [
+                torch.optim.SGD(groups, momentum=self.momentum, nesterov=self.nesterov)
+            ]
         else:
             optimizers = [{"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[self.optimizer](groups)]
         return [*optimizers, torch.optim.SGD(apart)] if apart else optimizers

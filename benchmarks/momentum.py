@@ -1,0 +1,58 @@
+"""What MoReID adds to a training step: the key encoder's pass, and a dictionary of 65,536 keys of 2,048 components.
+
+A ResNet-50 at 256 x 128, 64 pictures, CE and HE loss, plain SGD. The steps take turns in one run, so that their ratios
+hold on a machine that is not idle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from benchmarks.memory import fastest, use_all_cores, verdict
+
+from reseen.losses import HELoss, IdentityLoss
+from reseen.models import Embedder, ModelSpec
+from reseen.training import MoReID, Objective, Plain, Scheme, Term
+
+BATCH, PER_IDENTITY, IDENTITIES, SLOTS = 64, 4, 751, 65_536
+REPEATS = 5
+
+
+def main() -> None:
+    use_all_cores()
+    torch.manual_seed(0)
+    model = Embedder(ModelSpec("timm:resnet50.tv_in1k", height=256, width=128), pretrained=False)
+    objective = Objective(model, [Term(IdentityLoss()), Term(HELoss())], IDENTITIES).train()
+    optimizer = torch.optim.SGD((p for p in objective.parameters() if p.requires_grad), lr=1e-4)
+    images = torch.randint(0, 256, (BATCH, 3, 256, 128), dtype=torch.uint8)
+    labels = torch.arange(BATCH) // PER_IDENTITY
+
+    def step(scheme: Scheme) -> Callable[[], None]:
+        scheme.start(model, objective.compared)
+
+        def work() -> None:
+            objective(images, labels, None, scheme).sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            scheme.after_step(model)
+
+        return work
+
+    keys_only, whole = MoReID(slots=BATCH, warmup=10**9), MoReID(slots=SLOTS)
+    steps = [step(scheme) for scheme in (Plain(), keys_only, whole)]
+    (dictionary,) = whole.dictionaries.values()
+    dictionary.push(torch.randn(SLOTS, model.dims["embedding"]), torch.randint(IDENTITIES, (SLOTS,)))
+    whole.queued = SLOTS
+
+    def inference() -> None:
+        whole.encoder(images, None)
+
+    plain, with_keys, with_dictionary, forward = fastest(*steps, inference, repeats=REPEATS)
+    print(f"  plain step {plain:.2f} s, with keys {with_keys:.2f} s, with {SLOTS:,} of them {with_dictionary:.2f} s")
+    print(f"  key encoder over an inference pass: {(with_keys - plain) / forward:.2f}")
+    verdict("dictionary, over a plain step", (with_dictionary - with_keys) / plain, most=0.1)
+
+
+if __name__ == "__main__":
+    main()
