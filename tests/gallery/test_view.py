@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from reseen.gallery.nearest import found_again, looked_into, make_lists, search_exactly, search_lists
 from reseen.gallery.records import EVERYTHING, Where
 from reseen.gallery.rows import unit
-from reseen.gallery.view import Codes, Columns, View, found_again, make_lists, search_exactly, search_lists
+from reseen.gallery.view import Codes, Columns, View
 
 DIM = 8
 
@@ -21,18 +22,27 @@ def columns(rows: np.ndarray) -> Columns:
     return Columns(rows, codes, codes, np.zeros(len(rows)), np.ones(len(rows), bool))
 
 
-def test_masked_search_is_the_search_of_the_rows_kept() -> None:
+@pytest.mark.parametrize("by_lists", [False, True])
+def test_masked_search_is_the_search_of_the_rows_kept(by_lists: bool) -> None:
     everything, queries = vectors(500), vectors(3, 1)
     mask = np.random.default_rng(2).random(500) < 0.3
-    similarity, position = search_exactly(everything, queries, 9, mask)
+    if by_lists:  # With every list looked into, and more candidates than rows: exact.
+        lists = make_lists(everything, recall=1.0)
+        lists.nprobe = lists.nlist
+        similarity, position = search_lists(lists, everything, queries, 9, mask)
+    else:
+        similarity, position = search_exactly(everything, queries, 9, mask)
     scores = np.where(mask, queries @ everything.T, -np.inf)
     np.testing.assert_array_equal(position, np.argsort(-scores, axis=1)[:, :9])
     np.testing.assert_allclose(similarity, -np.sort(-scores, axis=1)[:, :9], atol=1e-6)
 
 
 def test_fewer_rows_than_answers_leave_absent_ones() -> None:
-    _, position = search_exactly(vectors(5), vectors(1, 1), 4, np.array([0, 1, 0, 0, 1], bool))
+    everything, mask = vectors(200), np.isin(np.arange(200), [1, 4])
+    _, position = search_exactly(everything, vectors(1, 1), 4, mask)
     assert sorted(position[0].tolist()) == [-1, -1, 1, 4]
+    _, by_lists = search_lists(make_lists(everything, recall=0.9), everything, vectors(1, 1), 4, mask)
+    assert by_lists.tolist() == position.tolist()
 
 
 def test_a_view_grows_in_few_parts_and_stays_as_it_was() -> None:
@@ -81,13 +91,14 @@ def test_lists_reach_the_recall_they_were_made_for(crowd: np.ndarray) -> None:
     lists = make_lists(crowd, recall=0.98)
     assert 1 <= lists.nprobe < lists.nlist
     queries = unit(crowd[::40] + 0.02 * np.random.default_rng(4).normal(size=(150, 32)).astype(np.float32))
-    truth = search_exactly(crowd, queries, 10, None)[1]
-    found = search_lists(lists, queries, 10, None)[1]
-    assert np.mean([len(np.intersect1d(f, t)) for f, t in zip(found, truth, strict=True)]) >= 9.7
+    products, truth = search_exactly(crowd, queries, 10)
+    similarity, found = search_lists(lists, crowd, queries, 10)
+    assert found_again(np.insert(found, 0, -1, 1), np.insert(truth, 0, -1, 1)) >= 0.97
+    np.testing.assert_allclose(similarity[:, 0], products[:, 0], atol=1e-6)  # scores are the vectors' own
     # With fewer rows kept, more lists are looked into.
     mask = np.random.default_rng(5).random(len(crowd)) < 0.5
     truth = search_exactly(crowd, queries, 10, mask)[1]
-    found = search_lists(lists, queries, 10, mask)[1]
+    found = search_lists(lists, crowd, queries, 10, mask)[1]
     assert mask[found].all()
     assert np.mean([len(np.intersect1d(f, t)) for f, t in zip(found, truth, strict=True)]) >= 9.5
 
@@ -98,12 +109,17 @@ def test_a_filter_that_keeps_little_is_searched_exactly(crowd: np.ndarray) -> No
     view = replace(View().appended(columns(np.arange(len(crowd))), crowd), lists=lists)
     times = np.random.default_rng(6).permutation(len(crowd)).astype(float)
     view = replace(view, columns=replace(view.columns, times=times))
-    few = Where(until=1000.0)
+    few = Where(until=100.0)
     np.testing.assert_array_equal(
         view.search(crowd[:20], 60, few, exact=False)[1], view.search(crowd[:20], 60, few, exact=True)[1]
     )
     everything = view.search(crowd[:20], 60, EVERYTHING, exact=False)[1]
     assert (everything != view.search(crowd[:20], 60, EVERYTHING, exact=True)[1]).any()
+
+
+def test_ever_more_lists_are_looked_into_up_to_all() -> None:
+    assert list(looked_into(1)) == [1]
+    assert list(looked_into(12)) == [1, 2, 3, 4, 6, 8, 11, 12]
 
 
 def test_recall_leaves_the_query_out() -> None:

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from reseen.errors import GalleryError
 from reseen.gallery import snapshot
 from reseen.gallery.engine import Hit
+from reseen.gallery.nearest import ABSENT, SMALLEST
 from reseen.gallery.records import Label, Where
 from reseen.gallery.rows import unit
 from reseen.gallery.truth import BLOCK, Truth
-from reseen.gallery.view import ABSENT, Codes, Columns, View
+from reseen.gallery.view import Codes, Columns, View
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +118,7 @@ class LocalEngine(Truth):
                 logger.warning("the index file was not made anew: %s", error)
 
     def _wants_lists(self, count: int) -> bool:
-        return self._approximate_above is not None and count > self._approximate_above
+        return self._approximate_above is not None and count > max(self._approximate_above, SMALLEST)
 
     def _lags(self) -> bool:
         """Return whether the index file misses too much, or is not of the wanted kind."""

@@ -24,7 +24,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.gallery.view import Codes, Columns, View, make_lists
+from reseen.gallery.nearest import make_lists
+from reseen.gallery.view import Codes, Columns, View
 
 logger = logging.getLogger(__name__)
 

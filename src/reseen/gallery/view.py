@@ -8,24 +8,18 @@ Dimensions: N rows, Q queries, D components of a vector, k answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from reseen.gallery.nearest import ABSENT, Found, Vectors, search_exactly, search_lists, share
 from reseen.gallery.records import Label, Where
 
-ABSENT = -1
-"""The code of an absent label, and the row of an absent answer."""
-FEW = 0.25
-"""Where a filter keeps no more than this share, an exact search is quick, and nearby lists hold too few of the kept."""
-
-
-PER_LIST = 40
-"""Vectors that the centre of a list is learnt from; FAISS warns of fewer than 39."""
+FEW = 0.02
+"""Where a filter keeps no more than this share, exact search is as quick as the lists are."""
 
 
 class Codes:
@@ -142,16 +136,14 @@ class View:
             keep = keep & (columns.times < where.until)
         return None if keep.all() else keep
 
-    def search(
-        self, queries: NDArray[np.float32], k: int, where: Where, *, exact: bool
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def search(self, queries: Vectors, k: int, where: Where, *, exact: bool) -> Found:
         """Return cosines and rows of the truth (Q, k), best first, for unit queries (Q, D); absent are rows -1."""
         keep = self.kept(where)
         similarities, positions, start = [], [], 0
         for number, part in enumerate(self.parts):
             mask = None if keep is None else keep[start : start + len(part)]
             if number == 0 and self.lists is not None and not exact and share(mask) > FEW:
-                similarity, position = search_lists(self.lists, queries, k, mask)
+                similarity, position = search_lists(self.lists, part, queries, k, mask)
             else:
                 similarity, position = search_exactly(part, queries, k, mask)
             similarities.append(similarity)
@@ -164,70 +156,3 @@ class View:
             best = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
             similarity, position = np.take_along_axis(similarity, best, 1), np.take_along_axis(position, best, 1)
         return similarity, np.where(position == ABSENT, ABSENT, self.columns.rows[position])
-
-
-def share(mask: NDArray[np.bool_] | None) -> float:
-    """Return the share of the rows that are kept."""
-    return 1.0 if mask is None else float(mask.mean())
-
-
-def selector(mask: NDArray[np.bool_] | None) -> tuple[Any, Any]:
-    """Return FAISS's selector of the rows kept, and the bits that it reads (which must outlive it)."""
-    if mask is None:
-        return None, None
-    bits = np.packbits(mask, bitorder="little")
-    return faiss.IDSelectorBitmap(len(mask), faiss.swig_ptr(bits)), bits
-
-
-def search_exactly(
-    vectors: NDArray[np.float32], queries: NDArray[np.float32], k: int, mask: NDArray[np.bool_] | None
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return inner products and positions (Q, k) of the best among the rows kept of vectors (N, D)."""
-    similarity = np.empty((len(queries), k), np.float32)
-    position = np.empty((len(queries), k), np.int64)
-    chosen, _bits = selector(mask)
-    inputs = faiss.swig_ptr(queries), faiss.swig_ptr(vectors)
-    outputs = faiss.swig_ptr(similarity), faiss.swig_ptr(position)
-    sizes = vectors.shape[1], len(queries), len(vectors), k
-    faiss.knn_inner_product(*inputs, *sizes, *outputs, chosen)
-    return similarity, position
-
-
-def search_lists(
-    lists: Any, queries: NDArray[np.float32], k: int, mask: NDArray[np.bool_] | None
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return inner products and positions (Q, k) of about the best, looking into more lists the fewer rows are kept."""
-    chosen, _bits = selector(mask)
-    probes = min(lists.nlist, int(np.ceil(lists.nprobe / share(mask))))
-    parameters = faiss.SearchParametersIVF()
-    parameters.nprobe, parameters.sel = probes, chosen
-    found: tuple[NDArray[np.float32], NDArray[np.int64]] = lists.search(queries, k, params=parameters)
-    return found
-
-
-def make_lists(vectors: NDArray[np.float32], *, recall: float, seed: int = 0) -> Any:
-    """Sort unit vectors (N, D) into inverted lists, and look into as many as reach the wanted recall.
-
-    There are about 2 sqrt(N) lists: half of what FAISS's guidelines advise, and made in a quarter of the time. More
-    and more of them are looked into until, over 256 of the vectors, ``recall`` of each one's ten nearest others are
-    found.
-    """
-    count, dim = vectors.shape
-    number = max(1, min(int(2 * count**0.5), count // PER_LIST))
-    lists = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, number, faiss.METRIC_INNER_PRODUCT)
-    generator = np.random.default_rng(seed)
-    lists.train(vectors[np.sort(generator.permutation(count)[: PER_LIST * number])])
-    for start in range(0, count, 65536):
-        lists.add(vectors[start : start + 65536])
-    probes = vectors[generator.permutation(count)[:256]]
-    truth = search_exactly(vectors, probes, min(11, count), None)[1]
-    lists.nprobe = 1
-    while lists.nprobe < number and found_again(lists.search(probes, truth.shape[1])[1], truth) < recall:
-        lists.nprobe = min(int(1.3 * lists.nprobe) + 1, number)
-    return lists
-
-
-def found_again(found: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
-    """Return the share of the true neighbours (Q, k), the query itself (the first) left out, that was found."""
-    hits: Sequence[int] = [len(np.intersect1d(f, t[1:])) for f, t in zip(found, truth, strict=True)]
-    return sum(hits) / max(1, truth[:, 1:].size)

@@ -1,0 +1,114 @@
+"""The nearest of an array of unit vectors: exactly, or about, by inverted lists of compressed vectors.
+
+Dimensions: N vectors, Q queries, D components of a vector, k answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+ABSENT = -1
+"""The position of an absent answer."""
+PER_LIST = 40
+"""Vectors that the centre of a list is learnt from; FAISS warns of fewer than 39."""
+NEAREST = 10
+"""The wanted recall is that of so many."""
+SMALLEST = 100
+"""Fewer vectors than this are not enough to learn how to compress them."""
+
+Vectors = NDArray[np.float32]
+Found = tuple[NDArray[np.float32], NDArray[np.int64]]
+"""Inner products and positions (Q, k), best first."""
+
+
+def share(mask: NDArray[np.bool_] | None) -> float:
+    """Return the share of the rows that are kept."""
+    return 1.0 if mask is None else float(mask.mean())
+
+
+def selector(mask: NDArray[np.bool_] | None) -> tuple[Any, Any]:
+    """Return FAISS's selector of the rows kept, and the bits that it reads (which must outlive it)."""
+    if mask is None:
+        return None, None
+    bits = np.packbits(mask, bitorder="little")
+    return faiss.IDSelectorBitmap(len(mask), faiss.swig_ptr(bits)), bits
+
+
+def search_exactly(vectors: Vectors, queries: Vectors, k: int, mask: NDArray[np.bool_] | None = None) -> Found:
+    """Return the best among the rows kept of vectors (N, D)."""
+    similarity = np.empty((len(queries), k), np.float32)
+    position = np.empty((len(queries), k), np.int64)
+    chosen, _bits = selector(mask)
+    inputs = faiss.swig_ptr(queries), faiss.swig_ptr(vectors)
+    outputs = faiss.swig_ptr(similarity), faiss.swig_ptr(position)
+    sizes = vectors.shape[1], len(queries), len(vectors), k
+    faiss.knn_inner_product(*inputs, *sizes, *outputs, chosen)
+    return similarity, position
+
+
+def search_lists(
+    lists: Any, vectors: Vectors, queries: Vectors, k: int, mask: NDArray[np.bool_] | None = None
+) -> Found:
+    """Return about the best among the rows kept of the vectors (N, D) that the lists were made of.
+
+    More lists are looked into the fewer rows are kept. Compressed vectors give the candidates, ten times as many as
+    answers and a hundred more; the vectors themselves give their order.
+    """
+    chosen, _bits = selector(mask)
+    parameters = faiss.SearchParametersIVF()
+    parameters.nprobe = min(lists.nlist, int(np.ceil(lists.nprobe / max(share(mask), 1e-9))))
+    parameters.sel = chosen
+    depth = 10 * k + 100
+    similarity = np.full((len(queries), k), -np.inf, np.float32)
+    position = np.full((len(queries), k), ABSENT, np.int64)
+    for row, query in enumerate(queries):
+        candidates = lists.search(query[None], depth, params=parameters)[1][0]
+        candidates = candidates[candidates != ABSENT]
+        scores = vectors[candidates] @ query
+        best = np.argsort(-scores, kind="stable")[:k]
+        similarity[row, : len(best)], position[row, : len(best)] = scores[best], candidates[best]
+    return similarity, position
+
+
+def make_lists(vectors: Vectors, *, recall: float, seed: int = 0) -> Any:
+    """Sort unit vectors (N, D), a hundred or more, into about sqrt(N) inverted lists.
+
+    In the lists a vector takes four bits for every four components (product quantization, Jegou et al., 2011, in
+    FAISS's layout for vector instructions), a thirty-second of its size, and as much less time to look at. More and
+    more lists are looked into until, over 256 of the vectors, ``recall`` of each one's ten nearest others are found.
+    """
+    count, dim = vectors.shape
+    number = max(1, min(int(count**0.5), count // PER_LIST))
+    parts = next(m for m in range(-(-dim // 4), dim + 1) if dim % m == 0)
+    lists = faiss.IndexIVFPQFastScan(faiss.IndexFlatIP(dim), dim, number, parts, 4, faiss.METRIC_INNER_PRODUCT)
+    lists.pq.cp.min_points_per_centroid = 1  # Few vectors need no warning: they are scored exactly in the end.
+    generator = np.random.default_rng(seed)
+    lists.train(vectors[np.sort(generator.permutation(count)[: max(1000, PER_LIST * number)])])
+    for start in range(0, count, 65536):
+        lists.add(vectors[start : start + 65536])
+    probes = vectors[generator.permutation(count)[:256]]
+    truth = search_exactly(vectors, probes, 1 + NEAREST)[1]
+    for lists.nprobe in looked_into(number):
+        if found_again(search_lists(lists, vectors, probes, truth.shape[1])[1], truth) >= recall:
+            break
+    return lists
+
+
+def looked_into(number: int) -> Iterator[int]:
+    """Yield 1, and about a third more each time, up to a number."""
+    some = 1
+    while some < number:
+        yield some
+        some = int(1.3 * some) + 1
+    yield number
+
+
+def found_again(found: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
+    """Return the share of the true neighbours (Q, k), the query itself (the first) left out, that was found."""
+    hits = [len(np.intersect1d(f, t[1:])) for f, t in zip(found, truth, strict=True)]
+    return sum(hits) / max(1, truth[:, 1:].size)
