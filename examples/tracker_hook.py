@@ -12,10 +12,13 @@ from reseen.encoding import load
 
 
 class Hook:
+    """What ``DeepSort`` asks for vectors."""
+
     def __init__(self, model: str) -> None:
         self.encoder = load(model)
 
-    def predict(self, crops: list) -> list:  # What DeepSort calls, with parts of a frame as OpenCV has it: BGR.
+    def predict(self, crops: list) -> list:
+        """Return a vector for each part of a frame as OpenCV has it, BGR."""
         return list(self.encoder([np.ascontiguousarray(crop[:, :, ::-1]) for crop in crops]))
 
 

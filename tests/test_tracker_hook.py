@@ -1,4 +1,4 @@
-"""examples/tracker_hook.py in a tracker that calls as deep-sort-realtime 1.3.2 does, and in the real one if it is here."""
+"""examples/tracker_hook.py in a tracker that calls as deep-sort-realtime 1.3.2 does; in that one itself if it is here."""
 
 import importlib.util
 import sys
@@ -50,13 +50,12 @@ class LikeDeepSort:
         return self.tracks
 
 
-def hooked(monkeypatch: pytest.MonkeyPatch, **settings: object) -> tuple[object, MeanColour]:
+def hooked(monkeypatch: pytest.MonkeyPatch, **settings: object) -> object:
     spec = importlib.util.spec_from_file_location("tracker_hook", EXAMPLE)
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
-    encoder = MeanColour()
-    monkeypatch.setattr(example, "load", lambda path: encoder)
-    return example.with_reseen("model.onnx", **settings), encoder
+    monkeypatch.setattr(example, "load", lambda path: MeanColour())
+    return example.with_reseen("model.onnx", **settings)
 
 
 def who_is_where(tracker: object) -> list[dict[str, str]]:
@@ -72,30 +71,30 @@ def who_is_where(tracker: object) -> list[dict[str, str]]:
     return seen
 
 
-def test_a_tracker_asks_the_hook_for_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def like_deep_sort(monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("deep_sort_realtime.deepsort_tracker")
     module.DeepSort = LikeDeepSort
     monkeypatch.setitem(sys.modules, "deep_sort_realtime", types.ModuleType("deep_sort_realtime"))
     monkeypatch.setitem(sys.modules, "deep_sort_realtime.deepsort_tracker", module)
-    tracker, _ = hooked(monkeypatch, max_age=5)
+
+
+@pytest.mark.usefixtures("like_deep_sort")
+def test_a_tracker_follows_looks_by_the_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = hooked(monkeypatch, max_age=5)
     assert who_is_where(tracker) == [{"red": "1", "blue": "2"}] * FRAMES
 
 
-def test_the_vectors_are_of_the_right_colours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "deep_sort_realtime", types.ModuleType("deep_sort_realtime"))
-    module = types.ModuleType("deep_sort_realtime.deepsort_tracker")
-    module.DeepSort = LikeDeepSort
-    monkeypatch.setitem(sys.modules, "deep_sort_realtime.deepsort_tracker", module)
-    tracker, _ = hooked(monkeypatch)
-    red_as_bgr = np.full((20, 10, 3), RED[::-1], np.uint8)
-    (vector,) = tracker.embedder.predict([red_as_bgr])
+@pytest.mark.usefixtures("like_deep_sort")
+def test_colours_arrive_in_the_right_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    (vector,) = hooked(monkeypatch).embedder.predict([np.full((20, 10, 3), RED[::-1], np.uint8)])
     np.testing.assert_allclose(vector, RED)
 
 
 def test_the_real_tracker_follows_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("deep_sort_realtime.deepsort_tracker")
     # Boxes that jump are told apart by looks only if place does not rule them out.
-    tracker, _ = hooked(monkeypatch, n_init=1, max_iou_distance=0.0)
+    tracker = hooked(monkeypatch, n_init=1, max_iou_distance=0.0)
     seen = who_is_where(tracker)
     assert seen[1] == seen[FRAMES // 2 - 1]
     assert len(set(seen[1].values())) == 2
