@@ -1,4 +1,4 @@
-"""examples/tracker_hook.py in a tracker that calls as deep-sort-realtime 1.3.2 does; in that one itself if it is here."""
+"""examples/tracker_hook.py in a tracker that calls as deep-sort-realtime 1.3.2 does, and in that one where it is."""
 
 import importlib.util
 import sys
