@@ -35,6 +35,16 @@ def test_each_kind_of_value_has_its_chart(tmp_path: Path) -> None:
     assert "90" not in losses + scores + rate.replace("190", "")
 
 
+def test_what_a_scheme_says_of_itself_has_a_chart_each(tmp_path: Path) -> None:
+    said = ({"age": 0.5, "hard on feature": 0.2}, {"age": 0.9, "hard on feature": 0.7, "hard on branch.a": 0.1})
+    path = written(tmp_path / "m.jsonl", *({"step": n, "epoch": n, "scheme": s} for n, s in enumerate(said)))
+    age, hard = learning_curves(path)
+    assert "Age" in age
+    assert "age by epoch: from 0.5 at 0 to 0.9 at 1" in age
+    assert "feature, hard by epoch: from 0.2 at 0 to 0.7 at 1" in hard
+    assert "branch.a, hard by epoch: from 0.1 at 1" in hard
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", "[1, 2]\n", '{"step": 3, "epoch": 1}\n', '{"step": 3, "epo'])
 def test_nothing_to_draw_is_no_error(text: str, tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text(text)

@@ -43,7 +43,16 @@ def learning_curves(path: Path) -> list[Markup]:
         ]
         if series:
             figures.append(line_chart(title, series, x=Axis("epoch"), y=axis))
-    return figures
+    return figures + _of_scheme({name.removeprefix("scheme/"): p for name, p in values.items() if "scheme/" in name})
+
+
+def _of_scheme(values: Mapping[str, tuple[list[float], list[float]]]) -> list[Markup]:
+    """Return a chart for each thing that a scheme says of itself, with a line for each output of the network."""
+    charts: dict[str, list[Series]] = {}
+    for name, points in values.items():
+        title, _, output = name.partition(" on ")
+        charts.setdefault(title, []).append(Series(output, *points))
+    return [line_chart(title[0].upper() + title[1:], s, x=Axis("epoch"), y=Axis(title)) for title, s in charts.items()]
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:
