@@ -16,7 +16,7 @@ import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 from jsonargparse._loaders_dumpers import get_yaml_default_loader
 
-from reseen.recipes import path_of
+from reseen.recipes import only_true_and_false, path_of
 from reseen.samples import Benchmark
 
 if importlib.util.find_spec("torch"):  # An exported model runs where there is none; data sets do not.
@@ -24,12 +24,9 @@ if importlib.util.find_spec("torch"):  # An exported model runs where there is n
 
 set_parsing_settings(subclasses_enabled=[Benchmark])
 
-# Of YAML's words for true and false only these two themselves, as in YAML 1.2: the key `on` of a term is a word.
-_YAML = get_yaml_default_loader()
-_YAML.yaml_implicit_resolvers = {
-    first: [(tag, form) for tag, form in forms if not tag.endswith(":bool") or first in "tTfF"]
-    for first, forms in _YAML.yaml_implicit_resolvers.items()
-}
+# A term's `on` is a word to the command line's own reader of YAML too.
+_YAML = get_yaml_default_loader()  # type: ignore[no-untyped-call]
+_YAML.yaml_implicit_resolvers = only_true_and_false(_YAML.yaml_implicit_resolvers)
 
 
 class WrongArgumentsError(Exception):
@@ -63,7 +60,9 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
     parameters = inspect.signature(command, eval_str=True).parameters
     named = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_ONLY]
     for word in named:
-        parser.add_argument(word, type=parameters[word].annotation, help=_said_of(command, word))
+        needed = parameters[word].default is inspect.Parameter.empty
+        optional = {} if needed else {"nargs": "?", "default": parameters[word].default}
+        parser.add_argument(word, type=parameters[word].annotation, help=_said_of(command, word), **optional)
     skip: set[str | int] = {word for word in (*named, "resolved") if word in parameters}
     parser.add_function_arguments(command, as_positional=False, skip=skip)
     try:
