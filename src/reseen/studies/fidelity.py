@@ -23,7 +23,7 @@ from reseen.studies.networks import BEFORE, Network, before_training, given, tra
 from reseen.studies.page import downloads, write_study
 from reseen.studies.published import data_key
 from reseen.studies.settings import shared
-from reseen.studies.table import over_seeds, show, write_csv
+from reseen.studies.table import over_seeds, show, spread, write_csv
 
 PARTS = ("train", "test")
 ERRORS = ("error_1", "error_2")
@@ -104,7 +104,7 @@ def fidelity(
     distances = binned(spreads)
     write_csv(distances, out / "distances.csv")
     table_1 = _table_1(results)
-    show(["", *COLUMNS], [[row[0], *map(_plain, row[1:])] for row in table_1], title=f"Fidelity, {data.name}")
+    show(["", *COLUMNS], _written(table_1), title=f"Fidelity, {data.name}")
     write_study(
         out,
         f"Fidelity, {data.name}",
@@ -144,6 +144,10 @@ def _table_1(results: pd.DataFrame) -> list[list[Any]]:
     ]
 
 
+def _written(table_1: list[list[Any]]) -> list[list[str]]:
+    return [[row[0], *map(_plain, row[1:-1]), spread(row[-1])] for row in table_1]
+
+
 def _plain(cell: Repeated) -> str:
     return f"{cell.mean:.4g}" + (f" ± {cell.deviation:.2g}" if len(cell.values) > 1 else "")
 
@@ -152,11 +156,10 @@ def _sections(
     results: pd.DataFrame, distances: pd.DataFrame, table_1: list[list[Any]], published: Section | None
 ) -> list[Section | None]:
     anchors = results.groupby("part")["anchors"].first()
-    shown = [[*row[:-1], _percent(row[-1])] for row in table_1]
     return [
         Section(
             "Erroneous cases",
-            table(["", *COLUMNS], shown) + downloads("fidelity.csv"),
+            table(["", *COLUMNS], _written(table_1)) + downloads("fidelity.csv"),
             f"Error-I: pictures of others nearer than the farthest of one's own. Error-II: one's own farther than the "
             f"nearest of others. Means over {anchors['train']:,} pictures to train on and {anchors['test']:,} to test "
             "on; fewer is better. mAP in percent.",
@@ -169,28 +172,24 @@ def _sections(
         ),
         Section(
             "Average distances",
-            charts(*_histograms(distances)) + downloads("distances.csv"),
+            Markup("").join(charts(*_histograms(distances, part)) for part in PARTS) + downloads("distances.csv"),
             "From each picture to those of its own identity and to those of all others, as Figure 1 of the FIDI paper; "
             "Euclidean, between vectors of length 1.",
         ),
     ]
 
 
-def _percent(cell: Repeated) -> str:
-    return f"{100 * cell.mean:.1f}" + (f" ± {100 * cell.deviation:.1f}" if len(cell.values) > 1 else "")
-
-
 def _bars(table_1: list[list[Any]], part: str, error: str) -> Markup:
     title = COLUMNS[2 * PARTS.index(part) + ERRORS.index(error)]
     cells = {row[0]: row[1 + COLUMNS.index(title)] for row in table_1}
-    spread = {name: cell.deviation for name, cell in cells.items() if len(cell.values) > 1}
-    axis = Axis("pictures per anchor")
-    return bar_chart(title, {name: cell.mean for name, cell in cells.items()}, axis=axis, spread=spread)
+    means = {name: round(cell.mean, 2) for name, cell in cells.items()}
+    deviations = {name: round(cell.deviation, 2) for name, cell in cells.items() if len(cell.values) > 1}
+    return bar_chart(title, means, axis=Axis("pictures per anchor"), spread=deviations)
 
 
-def _histograms(distances: pd.DataFrame) -> list[Markup]:
+def _histograms(distances: pd.DataFrame, part: str) -> list[Markup]:
     figures = []
-    for (network, part), group in distances.groupby(["network", "part"], sort=False):
+    for network, group in distances[distances["part"] == part].groupby("network", sort=False):
         bins = group.groupby(["low", "high"], as_index=False)[["same", "different"]].sum()
         edges = np.append(bins["low"], bins["high"].iloc[-1])
         counts = {"same identity": bins["same"], "others": bins["different"]}
@@ -206,26 +205,28 @@ def _claims(found: Mapping[str, Sequence[Repeated]]) -> Section | None:
     train_1, _, test_1, test_2 = range(4)
     mean = {row: [cell.mean for cell in found[name]] for row, name in PAPER.items()}
     losses = [row for row in PAPER if row != "PF"]
+
+    def figures(n: int) -> str:
+        return ", ".join(f"{row} {mean[row][n]:.4g}" for row in losses)
+
+    def fewest(n: int) -> bool:
+        return min(losses, key=lambda row: mean[row][n]) == "FIDI"
+
+    lower = all(mean[row][n] < mean["PF"][n] for row in losses for n in range(4))
+    memorised = max(mean["BCL"][train_1], mean["BTL"][train_1]) < mean["FIDI"][train_1]
     said = [
-        (
-            "Training with any of the losses lowers all four errors",
-            all(mean[loss][n] < mean["PF"][n] for loss in losses for n in range(4)),
-        ),
-        (
-            "On training pictures BCL and BTL have fewer Error-I cases than FIDI",
-            max(mean["BCL"][train_1], mean["BTL"][train_1]) < mean["FIDI"][train_1],
-        ),
-        (
-            "On test pictures FIDI has the fewest Error-I cases",
-            mean["FIDI"][test_1] == min(mean[loss][test_1] for loss in losses),
-        ),
-        (
-            "On test pictures FIDI has the fewest Error-II cases",
-            mean["FIDI"][test_2] == min(mean[loss][test_2] for loss in losses),
-        ),
+        ("Training with any of the three lowers all four errors", lower, "as above"),
+        ("On training pictures BCL and BTL have fewer Error-I cases than FIDI", memorised, figures(train_1)),
+        ("On test pictures FIDI has the fewest Error-I cases", fewest(test_1), figures(test_1)),
+        ("On test pictures FIDI has the fewest Error-II cases", fewest(test_2), figures(test_2)),
     ]
-    rows = [[claim, "yes" if held else "no"] for claim, held in said]
-    return Section("Does the paper's reading hold here?", table(["claim", "here"], rows), "By the means above.")
+    rows = [[claim, "yes" if held else "no", means] for claim, held, means in said]
+    note = "Batch-hard contrastive (BCL) and triplet (BTL), and FIDI, by the means above; whether a difference is more "
+    return Section(
+        "Does the paper's reading hold here?",
+        table(["", "here", "means"], rows),
+        f"{note}than noise, the deviations say.",
+    )
 
 
 def _published(data: Mapping[str, Any], backbone: str) -> Section | None:
