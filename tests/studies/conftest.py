@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from tests.studies.pretended import started, study
 from tests.training import tiny
 
 from reseen.training import Schedule
+
+__all__ = ["runs", "started", "study"]
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def components(
         weights: Weight of a loss beside the identity loss, by name; that of the settings (or 1) where absent.
         seeds: How often, each time with another seed.
         jobs: Trainings at the same time.
-        recipe: Settings to start from, as `reseen train --config` takes it.
+        recipe: Its settings are started from, as in market1501/adasp_mgn.
         settings: Anything that `reseen train --config` takes, for all runs alike.
         resolved: All settings as plain values, from the command line.
     """

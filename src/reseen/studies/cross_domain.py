@@ -36,7 +36,7 @@ def cross_domain(
         models: Folders of runs (or checkpoints) to test on every data set, instead of training.
         seeds: How often to train on each, each time with another seed.
         jobs: Trainings or tests at the same time.
-        recipe: Settings to start from, as `reseen train --config` takes it.
+        recipe: Its settings are started from, as in market1501/adasp_mgn.
         settings: Anything that `reseen train --config` takes, for all runs alike.
         resolved: All settings as plain values, from the command line.
     """

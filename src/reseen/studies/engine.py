@@ -144,7 +144,7 @@ def _do(waiting: list[Run], runs: Sequence[Run], folder: Path, *, jobs: int, loc
                 finished = len(runs) - len(waiting) - len(active) - len(failed)
                 done = _done_of(runs, folder)
                 progress.show(finished=finished, done=done, active=[run.name for run, _ in active.values()])
-                time.sleep(0.2)
+                time.sleep(0.1)
         finally:
             for _, process in active.values():
                 process.send_signal(signal.SIGINT)
@@ -259,9 +259,10 @@ def _share(folder: Path, run: Run) -> float:
     try:
         with (own / "metrics.jsonl").open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
-            epoch = json.loads(file.read().splitlines()[-1])["epoch"]
-    except (OSError, ValueError, IndexError, KeyError):
-        return 0.0  # not begun, or in the middle of a line
+            whole_lines = file.read().rpartition(b"\n")[0]
+            epoch = json.loads(whole_lines.splitlines()[-1])["epoch"]
+    except (OSError, IndexError):
+        return 0.0  # not begun
     return min(float(epoch / epochs), 1.0)
 
 

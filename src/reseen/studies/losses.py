@@ -17,7 +17,7 @@ from reseen.studies.significance import Difference, paired
 from reseen.studies.table import show, write_csv
 from reseen.studies.trials import minutes, over, title_of
 
-COLUMNS = ["", "mAP", "rank 1", "mINP", "minutes", "mAP above the first", "from", "to", "p"]
+SCORES = ["", "mAP", "rank 1", "mINP", "minutes"]
 
 
 def losses(
@@ -28,6 +28,7 @@ def losses(
     alone: Sequence[str] = (),
     weights: dict[str, float] | None = None,
     others: dict[str, dict[str, Any]] | None = None,
+    recipes: Sequence[str] = (),
     seeds: int = 3,
     jobs: int = 1,
     recipe: str | None = None,
@@ -47,9 +48,10 @@ def losses(
         alone: Losses to train with on their own.
         weights: Weight of a loss beside the identity loss, by name; that of the settings (or 1) where absent.
         others: More rows: name -> what it changes, as in {"FIDI 0.7": {"loss": "FIDILoss", "loss.beta": 0.7}}.
+        recipes: More rows: whole recipes, such as those of one of a paper's tables.
         seeds: How often, each time with another seed.
         jobs: Trainings at the same time.
-        recipe: Settings to start from, as `reseen train --config` takes it.
+        recipe: Its settings are started from, as in market1501/adasp_mgn.
         settings: Anything that `reseen train --config` takes, for all runs alike.
         resolved: All settings as plain values, from the command line.
     """
@@ -58,6 +60,9 @@ def losses(
     rows = {title_of(name, alone=False): with_loss(base, name, weight=weights.get(name)) for name in names}
     rows |= {title_of(name, alone=True): with_loss(base, name, weight=1.0, alone=True) for name in alone}
     rows |= {name: changed(base, changes) for name, changes in (others or {}).items()}
+    rows |= {name: shared(resolved, recipe=name, settings=settings) for name in recipes}
+    if not rows:
+        raise ValueError("expected a loss or a recipe to train with, got none")
     groups = {name: over(seeds, {"loss": name}, row) for name, row in rows.items()}
     runs = [run for group in groups.values() for run in group]
     results = perform(runs, out, jobs=jobs).groupby("loss", sort=False)
@@ -70,8 +75,10 @@ def losses(
     found = {name: _figures(results.get_group(name)) for name in rows}
     if differences:
         write_csv(_comparison(first, differences), out / "differences.csv")
-    cells = [[name, *found[name], minutes(out, groups[name]), *_said(differences.get(name))] for name in rows]
-    show([*COLUMNS[:3], COLUMNS[-1]], [[row[0], row[1], row[2], row[-1]] for row in cells], title=data.name)
+    cells = [[name, *found[name], f"{minutes(out, groups[name]).mean:.1f}"] for name in rows]
+    said = {name: _said(difference) for name, difference in differences.items()}
+    shown = [[name, *found[name][:2], said[name][-1] if name in said else None] for name in rows]
+    show([*SCORES[:3], "p"], shown, title=data.name)
     measured = [Measured(name, rows[name], found[name][0], found[name][1]) for name in rows]
     files = ["results.csv", *(["differences.csv"] if differences else [])]
     write_study(
@@ -80,8 +87,12 @@ def losses(
         name="losses",
         lead="The same network, batches, schedule and seeds; only the loss differs.",
         sections=[
-            Section("Scores", _table(cells) + downloads(*files), _note(seeds, first)),
-            Section("Side by side", _bars(found), "Bars: means over the seeds; whiskers: one standard deviation."),
+            Section(
+                "Scores",
+                table(SCORES, cells, percent=True, best=SCORES[1:4]) + _bars(found) + downloads(*files),
+                f"In percent, mean ± standard deviation over {seeds} seed{'s' if seeds > 1 else ''}.",
+            ),
+            _noise(said, first, seeds),
             beside(measured),
         ],
         resolved=resolved,
@@ -98,33 +109,30 @@ def _comparison(first: str, differences: dict[str, Difference]) -> pd.DataFrame:
     return table
 
 
-def _said(difference: Difference | None) -> list[str | None]:
-    if difference is None:
-        return [None] * 4
+def _said(difference: Difference) -> list[str]:
     found = [f"{100 * value:+.1f}" for value in (difference.mean, difference.low, difference.high)]
     return [*found, "< 0.001" if difference.probability < 0.001 else f"{difference.probability:.3f}"]
 
 
-def _table(cells: Sequence[Sequence[Any]]) -> Markup:
-    shown = [[f"{cell.mean:.1f}" if n == 4 else cell for n, cell in enumerate(row)] for row in cells]
-    return table(COLUMNS, shown, percent=True, best=["mAP", "rank 1", "mINP"])
+def _noise(said: dict[str, list[str]], first: str, seeds: int) -> Section | None:
+    if not said:
+        return None
+    columns = ["", f"mAP above {first}", "from", "to", "p"]
+    paired_over = "the queries (one seed tells nothing of others)" if seeds == 1 else "seeds and queries at once"
+    note = (
+        f"mAP above that of {first}, its 95 % interval, and the probability p of a difference as large if there were "
+        f"none; paired, over {paired_over}. Queries of one individual are not independent of each other: this speaks "
+        "of the individuals of this test."
+    )
+    return Section("More than noise?", table(columns, [[name, *row] for name, row in said.items()]), note)
 
 
 def _bars(found: dict[str, list[Repeated]]) -> Markup:
     def bars(title: str, column: int) -> Markup:
-        means = {name: row[column].mean for name, row in found.items()}
-        deviations = {name: row[column].deviation for name, row in found.items() if len(row[column].values) > 1}
-        return bar_chart(title, means, axis=Axis(f"{title}, %", percent=True), spread=deviations)
+        means = {name: round(row[column].mean, 3) for name, row in found.items()}
+        deviations = {
+            name: round(row[column].deviation, 3) for name, row in found.items() if len(row[column].values) > 1
+        }
+        return bar_chart(title, means, axis=Axis("mean over the seeds", percent=True), spread=deviations)
 
     return charts(bars("mAP", 0), bars("Rank 1", 1))
-
-
-def _note(seeds: int, first: str) -> str:
-    over_what = (
-        "over queries (one seed says nothing of others)" if seeds == 1 else f"over {seeds} seeds and the queries"
-    )
-    return (
-        f"Mean ± standard deviation, in percent. The last four columns: mAP above that of {first}, its 95 % interval, "
-        f"and the probability of a difference as large if there were none, paired {over_what}. Queries of one "
-        "individual are not independent of each other, so the interval speaks of these individuals."
-    )

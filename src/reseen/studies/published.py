@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import inspect
 from collections.abc import Mapping, Sequence
@@ -13,11 +12,10 @@ import yaml
 
 from reseen import losses
 from reseen.errors import RunError
-from reseen.recipes import FOLDER, path_of
+from reseen.recipes import Published, published, settings_of
 from reseen.reporting import Repeated, Section, table
-from reseen.studies.settings import Settings, changed, is_identity
+from reseen.studies.settings import CLASSES, USUAL, Settings, changed, is_identity
 
-SCORES = ("mean_ap", "rank_1", "rank_5")
 # A class of `reseen.datasets`, and which of its arguments tell apart the tests that papers report.
 DATA = {
     "CUHK03": ("cuhk03", "boxes", "labeled"),
@@ -50,54 +48,6 @@ class Measured:
     settings: Mapping[str, Any]
     mean_ap: Repeated
     rank_1: Repeated
-
-
-@dataclass(frozen=True)
-class Published:
-    """A row of a paper's table.
-
-    Attributes:
-        paper: Which ...
-        table: ... and where in it.
-        row: What the row is about, in the paper's words or close to them.
-        data: The data set, and where there are several tests which one.
-        mean_ap: In percent, as all scores; None where the paper gives none.
-        rank_1: As ``mean_ap``.
-        rank_5: As ``mean_ap``.
-        recipe: What repeats it; empty where nothing does.
-        note: What is wrong or unclear in the paper, and what stands here.
-        changes: What sets the row apart from the recipe, as ``loss_weight=0.3; loss.temperature=0.05``.
-    """
-
-    paper: str
-    table: str
-    row: str
-    data: str
-    mean_ap: float | None
-    rank_1: float | None
-    rank_5: float | None
-    recipe: str
-    note: str
-    changes: str
-
-    @property
-    def source(self) -> str:
-        """Where it stands."""
-        return f"{self.paper}, {self.table}: {self.row}"
-
-
-@functools.cache
-def published() -> tuple[Published, ...]:
-    """Return the rows of the papers' tables."""
-    with (FOLDER / "published.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(
-            Published(**{key: _score(value) if key in SCORES else value for key, value in row.items()})  # type: ignore[arg-type]
-            for row in csv.DictReader(file)
-        )
-
-
-def _score(text: str) -> float | None:
-    return float(text) if text else None
 
 
 def data_key(data: Mapping[str, Any]) -> str | None:
@@ -134,7 +84,7 @@ def _share(percent: float | None) -> float | None:
 @functools.cache
 def _settings_of(recipe: str, changes: str) -> Settings | None:
     try:
-        settings = yaml.safe_load(path_of(recipe).read_text(encoding="utf-8")) if recipe else None
+        settings = settings_of(recipe) if recipe else None
     except RunError:
         return None
     return None if settings is None else canonical(changed(settings, parsed(changes)))
@@ -150,10 +100,7 @@ def canonical(settings: Mapping[str, Any]) -> Settings:
     """Return the settings that count, in one form: short names of classes, losses as terms, nothing empty."""
     kept = {key: value for key, value in settings.items() if key not in ASIDE}
     terms = kept.pop("terms", None)
-    loss, identity = (
-        kept.pop("loss", {"class_path": "AdaSPLoss"}),
-        kept.pop("identity_loss", {"class_path": "IdentityLoss"}),
-    )
+    loss, identity = (kept.pop(name, usual) for name, usual in USUAL.items())
     weight, on = kept.pop("loss_weight", 1.0), kept.pop("loss_on", "feature")
     if terms is None:
         terms = [{"loss": identity, "on": "embedding"}] if identity else []
@@ -168,7 +115,8 @@ def _plain(value: Any) -> Any:
         if "class_path" in value:
             name = str(value["class_path"]).rpartition(".")[2]
             return {"class": name, "with": _plain({**_usual(name), **(value.get("init_args") or {})})}
-        return {str(k): _plain(v) for k, v in value.items() if v not in (None, {}, [])}
+        named = {k: {"class_path": v} if k in CLASSES and isinstance(v, str) else v for k, v in value.items()}
+        return {str(k): _plain(v) for k, v in named.items() if v not in (None, {}, [])}
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

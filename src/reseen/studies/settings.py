@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from reseen import losses
 from reseen.losses import IdentityLoss
-from reseen.recipes import path_of
+from reseen.recipes import settings_of
 
 Settings = dict[str, Any]
+
+CLASSES = ("loss", "identity_loss", "scheme")  # may be given by name alone, where nothing else is said of them
 
 # What `reseen train` takes where nothing is said.
 USUAL = {
@@ -25,13 +25,13 @@ def shared(resolved: Mapping[str, Any] | None, *, recipe: str | None, settings: 
 
     Args:
         resolved: All settings of the study as plain values; its ``data`` is taken.
-        recipe: Its name, or a file; None for none.
+        recipe: Its name; None for none.
         settings: Anything that ``reseen train --config`` takes.
 
     Raises:
         RunError: There is no such recipe.
     """
-    base: Settings = {} if recipe is None else yaml.safe_load(path_of(recipe).read_text(encoding="utf-8"))
+    base: Settings = {} if recipe is None else settings_of(recipe)
     return merged(base, {**(settings or {}), "data": (resolved or {})["data"]})
 
 
@@ -77,6 +77,7 @@ def _with(settings: Mapping[str, Any], names: Sequence[str], value: Any, whole: 
     if not deeper:
         return {**settings, name: value}
     group = settings.get(name, USUAL.get(name))
+    group = {"class_path": group} if name in CLASSES and isinstance(group, str) else group
     if group is not None and not isinstance(group, Mapping):
         raise ValueError(f"expected a group of settings at {name} of {whole}, got {group!r}; name what has parts")
     return {**settings, name: _with(group or {}, deeper, value, whole)}
@@ -105,9 +106,10 @@ def with_loss(settings: Mapping[str, Any], name: str, *, weight: float | None = 
     return {**result, "identity_loss": None} if alone else result
 
 
-def is_identity(loss: Mapping[str, Any]) -> bool:
+def is_identity(loss: str | Mapping[str, Any]) -> bool:
     """Return whether settings of a loss are those of a classifier."""
-    found = getattr(losses, str(loss["class_path"]).rpartition(".")[2], None)
+    path = loss if isinstance(loss, str) else str(loss["class_path"])
+    found = getattr(losses, path.rpartition(".")[2], None)
     return isinstance(found, type) and issubclass(found, IdentityLoss)
 
 

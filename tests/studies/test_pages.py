@@ -1,0 +1,174 @@
+"""Each study from its command line to its page, on pretended trainings whose figures are known."""
+
+import inspect
+import re
+
+import pandas as pd
+import pytest
+import yaml
+from tests.studies.pretended import DATA, precision
+
+from reseen import cli
+from reseen.commands.calling import verb
+
+
+def mean(folder, name):
+    return precision(yaml.safe_load((folder / "runs" / f"{name}.yaml").read_text())).mean()
+
+
+def percent(value):
+    return f"{100 * value:.1f}"
+
+
+def rows(page):
+    """Return the text of every table's rows."""
+    cells = re.findall(r"<tr>(.*?)</tr>", page, flags=re.DOTALL)
+    return [[re.sub("<.*?>", "", cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row)] for row in cells]
+
+
+@pytest.mark.parametrize("name", cli.STUDIES)
+def test_every_study_listed_is_there_and_explains_itself(name):
+    function = verb(f"study {name}")
+    documentation = inspect.getdoc(function)
+    for parameter in inspect.signature(function).parameters:
+        assert f"    {parameter}: " in documentation, parameter
+
+
+def test_losses(study, started):
+    changes = '{"FIDI 0.7": {"loss": "FIDILoss", "loss.beta": 0.7}}'
+    folder, page = study("losses", "--names", "[IdentityLoss, AdaSPLoss]", "--others", changes, "--seeds", 2)
+    assert len(started) == 6
+    results = pd.read_csv(folder / "results.csv")
+    assert list(results) == ["loss", "seed", "mean_ap", "mean_inp", "rank_1", "rank_5", "num_queries"]
+    assert results["loss"].tolist() == ["CE alone"] * 2 + ["CE + AdaSP"] * 2 + ["FIDI 0.7"] * 2
+    means = results.groupby("loss")["mean_ap"].mean()
+    assert means["CE + AdaSP"] == pytest.approx((mean(folder, "CE_+_AdaSP-0") + mean(folder, "CE_+_AdaSP-1")) / 2)
+    assert any(row[0] == "CE + AdaSP" and row[1].startswith(percent(means["CE + AdaSP"])) for row in rows(page))
+    differences = pd.read_csv(folder / "differences.csv").set_index("loss")
+    assert differences["mean"]["FIDI 0.7"] == pytest.approx(means["FIDI 0.7"] - means["CE alone"])
+    settings = yaml.safe_load((folder / "runs" / "FIDI_0.7-1.yaml").read_text())
+    assert settings["loss"] == {"class_path": "reseen.losses.FIDILoss", "init_args": {"beta": 0.7}}
+    assert settings["seed"] == 1
+
+
+def test_the_command_on_the_page_repeats_the_study(study, started):
+    folder, page = study("losses", "--names", "[AdaSPLoss]", "--seeds", 1)
+    command = f"reseen study losses --config {folder / 'study.yaml'} --out {folder}"
+    assert command in page
+    before = (folder / "results.csv").read_bytes()
+    cli.main(command.split()[1:])
+    assert len(started) == 1
+    assert (folder / "results.csv").read_bytes() == before
+    assert f"reseen train --config {folder / 'runs' / 'CE_+_AdaSP-0.yaml'}" in page
+
+
+def test_instances(study):
+    words = ("--batch", 32, "--counts", "[4, 8]", "--names", "[AdaSPLoss, HardTripletLoss]", "--seeds", 2)
+    folder, page = study("instances", *words)
+    settings = yaml.safe_load((folder / "runs" / "AdaSP-8-0.yaml").read_text())
+    assert settings["batches"] == {"identities": 4, "images": 8}
+    assert settings["identity_loss"] is None
+    results = pd.read_csv(folder / "results.csv").groupby(["loss", "instances"])["mean_ap"].mean()
+    lost = pd.read_csv(folder / "lost.csv").set_index(["loss", "instances"])["lost"]
+    assert lost["HardTriplet", 4] == 0
+    known = 1 - results["HardTriplet", 8] / results["HardTriplet", 4]
+    assert lost["HardTriplet", 8] == pytest.approx(known)
+    assert any(row[0] == "HardTriplet" and row[-1] == percent(known) for row in rows(page))
+
+
+def test_a_batch_that_does_not_divide_is_refused(study, capsys):
+    with pytest.raises(SystemExit):
+        study("instances", "--batch", 32, "--counts", "[8, 12]")
+    assert "expected a batch of two identities or more" in capsys.readouterr().err
+
+
+def test_data_fraction(study):
+    folder, page = study("data-fraction", "--names", "[FIDILoss]", "--seeds", 1, "--same_steps", "true")
+    whole, half = (
+        yaml.safe_load((folder / "runs" / f"CE_+_FIDI-{share}-0.yaml").read_text()) for share in ("1.0", "0.5")
+    )
+    assert whole["data"]["class_path"] == "reseen.datasets.Synthetic"
+    assert half["data"]["init_args"] == {"source": whole["data"], "share": 0.5, "seed": 0}
+    assert (whole["schedule"]["epochs"], half["schedule"]["epochs"], half["schedule"]["warmup"]) == (30, 60, 4.0)
+    means = [percent(mean(folder, f"CE_+_FIDI-{share}-0")) for share in ("1.0", "0.75", "0.5", "0.25")]
+    assert ["CE + FIDI", *means] in rows(page)
+
+
+@pytest.mark.parametrize(
+    ("grid", "chart"),
+    [
+        ('{"loss_weight": [0.1, 0.5]}', 'class="plot"'),
+        ('{"loss": [AdaSPLoss, SPHLoss]}', 'class="bars"'),
+        ('{"loss_weight": [0.1, 0.5], "loss.temperature": [0.02, 0.04]}', 'class="bars"'),
+    ],
+)
+def test_sensitivity(study, grid, chart):
+    folder, page = study("sensitivity", "--grid", grid, "--seeds", 2)
+    results = pd.read_csv(folder / "results.csv")
+    names = list(yaml.safe_load(grid))
+    assert list(results)[: len(names)] == names
+    means = results.groupby(names, sort=False)["mean_ap"].mean()
+    for key, value in means.items():
+        start = [str(part) for part in (key if isinstance(key, tuple) else (key,))]
+        assert any(row[:-2] == start and row[-2].startswith(percent(value)) for row in rows(page))
+    assert chart in page
+    assert f"mAP rises by {percent(means.max() - means.min())}" in page
+
+
+def test_more_than_two_settings_are_refused(study, capsys):
+    with pytest.raises(SystemExit):
+        study("sensitivity", "--grid", '{"a": [1], "b": [1], "c": [1]}')
+    assert "one setting or two" in capsys.readouterr().err
+
+
+def test_components(study):
+    folder, page = study("components", "--seeds", 1, "--names", "[HardTripletLoss, HELoss]")
+    table = [row for row in rows(page) if row[0] in ("on", "off")]
+    assert len(table) == 8
+    assert table[0][:3] == ["off"] * 3
+    assert table[-1][:3] == ["on"] * 3
+    triplet, he = (mean(folder, f"on-on-off-CE_+_{loss}-0") for loss in ("HardTriplet", "HE"))
+    assert ["on", "on", "off", percent(triplet), percent(he), f"{100 * (he - triplet):+.1f}"] in table
+    settings = yaml.safe_load((folder / "runs" / "off-on-on-CE_+_HE-0.yaml").read_text())
+    assert settings["model"]["resnet"] == {"ibn": "a", "non_local": "agw"}
+    assert settings["augmentation"] == {"auto_augment": None}
+
+
+def test_components_as_the_paper_has_them(study):
+    _, page = study("components", "--seeds", 1, "--which", "without_one")
+    assert [row[:3].count("on") for row in rows(page) if row[0] in ("on", "off")] == [0, 2, 2, 2, 3]
+
+
+def several(*seeds):
+    words = []
+    for seed in seeds:
+        words += ["--data+=Synthetic", "--data.seed", str(seed), *(word for word in DATA[2:])]
+    return words
+
+
+def test_cross_domain(study, started):
+    folder, page = study("cross-domain", "--seeds", 1, data=several(0, 1))
+    assert len(started) == 4
+    first, second = "1 Synthetic person visible", "2 Synthetic person visible"
+    stem = "1_Synthetic_person_visible-{}_Synthetic_person_visible-0"
+    assert yaml.safe_load((folder / "runs" / f"{stem.format(2)}.yaml").read_text()).keys() == {"data"}
+    own, other = (percent(mean(folder, stem.format(number))) for number in (1, 2))
+    assert [first, own, other] in rows(page)
+    results = pd.read_csv(folder / "results.csv")
+    assert results["trained on"].tolist() == [first, first, second, second]
+
+
+def test_cross_domain_of_models_that_are_there(study, started, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    models = f"[{tmp_path / 'one'}, {tmp_path / 'two'}]"
+    folder, _ = study("cross-domain", "--models", models, data=several(0, 1))
+    assert len(started) == 4
+    assert pd.read_csv(folder / "results.csv")["trained on"].tolist() == ["one", "one", "two", "two"]
+
+
+def test_a_page_needs_nothing_but_itself(study):
+    _, page = study("sensitivity", "--grid", '{"loss_weight": [0.1, 0.5]}', "--seeds", 1)
+    assert "<script" not in page
+    assert not re.findall(r'(?:src|href)="(?!results\.csv)', page)
+    assert "width=device-width" in page
