@@ -18,6 +18,7 @@ from reseen.reporting import Outcome, setting_columns, setting_rows
 from reseen.samples import Benchmark
 from reseen.scores import Reranking
 
+WIDTH = 96  # A table of settings; a narrower terminal breaks its lines rather than its cells.
 Improvement = Literal["k_reciprocal", "average_query_expansion", "alpha_query_expansion", "database_augmentation"]
 
 
@@ -121,4 +122,4 @@ def print_scores(outcome: Outcome, *, title: str, reranking: str | None = None) 
         grid = Table(*setting_columns(), box=None, pad_edge=False)
         for row in setting_rows([report, *outcome.further]):
             grid.add_row(*row)
-        console.print(grid, width=max(console.width, 96), crop=False)
+        Console(width=max(console.width, WIDTH)).print(grid)
