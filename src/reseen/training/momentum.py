@@ -52,7 +52,9 @@ class MoReID(Scheme):
 
     Note:
         The supplement does not say which encoder embeds the current batch's positives, nor how keys are normalised.
-        With these defaults training without a dictionary is plain training. The key encoder has no dropout.
+        With these defaults training without a dictionary is plain training. The key encoder drops nothing out. A loss
+        wants an output behind a batch norm, as in the published configuration: one that nothing holds in its place can
+        leave all past keys behind at once, which makes their distances large and tells nobody apart.
     """
 
     def __init__(
