@@ -18,6 +18,7 @@ def cross_domain(
     data: list[Benchmark],
     *,
     out: Path,
+    names: Sequence[str] = (),
     models: Sequence[Path] = (),
     seeds: int = 3,
     jobs: int = 1,
@@ -33,6 +34,7 @@ def cross_domain(
     Args:
         data: The data sets.
         out: The study's folder; started again, it does what is missing.
+        names: What to call the data sets; by their own names if not given.
         models: Folders of runs (or checkpoints) to test on every data set, instead of training.
         seeds: How often to train on each, each time with another seed.
         jobs: Trainings or tests at the same time.
@@ -40,7 +42,9 @@ def cross_domain(
         settings: Anything that `reseen train --config` takes, for all runs alike.
         resolved: All settings as plain values, from the command line.
     """
-    names = _distinct([benchmark.name for benchmark in data])
+    if names and len(names) != len(data):
+        raise ValueError(f"expected a name for each of {len(data)} data sets, got {len(names)}: {', '.join(names)}")
+    names = _distinct(names or [benchmark.name for benchmark in data])
     given = dict(zip(names, (resolved or {})["data"], strict=True))
     if silent := [name for name, benchmark in zip(names, data, strict=True) if not benchmark.query]:
         raise ValueError(f"expected pictures to search with in every data set, got none in {', '.join(silent)}")
@@ -70,7 +74,7 @@ def cross_domain(
 
     def drawn(title: str, figure: str) -> Any:
         means = [[cell.mean for cell in row] for row in grid(figure)]
-        short = [name if len(name) <= 10 else f"{name[:9]}…" for name in (*sources, *names)]
+        short = [name if len(name) <= 13 else f"{name[:12]}…" for name in (*sources, *names)]
         down, across = short[: len(sources)], short[len(sources) :]
         return heat_map(
             title, down, across, means, down="trained", across="tested on", axis=Axis(f"{title}, %", percent=True)
