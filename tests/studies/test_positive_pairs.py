@@ -82,6 +82,24 @@ def test_the_supplements_equations_count_what_is_drawn_where_its_assumption_hold
     assert terms.share_dense == pytest.approx(found[DENSE].mean())
 
 
+def test_how_often_harmful_pairs_are_less_alike_is_counted_case_by_case() -> None:
+    rng = np.random.default_rng(3)
+    harmful = pp.simulated(5, 4, blocks=20, rng=rng)[1]
+    similarity = rng.integers(4, size=harmful.shape).astype(float)  # with many ties
+    similarity = similarity + similarity.transpose(0, 2, 1)
+    pairs = list(itertools.combinations(range(5), 2))
+    cases = [
+        (similarity[b][other] > similarity[b][bad]) + 0.5 * (similarity[b][other] == similarity[b][bad])
+        for b in range(20)
+        for bad in pairs
+        for other in pairs
+        if harmful[b][bad] and not harmful[b][other]
+    ]
+    assert pp.how_often_less_alike(similarity, harmful) == pytest.approx(np.mean(cases))
+    assert pp.how_often_less_alike(*pp.simulated(5, 4, blocks=9, rng=rng)) == 1
+    assert math.isnan(pp.how_often_less_alike(*pp.simulated(5, 0, blocks=9, rng=rng)))
+
+
 def test_counted_in_pairs_the_first_situation_does_not_hold() -> None:
     harmful = block(4, {(0, 1), (2, 3)})  # two pairs, fewer than four images
     similarity = np.where(harmful, 0.1, 0.9)

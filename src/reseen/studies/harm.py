@@ -96,11 +96,11 @@ def measured(similarity: Reals, harmful: Mask) -> pd.DataFrame:
         One row for each sampling: ``harmful``, the share of all positive pairs; ``sampling``; ``share``;
         ``same_blocks``, if harmful pairs were less alike than all others; ``closed_form``, if moreover chance alone
         said which are harmful; ``equation``, by S2 or S3 of the supplement; ``rare``, the share of the blocks in its
-        situation I.
+        situation I; ``less_alike``, how often a harmful pair is less alike than another of its block.
     """
     found = {name: float(shares.mean()) for name, shares in pp.drawn(similarity, harmful).items()}
     ordered, by_chance = pp.if_least_alike(harmful), pp.with_share(harmful.shape[1], found[ALL])
-    terms = pp.situations(similarity, harmful)
+    terms, less_alike = pp.situations(similarity, harmful), pp.how_often_less_alike(similarity, harmful)
     equation = {SPLH: terms.share_sparse, DENSE: terms.share_dense}
     table: pd.DataFrame = pd.DataFrame(
         {
@@ -111,6 +111,7 @@ def measured(similarity: Reals, harmful: Mask) -> pd.DataFrame:
             "closed_form": by_chance.get(name),
             "equation": equation.get(name),
             "rare": terms.rare,
+            "less_alike": less_alike,
         }
         for name, share in found.items()
     )

@@ -126,10 +126,11 @@ def _pair_loss(name: str) -> PairLoss:
 def _shares(results: pd.DataFrame, part: str, samplings: Sequence[str]) -> tuple[list[str], list[list[object]]]:
     """Return a table with a row for each network and number of instances, a column for each sampling."""
     rows: list[list[object]] = []
-    for (features, count), group in results[results["part"] == part].groupby(["features", "instances"], sort=False):
-        shares = group.set_index("sampling")["share"]
-        rows.append([features, int(count), *(float(shares[name]) for name in samplings)])
-    return ["network", "instances", *samplings], rows
+    for features, of_network in results[results["part"] == part].groupby("features", sort=False):
+        for count, group in of_network.groupby("instances", sort=False):
+            shares = group.set_index("sampling")["share"]
+            rows.append([features, int(count), *(float(shares[name]) for name in samplings)])
+    return ["network", "instances", *(name.removesuffix("Loss") for name in samplings)], rows
 
 
 def _sections(results: pd.DataFrame, rule: str, losses: Sequence[str]) -> list[Section]:
@@ -154,7 +155,8 @@ def _sections(results: pd.DataFrame, rule: str, losses: Sequence[str]) -> list[S
             "Measured, beside the same batches if harmful pairs were always less alike than all others, as the "
             "supplement assumes, and beside the closed form if moreover chance alone said which pairs are harmful. "
             "By equation: S2 and S3 with the terms counted here; S3 takes the assumption for granted. "
-            "Situation I: identities with fewer harmful entries in their matrix than instances.",
+            "Situation I: identities with fewer harmful entries in their matrix than instances. Less alike: how often "
+            "a harmful pair is less alike than another of its identity; the supplement assumes 100, and 50 is chance.",
         ),
         Section(
             "Simulated under its assumptions",
@@ -174,21 +176,13 @@ def _chart(features: str, rows: pd.DataFrame) -> Markup:
 
 def _argument(drawn: pd.DataFrame) -> Markup:
     rows: list[list[object]] = []
-    for one in drawn[drawn["sampling"].isin((DENSE, SPLH))].itertuples():
-        equation = None if np.isnan(one.equation) else one.equation
-        name = [one.features, one.instances, one.sampling]
-        rows.append([*name, one.share, one.same_blocks, one.closed_form, equation, one.rare])
-    columns = [
-        "network",
-        "instances",
-        "sampling",
-        "measured",
-        "if least alike",
-        "and by chance",
-        "by equation",
-        "in situation I",
-    ]
-    return table(columns, rows, percent=True)
+    for features, of_network in drawn.groupby("features", sort=False):
+        for one in of_network[of_network["sampling"].isin((DENSE, SPLH))].itertuples():
+            equation = None if np.isnan(one.equation) else one.equation
+            shares = [one.share, one.same_blocks, one.closed_form, equation, one.rare, one.less_alike]
+            rows.append([features, one.instances, one.sampling, *shares])
+    columns = ["measured", "if least alike", "and by chance", "by equation", "situation I", "less alike"]
+    return table(["network", "instances", "sampling", *columns], rows, percent=True)
 
 
 def _simulated(results: pd.DataFrame) -> Markup:

@@ -56,6 +56,25 @@ def _at(values: Mask, places: NDArray[np.intp]) -> Mask:
     return taken
 
 
+def how_often_less_alike(similarity: Reals, harmful: Mask) -> float:
+    """Return in how many cases a harmful pair is less alike than another one of its block, as a share of all cases.
+
+    The supplement assumes 1; 0.5 means that likeness does not tell. NaN where no block has pairs of both kinds.
+
+    Args:
+        similarity: (B, M, M) symmetric.
+        harmful: (B, M, M) symmetric.
+    """
+    first, second = np.triu_indices(similarity.shape[1], 1)
+    cases = less = 0.0
+    for alike, bad in zip(similarity[:, first, second], harmful[:, first, second], strict=True):
+        below = np.searchsorted(np.sort(alike[bad]), alike[~bad], side="left")
+        up_to = np.searchsorted(np.sort(alike[bad]), alike[~bad], side="right")
+        less += (below.sum() + up_to.sum()) / 2  # as alike as one another: half a case
+        cases += bad.sum() * (~bad).sum()
+    return less / cases if cases else math.nan
+
+
 def if_least_alike(harmful: Mask) -> dict[str, float]:
     """Return what is drawn from these blocks (B, M, M) if harmful pairs are less alike than all others.
 
