@@ -31,6 +31,9 @@ def test_the_tables_are_whole():
     counts = {}
     for row in published():
         counts[row.paper, row.table] = counts.get((row.paper, row.table), 0) + 1
+    assert counts["FIDI", "Table II"] == 9 * 4 + 2 + 38
+    assert counts["FIDI", "Table III"] == 2 * 2 + 10 + 6
+    assert counts["expAT", "README"] == 4 * 2 + 2
     assert counts["AdaSP", "Table S2"] == 3 * 2 * 5
     assert counts["AdaSP", "Table S3"] == 5
     assert counts["AdaSP", "Table S4"] == 9
