@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from reseen.errors import CheckpointError
+from reseen.errors import CheckpointError, ReseenError
 from reseen.extras import needs
 from reseen.pictures import Picture, Pixels, as_pixels, resized
 from reseen.video import TrackedBox, crops, read_boxes
@@ -130,7 +130,11 @@ class TorchEncoder(Encoder):
         self.dim = model.dims["embedding"]
         self.size = (model.spec.height, model.spec.width)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = model.eval().to(self.device)
+        try:
+            self.model = model.eval().to(self.device)
+        except (RuntimeError, AssertionError) as error:  # torch's ways of saying that there is none
+            found = str(error).splitlines()[0]
+            raise ReseenError(f"expected a device that torch has here, got {self.device}: {found}") from None
 
     def encode(self, images: Pixels) -> Vectors:
         """Return the vectors (B, D) of pictures (B, H, W, 3) of one size."""
@@ -159,9 +163,15 @@ class OnnxEncoder(Encoder):
         if not Path(path).is_file():
             raise CheckpointError(f"expected an exported model at {path}, found no such file; check the path")
         cuda = device != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+        if device not in (None, "cpu") and not (cuda and str(device).startswith("cuda")):
+            raise ReseenError(f"expected a device that ONNX Runtime has here, got {device}; leave it out, or say cpu")
+        options = onnxruntime.SessionOptions()
+        # Threads that wait for the next picture leave the processor to those who bring it.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self.session: Any = onnxruntime.InferenceSession(
                 str(path),
+                options,
                 providers=["CUDAExecutionProvider", "CPUExecutionProvider"] if cuda else ["CPUExecutionProvider"],
             )
         except Exception as error:  # ONNX Runtime has no common base for what it raises

@@ -82,7 +82,7 @@ def export(
     facts = {
         "spec": model.spec.to_dict(),
         # Vectors of float32 and float16 can be compared with the trained model's; those of int8 with their own kind.
-        "fingerprint": trained.fingerprint + ("-int8" if precision == "int8" else ""),
+        "fingerprint": ("int8-" if precision == "int8" else "") + trained.fingerprint,
         "precision": precision,
         "dim": trained.dim,
     }

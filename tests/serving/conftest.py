@@ -53,9 +53,11 @@ def packed(pixels: np.ndarray, kind: str = "PNG", **options: object) -> bytes:
 
 
 @contextmanager
-def serving(gallery: Gallery, encoder: Encoder, limits: Limits | None = None) -> Iterator[str]:
+def serving(
+    gallery: Gallery, encoder: Encoder, limits: Limits | None = None, token: str | None = TOKEN
+) -> Iterator[str]:
     """Serve on a free port in a thread, and give the address."""
-    app = create_app(gallery, encoder, token=TOKEN, hosts=LOOPBACK, limits=limits or Limits())
+    app = create_app(gallery, encoder, token=token, hosts=LOOPBACK, limits=limits or Limits())
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical"))
     thread = threading.Thread(target=server.run)
     thread.start()

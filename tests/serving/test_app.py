@@ -1,15 +1,21 @@
 """What the server answers to those who ask properly."""
 
+import io
+import logging
 import re
+import socket
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
 from reseen.gallery import Gallery, calibrate, labelled
 from reseen.pictures import digest
-from tests.serving.conftest import Colours, client, packed, paint, serving
+from tests.serving.conftest import TOKEN, Colours, client, packed, paint, serving
 
 NUM_PEOPLE, NUM_EACH = 12, 5
 
@@ -55,6 +61,21 @@ def test_every_kind_of_picture_is_taken(asking: httpx.Client, kind: str) -> None
     answer = asking.post("/search", params={"by": "identity"}, content=packed(paint(2), kind), headers=headers).json()
     assert answer["matches"][0]["identity"] == "person 2"
     assert len(answer["matches"]) == NUM_PEOPLE
+
+
+def test_a_phone_s_picture_with_a_second_one_behind_it_is_taken(asking: httpx.Client) -> None:
+    file, other = io.BytesIO(), Image.fromarray(paint(9))
+    Image.fromarray(paint(2)).save(file, "MPO", save_all=True, append_images=[other])
+    answer = asking.post("/search", content=file.getvalue(), headers={"Content-Type": "image/jpeg"})
+    assert answer.json()["matches"][0]["identity"] == "person 2"
+
+
+@pytest.mark.parametrize("name", ["/dev/video0", "rtsp://10.0.0.7/stream", "نرگس‌زار", "👩‍🔬", "a b", "7e3", "null"])
+def test_names_of_all_kinds_are_kept_and_found_again(asking: httpx.Client, name: str) -> None:
+    where = {"camera": name, "identity": name}
+    added = asking.post("/items", params=where, content=packed(paint(50))).json()
+    (match,) = asking.post("/search", params=where, content=packed(paint(50))).json()["matches"]
+    assert (match["id"], match["camera"], match["identity"]) == (added["id"], name, name)
 
 
 def test_filters_tell_numbers_from_their_text(asking: httpx.Client) -> None:
@@ -142,8 +163,53 @@ def test_a_foreign_name_is_not_answered(asking: httpx.Client) -> None:
         assert asking.get("/health", headers={"Host": name}).status_code == status, name
 
 
+def test_another_site_s_page_gets_nothing_from_a_browser(filled: Gallery) -> None:
+    """Also where no token is asked for, as by a server of this machine's own."""
+    with serving(filled, Colours(), token=None) as address, client(address) as asking:
+        for origin, status in (("cross-site", 403), ("same-origin", 200), ("none", 200)):
+            answer = asking.post("/search", content=packed(paint(0)), headers={"Sec-Fetch-Site": origin})
+            assert answer.status_code == status, origin
+        assert asking.get("/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200  # a link to the page
+
+
+def test_a_client_that_leaves_is_no_failure(
+    asking: httpx.Client, filled: Gallery, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = asking.base_url.port
+    for path in ("/search", "/marks"):
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 9\r\n"
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(f"{head}Content-Type: image/png\r\n\r\nabc".encode())
+            time.sleep(0.1)
+    for _ in range(100):
+        if 'route="/marks"' in (text := asking.get("/metrics").text):
+            break
+        time.sleep(0.02)
+    assert 'route="/search",status="499"' in text
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_health_is_the_gallery_s_too(tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path / "gallery", Colours.fingerprint)
+    gallery.add(Colours()([paint(0)]))
+    with serving(gallery, Colours()) as address, client(address) as asking:
+        assert asking.get("/health").json() == {"status": "ok"}
+        gallery.close()
+        for path in ("/health", "/facts"):
+            answer = asking.get(path)
+            assert answer.status_code >= 500
+            assert list(answer.json()) == ["error"]
+
+
 def test_openapi_describes_every_address(asking: httpx.Client) -> None:
-    paths = asking.get("/openapi.json").json()["paths"]
+    described = asking.get("/openapi.json").json()
+    paths = described["paths"]
+    for path, methods in paths.items():
+        for told in methods.values():
+            assert told["responses"]["4XX"]["content"]["application/json"]["schema"]["$ref"].endswith("/Fault")
+            assert "422" not in told["responses"]
+            assert told.get("security", described["security"]) == ([] if path == "/health" else [{"token": []}])
+    assert described["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
     assert {(path, method) for path, methods in paths.items() for method in methods} == {
         ("/health", "get"), ("/metrics", "get"), ("/facts", "get"), ("/search", "post"), ("/items", "post"),
         ("/items/{item}", "get"), ("/items/{item}", "delete"), ("/items/{item}/picture", "get"), ("/marks", "post"),

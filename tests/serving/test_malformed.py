@@ -278,6 +278,10 @@ def test_two_hundred_wrong_requests(address: str) -> None:
         for length in (200_001, 10_000_000):
             wrong(f"{length} bytes", {413}, "POST", "/search", content=bytes(length))
             wrong(f"{length} bytes in pieces", {413}, "POST", "/items", content=iter([bytes(length // 2)] * 3))
+            kind = {"Content-Type": "application/json"}
+            wrong(f"{length} bytes of JSON", {413}, "POST", "/marks", content=bytes(length), headers=kind)
+            pieces = iter([bytes(length // 2)] * 3)
+            wrong(f"{length} bytes of JSON in pieces", {413}, "POST", "/marks", content=pieces, headers=kind)
         for token in ("x", TOKEN + "x", TOKEN[:-1], "é", TOKEN.upper(), "Bearer " + TOKEN):
             header = {"Authorization": f"Bearer {token}".encode()}
             wrong(f"token {token!r}", {401}, "POST", "/search", content=GOOD, headers=header)

@@ -13,7 +13,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(chromium.found() is None, reason="no Chromium on this machine"),
 ]
-SIZES = {"laptop": (1366, 768), "phone": (390, 844)}
+SIZES = {"laptop": (1280, 800), "phone": (390, 844)}
 
 
 @pytest.fixture
@@ -83,6 +83,32 @@ def test_a_visit(page: chromium.Page, address: str, gallery: Gallery, tmp_path: 
     page.run("until.value = since.value; until.dispatchEvent(new Event('change'))")
     page.wait_for("document.querySelector('#status').innerText.startsWith('Nothing to compare with')")
     page.screenshot(tmp_path / "page.png")
+
+
+def test_a_picture_can_be_dropped_anywhere(page: chromium.Page, address: str) -> None:
+    page.open(f"{address}/#token={TOKEN}", width=1280, height=800)
+    page.wait_for("!document.querySelector('#desk').hidden")
+    page.run("""
+        const canvas = new OffscreenCanvas(16, 32);
+        canvas.getContext("2d").fillRect(0, 0, 16, 32);
+        canvas.convertToBlob().then((blob) => {
+          const carried = new DataTransfer();
+          carried.items.add(new File([blob], "black.png", { type: "image/png" }));
+          const place = document.querySelector("header");
+          const drop = new DragEvent("drop", { dataTransfer: carried, bubbles: true, cancelable: true });
+          place.dispatchEvent(drop);
+          window.stayed = drop.defaultPrevented;
+        })""")
+    page.wait_for("document.querySelectorAll('#matches li[data-item]').length == 20")
+    assert page.run("window.stayed")
+
+
+def test_a_file_that_is_too_large_is_not_sent(page: chromium.Page, address: str, tmp_path: Path) -> None:
+    page.open(f"{address}/#token={TOKEN}", width=1280, height=800)
+    page.wait_for("!document.querySelector('#desk').hidden")
+    (tmp_path / "large.png").write_bytes(bytes(10_000_001))
+    page.choose_file("#file", tmp_path / "large.png")
+    page.wait_for("document.querySelector('#status.fault').innerText == 'Expected a file of at most 10 MB.'")
 
 
 def test_the_token_can_be_typed(page: chromium.Page, address: str) -> None:

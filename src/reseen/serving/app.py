@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from importlib import resources
 from typing import Any
 
-from fastapi import Depends, FastAPI, Response
-from fastapi.security import HTTPBearer
+from fastapi import FastAPI, Response
 from starlette.types import ASGIApp
 
 from reseen.encoding import Encoder
@@ -67,13 +66,11 @@ def create_app(
         redirect_slashes=False,
         responses={"4XX": {"model": Fault, "description": "Not served, and why"}},
     )
-    # The guard checks the token; this tells OpenAPI's readers of it.
-    asked_for = [] if token is None else [Depends(HTTPBearer(auto_error=False, description="The server's token"))]
     desk = Desk(gallery, batcher, limits)
-    api.include_router(searching(desk), dependencies=asked_for)
-    api.include_router(keeping(desk), dependencies=asked_for)
+    api.include_router(searching(desk))
+    api.include_router(keeping(desk))
 
-    @api.get("/metrics", response_class=Response, dependencies=asked_for)
+    @api.get("/metrics", response_class=Response)
     async def metrics() -> Response:
         """Say how much has been done, for Prometheus."""
         return Response(await aside(counters.text), media_type="text/plain; version=0.0.4")
@@ -88,7 +85,17 @@ def create_app(
         api.get(path, include_in_schema=False)(fixed(file, kind))
     for error, answer in FAULTS.items():
         api.add_exception_handler(error, answer)
+    if token is not None:
+        tell_of_token(api)
     return Guard(api, token=token, hosts=hosts, limits=limits, watch=counters.request)
+
+
+def tell_of_token(api: FastAPI) -> None:
+    """Put into the OpenAPI description that everything but `/health` takes the token; the guard checks it."""
+    told = api.openapi()
+    told["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    told["security"] = [{"token": []}]
+    told["paths"]["/health"]["get"]["security"] = []
 
 
 def fixed(file: str, kind: str) -> Callable[[], Any]:

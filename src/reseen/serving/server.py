@@ -27,10 +27,12 @@ def listen(host: str = "127.0.0.1", port: int = 8000) -> socket.socket:
     Raises:
         ReseenError: The address is not this machine's, or the port is taken.
     """
+    if not 0 <= port < 2**16:
+        raise ReseenError(f"expected a port of 0 to 65535, got {port}; choose another")
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except (OSError, OverflowError) as error:
-        found = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    except OSError as error:
+        found = error.strerror or str(error)
         raise ReseenError(f"expected to listen on {host}, port {port}, got: {found}; choose another") from None
 
 

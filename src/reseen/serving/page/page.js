@@ -83,9 +83,9 @@ function asSeconds(id) {
   return calendar ? new Date(value).getTime() / 1000 : Number(value);
 }
 
-function asTime(seconds) {
+function asTime(seconds, timeStyle = "medium") {
   if (seconds === null) return "";
-  if (calendar) return new Date(seconds * 1000).toLocaleString();
+  if (calendar) return new Date(seconds * 1000).toLocaleString([], { dateStyle: "short", timeStyle });
   const whole = Math.floor(seconds);
   const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60].map((n) => String(n).padStart(2, "0"));
   return (parts[0] === "00" ? parts.slice(1) : parts).join(":");
@@ -101,7 +101,9 @@ function choose(file) {
   $("preview").alt = `What is looked for: ${file.name}`;
   $("preview").hidden = false;
   $("hint").hidden = true;
-  search();
+  search().then(() => { // On a phone the answer is below what is asked.
+    if (matchMedia("(max-width: 46rem)").matches) $("status").scrollIntoView({ behavior: "smooth" });
+  });
 }
 
 async function search() {
@@ -168,7 +170,7 @@ function show(answer) {
     if (below(match) && !drawn) {
       drawn = true;
       const share = `${+(100 * answer.false_alarms).toPrecision(2)} %`;
-      $("matches").append(make("li", { className: "line", textContent: `Below this line: no more alike than what all but ${share} of strangers find.` }));
+      $("matches").append(make("li", { className: "line", textContent: `Only ${share} of strangers come above this line.` }));
     }
     $("matches").append(card(match, rank, answer.query, below(match)));
   });
@@ -241,8 +243,9 @@ function draw(matches, below) {
     chart.append(svg("line", { x1: left, x2: width - right, y1: y(name), y2: y(name) }));
     chart.append(svg("text", { x: 0, y: y(name) + 4 }, cut(String(name ?? ""))));
   }
-  chart.append(svg("text", { x: left, y: height - 4 }, asTime(first)));
-  chart.append(svg("text", { x: width - right, y: height - 4, "text-anchor": "end" }, last > first ? asTime(last) : ""));
+  const style = span > 600 ? "short" : "medium"; // Without seconds the two fit beside each other on a phone.
+  chart.append(svg("text", { x: left, y: height - 4 }, asTime(first, style)));
+  chart.append(svg("text", { x: width - right, y: height - 4, "text-anchor": "end" }, last > first ? asTime(last, style) : ""));
   const cards = [...$("matches").querySelectorAll("li[data-item]")];
   [...matches].reverse().forEach((match) => {
     const dot = svg("circle", { cx: x(match.time), cy: y(match.camera), r: 3.5 + 5.5 * strength(match), class: below(match) ? "below" : "" },
