@@ -210,7 +210,8 @@ def _gpus() -> list[str]:
 
 def _end_with_parent() -> None:
     """Have the kernel end this process when the study is killed, lest two trainings write one run after a restart."""
-    os.setpgid(0, 0)  # Ctrl-C reaches the study, which passes it on once.
+    os.setpgid(0, 0)  # Ctrl-C reaches the study, which passes it on once ...
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ... also where a shell started it in the background.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PARENT_DIED, signal.SIGKILL)
 
