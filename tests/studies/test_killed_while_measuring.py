@@ -2,10 +2,10 @@
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,11 +16,13 @@ COUNTING = ["--identities", "2", "--num_batches", "200", "--draws", "20000", "--
 KILLS = 10
 
 
-def start(name: str, runs: list[Path], out: Path) -> subprocess.Popen[bytes]:
+def do(name: str, runs: list[Path], out: Path, *, seconds: float | None = None) -> None:
+    """Do a study; after so many seconds it is killed (SIGKILL)."""
     words = [*TINY, *COUNTING] if name == "harmful-pairs" else ["--runs", f"[{', '.join(map(str, runs))}]"]
     command = [sys.executable, "-m", "reseen.cli", "study", name, "--out", str(out), *SYNTHETIC, *words]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=seconds, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def tables(out: Path) -> dict[str, bytes]:
@@ -31,16 +33,12 @@ def tables(out: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("name", ["fidelity", "attention", "rankings", "harmful-pairs"])
 def test_the_tables_are_the_same(name: str, runs: list[Path], tmp_path: Path) -> None:
     began = time.monotonic()
-    undisturbed = start(name, runs, tmp_path / "undisturbed")
-    assert undisturbed.wait() == 0, undisturbed.stderr and undisturbed.stderr.read()
-    seconds = time.monotonic() - began
+    do(name, runs, tmp_path / "undisturbed")
+    whole = time.monotonic() - began
     rng = random.Random(name)
     for _ in range(KILLS):
-        process = start(name, runs, tmp_path / "killed")
-        time.sleep(seconds * rng.uniform(0.4, 1))  # before that, libraries are read
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    last = start(name, runs, tmp_path / "killed")
-    assert last.wait() == 0, last.stderr and last.stderr.read()
+        with suppress(subprocess.TimeoutExpired):
+            do(name, runs, tmp_path / "killed", seconds=whole * rng.uniform(0.4, 1))  # before, libraries are read
+    do(name, runs, tmp_path / "killed")
+    assert tables(tmp_path / "undisturbed")
     assert tables(tmp_path / "killed") == tables(tmp_path / "undisturbed")
-    assert tables(tmp_path / "killed")

@@ -4,6 +4,7 @@ FIDI paper (Yan et al., IEEE TMM 2022), section V-C, Table I and Figure 1.
 """
 
 import csv
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
-from rich.progress import track
 
 from reseen import metrics
 from reseen.evaluation import evaluate
@@ -24,6 +24,8 @@ from reseen.studies.page import downloads, write_study
 from reseen.studies.published import data_key
 from reseen.studies.settings import shared
 from reseen.studies.table import over_seeds, show, spread, write_csv
+
+logger = logging.getLogger(__name__)
 
 PARTS = ("train", "test")
 ERRORS = ("error_1", "error_2")
@@ -64,7 +66,7 @@ def fidelity(
         include_distractors: Let identities that are nobody's stand as others; otherwise they are left out.
         seeds: How often, each time with another seed.
         jobs: Trainings at the same time.
-        recipe: Settings to start from, as `reseen train --config` takes it.
+        recipe: Its settings are started from, as in market1501/adasp_mgn.
         settings: Anything that `reseen train --config` takes, for all runs alike.
         batch_size: Pictures to embed at a time.
         workers: Processes that read pictures.
@@ -79,7 +81,8 @@ def fidelity(
     parts = {"train": data.train, "test": unique(test)}
     rows: list[dict[str, Any]] = []
     spreads: list[Spread] = []
-    for network in track([Network(BEFORE, 0, out), *networks], "Comparing"):
+    for number, network in enumerate([Network(BEFORE, 0, out), *networks]):
+        logger.info("network %d of %d: %s, seed %d", number + 1, len(networks) + 1, network.name, network.seed)
         model = before_training(spec) if network.name == BEFORE else network.load()
         for part, samples in parts.items():
             folder = out / "embeddings" / f"{network.name}-{network.seed}-{part}".replace(" ", "_")
