@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from reseen.errors import DataError
-from reseen.evaluation import Report, evaluate
+from reseen.evaluation import Report, evaluate, evaluate_further
 from reseen.protocols import any_view, cross_camera, cuhk03_classic, sysu_mm01, vehicle_id, veri_track
 from reseen.reranking import average_query_expansion, k_reciprocal
-from reseen.samples import Embeddings
+from reseen.samples import Benchmark, Embeddings, Sample
 
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "ranking.json").read_text())["cases"]
 
@@ -233,3 +233,28 @@ def test_drawn_galleries_want_one_process() -> None:
 
 if __name__ == "__main__":
     on_this_rank(sys.argv[1], int(sys.argv[2]), 2)
+
+
+def test_further_settings_are_evaluated_from_the_vectors_at_hand() -> None:
+    """Narrowed, swapped and whole: as if their own pictures had been embedded."""
+    generator = np.random.default_rng(0)
+    samples = tuple(Sample(f"{n}", n % 6, camera=n % 4, modality="visible" if n % 2 else "infrared") for n in range(60))
+    query, gallery = samples[:20], samples[20:]
+    vectors = dict(zip(samples, torch.from_numpy(generator.standard_normal((60, 8))), strict=True))
+
+    def embedded(part: tuple[Sample, ...]) -> Embeddings:
+        return Embeddings.of(torch.stack([vectors[s] for s in part]), part)
+
+    settings = [
+        (query, gallery, any_view),
+        (gallery, query, cross_camera),
+        (query[3:], tuple(s for s in gallery if s.modality == "visible"), any_view),
+    ]
+    further = tuple(Benchmark("", (), q, g, protocol) for q, g, protocol in settings)
+    data = Benchmark("", (), query, gallery, cross_camera, further=further)
+    found = evaluate_further(data, embedded(query), embedded(gallery))
+    for report, (q, g, protocol) in zip(found, settings, strict=True):
+        alone = evaluate(embedded(q), embedded(g), protocol)
+        assert report.mean_ap == alone.mean_ap
+        assert report.num_queries == alone.num_queries
+    assert evaluate_further(Benchmark("", (), query, gallery, any_view), embedded(query), embedded(gallery)) == []

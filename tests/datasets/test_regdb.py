@@ -41,3 +41,10 @@ def test_bad_lists(tmp_path):
     RegDB(**arguments, trial=1)
     with pytest.raises(DataError, match=r"expected the list .*test_thermal_2\.txt"):
         RegDB(**arguments, trial=2)
+
+
+def test_both_directions_are_measured(tmp_path):
+    first = RegDB(**regdb(tmp_path), direction="thermal_to_visible")
+    (other,) = first.further
+    assert (other.query, other.gallery) == (first.gallery, first.query)
+    assert other.protocol.name == "regdb, visible to thermal"

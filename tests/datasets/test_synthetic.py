@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
 
 from reseen.datasets import Synthetic
 from reseen.datasets.rendering.latents import Hidden, shared_surface
@@ -11,7 +12,7 @@ from reseen.datasets.rendering.painting import paint
 from reseen.datasets.rendering.scenes import picture
 from reseen.datasets.rendering.shapes import Paint, as_rows, box
 from reseen.datasets.synthetic import latents, subject_of
-from reseen.samples import Sample
+from reseen.samples import Embeddings, Sample
 
 KINDS = ("person", "vehicle")
 
@@ -205,3 +206,23 @@ def test_numbers_out_of_range_are_refused(wrong, message):
 def test_latents_are_of_synthetic_samples_only():
     with pytest.raises(ValueError, match=r"expected a sample of Synthetic, got a\.png"):
         latents(Sample("a.png", 1))
+
+
+def test_both_modalities_are_measured_in_the_settings_of_sysu_mm01():
+    data = Synthetic(
+        num_train_identities=2, num_test_identities=3, num_cameras=6, images_per_camera=4, height=16, modality="both"
+    )
+    query, gallery = (Embeddings.of(torch.zeros(len(part), 1), part) for part in (data.query, data.gallery))
+    sizes = {}
+    for other in data.further:
+        assert (other.query, other.gallery) == (data.query, data.gallery)
+        trials = list(other.protocol.trials(query, gallery))
+        assert len(trials) == 10
+        sizes[other.protocol.name] = ({len(t.gallery) for t in trials}, set(gallery.cameras[trials[0].gallery]))
+    assert sizes == {
+        "synthetic, all search, single shot": ({12}, {1, 2, 4, 5}),
+        "synthetic, all search, multi shot": ({24}, {1, 2, 4, 5}),
+        "synthetic, indoor search, single shot": ({6}, {1, 2}),
+        "synthetic, indoor search, multi shot": ({12}, {1, 2}),
+    }
+    assert Synthetic(num_train_identities=0, num_test_identities=2, num_cameras=2).further == ()

@@ -98,3 +98,14 @@ def test_bad_lists(tmp_path):
         DataError, match=r"expected the list test_id\.txt or test_id\.mat in .*, found available_id\.txt"
     ):
         SYSUMM01(tmp_path)
+
+
+def test_the_asked_setting_comes_first_and_the_others_follow(tmp_path):
+    benchmark = SYSUMM01(**sysumm01(tmp_path, permutations=True), search="indoor", shots=10)
+    assert [benchmark.protocol.name, *(other.protocol.name for other in benchmark.further)] == [
+        f"sysu_mm01, {name} shot"
+        for name in ("indoor search, multi", "all search, single", "all search, multi", "indoor search, single")
+    ]
+    assert all((o.query, o.gallery) == (benchmark.query, benchmark.gallery) for o in benchmark.further)
+    alone = SYSUMM01(tmp_path, search="all", shots=1)
+    assert drawn(benchmark.further[0]) == drawn(alone)
