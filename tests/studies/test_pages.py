@@ -6,6 +6,7 @@ import re
 import pandas as pd
 import pytest
 import yaml
+from tests.datasets.miniatures import MINIATURES
 from tests.studies.pretended import DATA, precision
 
 from reseen import cli
@@ -165,6 +166,25 @@ def test_cross_domain_of_models_that_are_there(study, started, tmp_path):
     folder, _ = study("cross-domain", "--models", models, data=several(0, 1))
     assert len(started) == 4
     assert pd.read_csv(folder / "results.csv")["trained on"].tolist() == ["one", "one", "two", "two"]
+
+
+def test_published_figures_stand_beside_measured_ones(study, tmp_path):
+    data = ["--data", "VeRi776", "--data.root", str(MINIATURES["VeRi776"](tmp_path)["root"])]
+    words = ("--recipe", "veri776/adasp", "--grid", '{"loss_weight": [0.1, 0.2]}', "--seeds", 1)
+    folder, page = study("sensitivity", *words, data=data)
+    own = percent(mean(folder, "0.1-0"))
+    (row,) = [row for row in rows(page) if row[-1] == "AdaSP, Table S3: lambda 0.1"]
+    assert (row[1], row[2], row[4]) == (own, "82.0", "97.1")
+    assert not any(row[0] == "0.2" and "Table" in row[-1] for row in rows(page))
+
+
+def test_rows_may_be_whole_recipes(study, tmp_path):
+    data = ["--data", "VeRi776", "--data.root", str(MINIATURES["VeRi776"](tmp_path)["root"])]
+    recipes = "[veri776/sph_only, veri776/splh_only]"
+    folder, page = study("losses", "--names", "[]", "--recipes", recipes, "--seeds", 1, data=data)
+    published = [row[2] for row in rows(page) if row[-1].startswith("AdaSP, README")]
+    assert published == ["75.3", "77.2"]
+    assert yaml.safe_load((folder / "runs" / "veri776_sph_only-0.yaml").read_text())["data"]["init_args"]["root"]
 
 
 def test_a_page_needs_nothing_but_itself(study):
