@@ -51,7 +51,7 @@ def calibrate(
         console.print(f"page: {out}")
 
 
-FITS = ["way", "log loss", "Brier score", "calibration error (ECE)"]
+FITS = ["way", "log loss", "Brier", "ECE"]
 THRESHOLDS = ["rate", "threshold", "95 % interval", "true ones found"]
 
 
@@ -123,7 +123,11 @@ def write_page(out: Path, gallery: str, calibration: Calibration, pairs: Labelle
         f"prior {calibration.prior:g}; {calibration.method} kept",
         sections=[
             Section("Reliability", charts(reliability, curve, spread)),
-            Section("Held-out individuals", table(FITS, fits(calibration))),
+            Section(
+                "Held-out individuals",
+                table(FITS, fits(calibration)),
+                note="ECE, the expected calibration error: how far promised and observed shares lie apart on average.",
+            ),
             *(Section(title, table(THRESHOLDS, thresholds(calibration, kind))) for kind, title in KINDS.items()),
         ],
     )

@@ -8,7 +8,7 @@ from typing import Literal
 from rich.console import Console
 from rich.progress import track
 
-from reseen.commands.sightings import Sighting, from_folder, from_table, from_video
+from reseen.commands.sightings import Sighting, from_folder, from_table, from_video, naming
 from reseen.encoding import load
 from reseen.errors import DataError
 from reseen.gallery import Gallery
@@ -27,10 +27,11 @@ def index(
     video: Path | None = None,
     boxes: Path | None = None,
     identities: Literal["none", "folders", "tracks"] = "none",
+    people: Path | None = None,
     camera: int | str | None = None,
     start: float = 0.0,
-    since: float | None = None,
-    until: float | None = None,
+    begin: float | None = None,
+    end: float | None = None,
     every: int = 1,
     thumbnails: bool = True,
     device: str | None = None,
@@ -48,10 +49,12 @@ def index(
         boxes: Who is where on it, in MOTChallenge's format: what a tracker writes.
         identities: Who is shown: nobody knows (none), the name of a picture's folder (folders), or the number of a
             box's track (tracks).
+        people: A CSV file of track and identity that says who a video's tracks show; a tracker gives whoever comes
+            back a new number.
         camera: Which camera the pictures are by; a table may say it for each.
         start: Of a video, the time at its start in seconds, such as Unix time.
-        since: Of a video, the second to begin at.
-        until: Of a video, the second to end before.
+        begin: Of a video, the second to begin at.
+        end: Of a video, the second to end before.
         every: Of a video, take every so many frames.
         thumbnails: Keep a small JPEG of each picture, to be shown with matches.
         device: Where the model runs; a GPU where there is one if not given.
@@ -59,19 +62,21 @@ def index(
     given = [name for name, value in (("pictures", pictures), ("table", table), ("video", video)) if value is not None]
     if len(given) != 1 or (video is None) != (boxes is None):
         raise DataError("expected one of --pictures, --table, or --video with --boxes; see reseen index --help")
-    if (identities == "folders" and pictures is None) or (identities == "tracks" and video is None):
-        raise DataError(
-            f"expected --identities {identities} with {'--pictures' if identities == 'folders' else '--video'}"
-        )
+    for asked, name, there in (
+        (identities == "folders", "--identities folders with --pictures", pictures),
+        (identities == "tracks", "--identities tracks with --video", video),
+        (people is not None, "--people with --video", video),
+    ):
+        if asked and there is None:
+            raise DataError(f"expected {name}; see reseen index --help")
     found: Iterator[Sighting]
     if pictures is not None:
         found = from_folder(pictures, folders=identities == "folders", camera=camera)
     elif table is not None:
         found = from_table(table, camera=camera)
     elif video is not None and boxes is not None:
-        window = (since, until)
-        tracks = identities == "tracks"
-        found = from_video(video, boxes, tracks=tracks, camera=camera, start=start, window=window, every=every)
+        who = naming(people, tracks=identities == "tracks")
+        found = from_video(video, boxes, who=who, camera=camera, start=start, window=(begin, end), every=every)
     encoder = load(model, device)
     count = new = 0
     with Gallery(gallery, encoder.fingerprint) as kept:
@@ -87,7 +92,7 @@ def index(
                 contents=[digest(sighting.pixels) for sighting in batch],
             ).new
             count += len(batch)
-        Console(highlight=False).print(f"{count:,} pictures, {new:,} of them new; {len(kept):,} in {gallery}")
+        Console(highlight=False).print(f"{count:,} pictures, {new:,} of them new; {len(kept):,} in {kept.location}")
 
 
 def batches(found: Iterator[Sighting]) -> Iterator[list[Sighting]]:

@@ -1,23 +1,19 @@
 """``reseen search GALLERY``."""
 
-import io
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from rich.console import Console
-from rich.table import Table
 
-from reseen.commands.sightings import from_folder
+from reseen.commands.answers import as_table, one_table, score, write_page
+from reseen.commands.queries import of_pictures, of_tracks
+from reseen.commands.sightings import from_video, naming
 from reseen.encoding import load
-from reseen.gallery import Gallery, Match, Where
-from reseen.pictures import Pixels, as_pixels
-
-if TYPE_CHECKING:
-    from reseen.reporting.pictures import Shot
+from reseen.errors import DataError, GalleryError
+from reseen.gallery import Gallery, Where
 
 
 def search(
@@ -33,6 +29,12 @@ def search(
     until: float | None = None,
     exact: bool = False,
     rerank: bool = False,
+    false_alarms: float | None = None,
+    boxes: Path | None = None,
+    begin: float | None = None,
+    end: float | None = None,
+    every: int = 1,
+    people: Path | None = None,
     out: Path | None = None,
     device: str | None = None,
 ) -> None:
@@ -40,46 +42,71 @@ def search(
 
     Args:
         gallery: A folder, or milvus://host:port/name.
-        picture: A picture of one individual, or a folder of such pictures.
+        picture: A picture of one individual, a folder of such pictures, or with --boxes a video, whose tracks are
+            searched with: the mean of a track's pictures.
         model: The model that the gallery was indexed with: a run, a checkpoint, or an .onnx file.
-        k: How many answers.
+        k: How many answers; with 1, all queries stand in one table.
         by: Answer with pictures, or with the best picture of each identity or track.
         cameras: Look at these cameras only.
         since: Look at this time or later, in seconds.
         until: Look before this time.
         exact: Look at every item even where the gallery is large enough for an approximate search.
         rerank: Order the best 100 anew by their common neighbours (k-reciprocal encoding).
+        false_alarms: Answer "none of these" below the threshold that lets this share of strangers pass; of a
+            calibrated gallery.
+        boxes: Who is where on a video, in MOTChallenge's format: what a tracker writes.
+        begin: Of a video, the second to begin at.
+        end: Of a video, the second to end before.
+        every: Of a video, take every so many frames.
+        people: A CSV file of track and identity that says who a video's tracks show, to count right answers.
         out: Also write the answers with their pictures as an HTML page.
         device: Where the model runs; a GPU where there is one if not given.
     """
+    if boxes is None and (every != 1 or any(given is not None for given in (begin, end, people))):
+        raise DataError("expected --begin, --end, --every and --people with a video and its --boxes")
     encoder = load(model, device)
-    if picture.is_dir():
-        queries = {found.source: found.pixels for found in from_folder(picture, folders=False, camera=None)}
-    else:
-        queries = {picture.name: as_pixels(picture)}
-    where = Where(cameras=cameras, since=since, until=until)
     with Gallery(gallery, encoder.fingerprint, create=False) as kept:
-        answers = kept.search(
-            encoder(list(queries.values())), k, where=where, by=by, exact=exact, rerank=k_reciprocal if rerank else None
+        threshold = threshold_of(kept, false_alarms)
+        if boxes is None:
+            queries = of_pictures(picture, encoder)
+        else:
+            who = naming(people, tracks=False)
+            shown = from_video(picture, boxes, who=who, camera=None, start=0.0, window=(begin, end), every=every)
+            queries = of_tracks(shown, encoder)
+        found = kept.search(
+            np.stack([query.vector for query in queries]),
+            k,
+            where=Where(cameras=cameras, since=since, until=until),
+            by=by,
+            exact=exact,
+            rerank=k_reciprocal if rerank else None,
         )
-        for name, matches in zip(queries, answers, strict=True):
-            Console(highlight=False).print(as_table(name, matches))
+        if boxes is not None:  # Calibrated is what two pictures have in common, not a mean of many and one.
+            found = [[replace(match, probability=None) for match in matches] for matches in found]
+        if threshold is not None:
+            found = [[match for match in matches if match.similarity >= threshold] for matches in found]
+        answers = list(zip(queries, found, strict=True))
+        console = Console(highlight=False)
+        for table in [one_table(answers)] if k == 1 and len(answers) > 1 else [as_table(*answer) for answer in answers]:
+            console.print(table)
+        for line in score(kept, answers):
+            console.print(line)
         if out is not None:
-            write_page(out, kept, list(zip(queries, queries.values(), answers, strict=True)))
-            Console(highlight=False).print(f"page: {out}")
+            write_page(out, kept, answers)
+            console.print(f"page: {out}")
 
 
-def as_table(title: str, matches: list[Match]) -> Table:
-    """Return a query's answers for a terminal."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for column in ("rank", "identity", "camera", "time", "similarity", "probability", "source"):
-        table.add_column(column, justify="left" if column in ("identity", "camera", "source") else "right")
-    for rank, match in enumerate(matches, 1):
-        item = match.item
-        sure = "" if match.probability is None else f"{match.probability:.1%}"
-        known = [rank, item.identity, item.camera, item.time, f"{match.similarity:.3f}", sure, item.source]
-        table.add_row(*("" if value is None else f"{value}" for value in known))
-    return table
+def threshold_of(gallery: Gallery, false_alarms: float | None) -> float | None:
+    """Return the similarity below which a query shows nobody known."""
+    if false_alarms is None:
+        return None
+    calibration = gallery.calibration()
+    if calibration is None:
+        raise GalleryError(
+            f"expected a calibrated gallery for --false_alarms, found none at {gallery.location}; "
+            "run reseen calibrate on it"
+        )
+    return calibration.open_set_threshold(false_alarms).threshold
 
 
 def k_reciprocal(query: NDArray[np.float32], found: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -95,45 +122,3 @@ def k_reciprocal(query: NDArray[np.float32], found: NDArray[np.float32]) -> NDAr
     k1 = min(20, len(found))
     scores: NDArray[np.float32] = -encoding(k1=k1, k2=min(6, k1))(*sides).distances()[0].numpy()
     return scores
-
-
-@dataclass(frozen=True)
-class Answers:
-    """One query's answers on a page; see ``lists.html``."""
-
-    title: str
-    facts: tuple[str, ...]
-    query: "Shot"
-    found: "tuple[Shot, ...]"
-    missed: None = None
-
-
-def write_page(out: Path, gallery: Gallery, answers: list[tuple[str, Pixels, list[Match]]]) -> None:
-    """Write each query with the pictures of its answers."""
-    from reseen.reporting import Section
-    from reseen.reporting import write_page as write
-    from reseen.reporting.page import render
-    from reseen.reporting.pictures import Shot, Thumbnail
-
-    def shot(rank: int, match: Match) -> "Shot":
-        item, jpeg = match.item, gallery.picture(match.item.id)
-        picture = None if jpeg is None else Thumbnail.of(np.asarray(Image.open(io.BytesIO(jpeg))))
-        name = "no name" if item.identity is None else str(item.identity)
-        sure = f"{match.similarity:.3f}" if match.probability is None else f"{match.probability:.1%}"
-        place = [str(value) for value in (item.camera, item.time) if value is not None]
-        return Shot(picture, alt=f"rank {rank}: {name}, {sure}", lines=(sure, name, *place), source=item.source)
-
-    lists = [
-        Answers(
-            name,
-            (f"{len(matches)} answers",),
-            Shot(Thumbnail.of(pixels), alt="searched with", lines=("searched with",), kind="query"),
-            tuple(shot(rank, match) for rank, match in enumerate(matches, 1)),
-        )
-        for name, pixels, matches in answers
-    ]
-    calibrated = gallery.calibration() is not None
-    note = "Below each picture: how likely it is the same individual, its name, camera and time."
-    note = note if calibrated else "Below each picture: its similarity (-1 to 1), name, camera and time."
-    section = Section("Most alike", render("lists.html", lists=lists, ratio=0.5), note=note)
-    write(out, f"Search in {Path(gallery.location).name}", sections=[section], lead=f"{len(gallery):,} sightings")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,13 +71,7 @@ def from_table(table: Path, *, camera: Label | None) -> Iterator[Sighting]:
     Raises:
         DataError: The table or a picture cannot be read.
     """
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"expected a CSV table at {table}, got: {error}; check the path") from None
-    if not rows or "path" not in rows[0]:
-        raise DataError(f"expected rows with a column path in {table}, found none; check the first line")
+    rows = read_table(table, ("path",))
     who, places, tracks = (labels([row.get(name) for row in rows]) for name in ("identity", "camera", "track"))
     for number, row in enumerate(rows):
         try:
@@ -95,7 +90,7 @@ def from_video(
     video: Path,
     boxes: Path,
     *,
-    tracks: bool,
+    who: Callable[[int | None], Label | None],
     camera: Label | None,
     start: float,
     window: tuple[float | None, float | None],
@@ -106,25 +101,69 @@ def from_video(
     Args:
         video: Any file that FFmpeg reads.
         boxes: MOTChallenge's format.
-        tracks: The number of a track is who it shows.
+        who: Says who a track shows.
         camera: Which camera it is.
         start: The time at the video's start; the video's own seconds are added.
         window: Seconds of the video to take from and up to; None for its ends.
         every: Take every so many frames.
 
     Raises:
-        DataError: The video or the boxes cannot be read.
+        DataError: The video or the boxes cannot be read, or nothing is left in the window.
     """
-    first, end = window
+    first, end = (-math.inf if window[0] is None else window[0]), (math.inf if window[1] is None else window[1])
+    empty = True
     for found in crops(video, read_boxes(boxes), every=every):
-        if end is not None and found.time >= end:
-            return
-        if first is not None and found.time < first:
-            continue
-        track = found.boxed.track
-        source = f"{video.name}#frame={found.boxed.frame}&box={','.join(map(str, found.boxed.box))}"
-        who = track if tracks else None
-        yield Sighting(found.pixels, source, who, camera, track, start + found.time)
+        if found.time >= end:
+            break
+        if found.time >= first:
+            empty = False
+            track = found.boxed.track
+            source = f"{video.name}#frame={found.boxed.frame}&box={','.join(map(str, found.boxed.box))}"
+            yield Sighting(found.pixels, source, who(track), camera, track, start + found.time)
+    if empty:
+        raise DataError(
+            f"expected boxes of {boxes} between the seconds asked for of {video}, found none; check --begin and --end"
+        )
+
+
+def naming(people: Path | None, *, tracks: bool) -> Callable[[int | None], Label | None]:
+    """Return what says who a track shows: a table, or its own number, or nothing."""
+    if people is not None:
+        return read_people(people).get
+    return lambda track: track if tracks else None
+
+
+def read_people(path: Path) -> dict[int | None, Label]:
+    """Read who each track shows: a CSV file of ``track`` and ``identity``.
+
+    Raises:
+        DataError: The file cannot be read, or a track is no number.
+    """
+    rows = read_table(path, ("track", "identity"))
+    names = labels([row["identity"] for row in rows])
+    try:
+        tracks = [int(row["track"]) for row in rows]
+    except (ValueError, TypeError) as error:
+        raise DataError(f"expected numbers of tracks in {path}, got: {error}; mend the row") from None
+    return {track: name for track, name in zip(tracks, names, strict=True) if name is not None}
+
+
+def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Read the rows of a CSV file that must have some columns.
+
+    Raises:
+        DataError: It cannot be read, has no rows, or lacks a column.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        found = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"expected a CSV table at {path}, got: {found}; check the path") from None
+    missing = [name for name in columns if not rows or name not in rows[0]]
+    if missing:
+        raise DataError(f"expected rows with a column {missing[0]} in {path}, found none; check the first line")
+    return rows
 
 
 def labels(column: Sequence[str | None]) -> list[Label | None]:
