@@ -1,18 +1,27 @@
 """Exported models do what the trained one does, and run without torch."""
 
+import dataclasses
 import json
+import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from reseen import checkpoint, export
+from reseen.cli import main
 from reseen.encoding import OnnxEncoder, TorchEncoder, load
 from reseen.errors import CheckpointError, ExportError
 from reseen.models import Embedder, ModelSpec
+from reseen.models.spec import ModalityOptions, ResNetOptions, ViTOptions
+from reseen.pictures import decode
+from reseen.shards import open_embeddings
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -70,6 +79,64 @@ def test_smaller_files_stay_near(model: Embedder, exported: Path, tmp_path: Path
     assert (small.fingerprint == full.fingerprint) == (precision == "float16")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ModelSpec("osnet_x0_25", 64, 32),
+        ModelSpec("timm:resnet18", 96, 32, branches="mgn"),
+        ModelSpec("timm:resnet18", 96, 32, branches="pcb"),
+        ModelSpec("timm:resnet18", 96, 32, branches="bdb"),
+        ModelSpec("timm:resnet50", 64, 32, pooling="gem", resnet=ResNetOptions(ibn="a", non_local="agw")),
+        ModelSpec("timm:vit_tiny_patch16_224", 64, 32),
+        ModelSpec("timm:vit_tiny_patch16_224", 64, 32, vit=ViTOptions(patch_stride=12)),
+        ModelSpec("timm:convnext_atto", 64, 32),
+    ],
+    ids=lambda value: (
+        f"{value.backbone} {value.branches or value.vit.patch_stride or value.resnet.ibn or ''}".strip()
+        if isinstance(value, ModelSpec)
+        else value
+    ),
+)
+def test_networks_of_every_kind_can_be_exported(spec: ModelSpec, precision, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = Embedder(spec).eval()
+    made = export.export(model, tmp_path / "model.onnx", precision=precision)
+    small = OnnxEncoder(made.path)
+    shown = pictures((70, 40), (64, 32), (31, 90))
+    assert small.dim == model.dims["embedding"]
+    assert cosines(small(shown), TorchEncoder(model, "cpu")(shown)).min() >= export.LEAST[precision]
+
+
+def test_a_network_that_must_be_told_more_than_pictures_is_refused(tmp_path: Path) -> None:
+    model = Embedder(ModelSpec("timm:resnet18", 32, 16, modalities=ModalityOptions(norms=True)))
+    with pytest.raises(ExportError, match="takes pictures alone, got one that must be told their modality"):
+        export.export(model, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_the_exporter_cannot_follow_is_one_line(model: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(*_: object, **__: object) -> None:
+        raise torch.onnx.errors.OnnxExporterError("many\nlines") from RuntimeError("a loop\nover numbers")
+
+    monkeypatch.setattr(torch.onnx, "export", told)
+    with pytest.raises(ExportError, match="expected a network that ONNX can express, got: a loop; keep to the check"):
+        export.graph(model)
+
+
+def test_the_spec_does_not_tell_where_its_first_weights_lay(model: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "spec", dataclasses.replace(SPEC, weights="/home/somebody/secret/weights.pth"))
+    assert export.spec_of(model)["weights"] == "weights.pth"
+
+
+@pytest.mark.parametrize("place", ["/proc/model.onnx", "file/model.onnx"])
+def test_a_place_that_cannot_be_written_is_said(model: Embedder, tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ExportError, match=r"expected to write .*model.onnx, got: .*; choose another place"):
+        export.export(model, tmp_path / place)
+
+
 def test_a_file_that_departs_is_not_kept(model: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def spoiled(graph, precision):
         weights = max(graph.graph.initializer, key=lambda t: len(t.raw_data))
@@ -87,23 +154,87 @@ def test_a_file_that_departs_is_not_kept(model: Embedder, tmp_path: Path, monkey
         export.export(model, tmp_path / "model.pb")
 
 
-def test_an_exported_model_runs_where_there_is_no_torch(exported: Path, tmp_path: Path) -> None:
-    from PIL import Image
-
-    file = tmp_path / "picture.png"
-    Image.fromarray(pictures((40, 30))[0]).save(file)
-    script = f"""
+WITHOUT_TORCH = """
 import sys
-sys.modules["torch"] = sys.modules["torchvision"] = None  # importing them fails
-from reseen.encoding import load
-from reseen.gallery import Gallery
-encoder = load({str(exported)!r})
-with Gallery({str(tmp_path / "gallery")!r}, encoder.fingerprint) as gallery:
-    gallery.add(encoder([{str(file)!r}]), sources=["me"])
-    print(gallery.search(encoder([{str(file)!r}]), 1)[0][0].item.source)
+for name in ("torch", "torchvision", "timm", "onnx"):
+    sys.modules[name] = None  # importing it fails
+from reseen.cli import main
+main(sys.argv[1:])
 """
-    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert (found.returncode, found.stdout) == (0, "me\n"), found.stderr
+
+
+def without_torch(*arguments: object) -> str:
+    command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("pictures")
+    for number, pixels in enumerate(pictures((40, 20), (32, 16), (64, 50), (33, 17))):
+        (made / f"person {number % 2}").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(made / f"person {number % 2}" / f"{number}.png")
+    return made
+
+
+def test_embed_runs_from_the_file_where_there_is_no_torch(exported: Path, folder: Path, tmp_path: Path) -> None:
+    assert "4 x " in without_torch("embed", exported, "--pictures", folder, "--out", tmp_path / "out")
+    found = open_embeddings(tmp_path / "out")
+    assert list(found.identities) == ["person 0", "person 0", "person 1", "person 1"]
+    expected = OnnxEncoder(exported)(list(found.paths))
+    np.testing.assert_allclose(found.vectors, expected, rtol=1e-4, atol=1e-5)
+    assert "4 x " in without_torch(
+        "embed", exported, "--pictures", folder, "--out", tmp_path / "mirrored", "--mirrored", "true"
+    )
+    mirror = OnnxEncoder(exported)([np.ascontiguousarray(decode(Path(path))[:, ::-1]) for path in found.paths])
+    mirrored = open_embeddings(tmp_path / "mirrored").vectors
+    np.testing.assert_allclose(mirrored, (expected + mirror) / 2, rtol=1e-4, atol=1e-5)
+
+
+def test_index_search_and_serve_run_from_the_file_where_there_is_no_torch(
+    exported: Path, folder: Path, tmp_path: Path
+) -> None:
+    model = ("--model", exported)
+    without_torch("index", tmp_path / "gallery", *model, "--pictures", folder, "--identities", "folders")
+    query = folder / "person 1" / "3.png"
+    assert "person 1" in without_torch("search", tmp_path / "gallery", query, *model)
+
+    words = ["serve", tmp_path / "gallery", *model, "--port", 0, "--token", "a+b&c=d#e"]
+    command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, words)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("4 sightings in")
+        page = process.stdout.readline().strip().removeprefix("page: ")
+        address, _, token = page.partition("#token=")
+        headers = {"Authorization": f"Bearer {unquote(token)}", "Content-Type": "image/png"}
+        asking = urllib.request.Request(f"{address}search?k=1", query.read_bytes(), headers)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asking, timeout=60) as answer:
+            (match,) = json.load(answer)["matches"]
+        assert (match["identity"], match["similarity"]) == ("person 1", pytest.approx(1, abs=1e-5))
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.read() == "stopped\n"
+        assert process.wait(60) == 0
+
+
+def test_words_that_cannot_be_followed_are_one_line(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    for words, said in {
+        ("export", exported, "out.onnx"): "is exported already",
+        ("embed", exported, "--out", tmp_path): "expected --pictures or --data",
+        ("serve", tmp_path, "--model", exported, "--device", "tpu"): "expected a device that ONNX Runtime has here",
+        ("serve", tmp_path, "--model", exported, "--batch", "0"): "expected a batch of at least 1",
+        ("serve", tmp_path, "--model", exported, "--port", "99999"): "expected a port of 0 to 65535",
+        ("serve", tmp_path, "--model", exported, "--token", "short"): "at least 8 letters",
+    }.items():
+        with pytest.raises(SystemExit):
+            main([str(word) for word in words])
+        complaint = capsys.readouterr().err
+        assert said in complaint
+        assert complaint.count("\n") == 1
 
 
 def test_load_opens_runs_checkpoints_and_onnx(model: Embedder, exported: Path, tmp_path: Path) -> None:

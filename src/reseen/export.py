@@ -7,12 +7,13 @@ under ``reseen``.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 import numpy as np
@@ -69,7 +70,7 @@ def export(
         pictures: To check with, uint8 RGB; none given, 16 are drawn. Give real ones for int8.
 
     Raises:
-        ExportError: The network cannot be exported, or the least cosine is below `LEAST`.
+        ExportError: The network cannot be exported, the least cosine is below `LEAST`, or the file cannot be written.
     """
     with needs("export"):
         import onnx  # noqa: F401
@@ -77,18 +78,18 @@ def export(
     target = Path(path)
     if target.suffix != ".onnx":
         raise ExportError(f"expected a path that ends in .onnx, got {target}")
+    if model.spec.modalities.stems or model.spec.modalities.norms:
+        raise ExportError("expected a network that takes pictures alone, got one that must be told their modality")
     shown = drawn() if pictures is None else pictures
     trained = TorchEncoder(model, "cpu")
     facts = {
-        "spec": model.spec.to_dict(),
+        "spec": spec_of(model),
         # Vectors of float32 and float16 can be compared with the trained model's; those of int8 with their own kind.
         "fingerprint": ("int8-" if precision == "int8" else "") + trained.fingerprint,
         "precision": precision,
         "dim": trained.dim,
     }
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="export-", dir=target.parent) as folder:
-        draft = Path(folder) / target.name
+    with drafting(target) as draft:
         write(converted(graph(model), precision), draft, facts)
         least = agreement(trained, OnnxEncoder(draft, "cpu"), shown)
         if not least >= LEAST[precision]:
@@ -96,8 +97,25 @@ def export(
                 f"expected vectors of cosine {LEAST[precision]} or more with the trained model's in {precision}, got "
                 f"{least:.6f} on {len(shown)} pictures; nothing is written, choose another precision"
             )
-        os.replace(draft, target)
     return Exported(target, precision, least, len(shown), target.stat().st_size)
+
+
+def spec_of(model: Embedder) -> dict[str, Any]:
+    """Return a model's spec without the folder that its first weights came from."""
+    spec = model.spec.to_dict()
+    return {**spec, "weights": spec["weights"] and PurePath(spec["weights"]).name}
+
+
+@contextlib.contextmanager
+def drafting(target: Path) -> Iterator[Path]:
+    """Give a path to write to, which becomes the target once the block has ended well."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="export-", dir=target.parent) as folder:
+            yield Path(folder) / target.name
+            os.replace(Path(folder) / target.name, target)
+    except OSError as error:
+        raise ExportError(f"expected to write {target}, got: {error.strerror or error}; choose another place") from None
 
 
 class FromPictures(nn.Module):
@@ -129,8 +147,8 @@ def graph(model: Embedder) -> Any:
             output_names=["embedding"],
             dynamic_shapes=({0: free, 1: free, 2: free},),
         )
-    except (ValueError, torch.onnx.errors.OnnxExporterError) as error:
-        found = str(error).strip().splitlines()[0]
+    except Exception as error:  # what torch meets on the way, and what the network says to such a call
+        found = str(error.__cause__ or error).strip().partition("\n")[0]
         raise ExportError(f"expected a network that ONNX can express, got: {found}; keep to the checkpoint") from error
     assert program is not None
     made = program.model_proto
@@ -151,12 +169,16 @@ def converted(model: Any, precision: Precision) -> Any:
     if precision == "int8":
         import onnx
         from onnxruntime.quantization import QuantType, quantize_dynamic
+        from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
+        add_pre_process_metadata(model)  # The exporter has folded what there was to fold.
         with tempfile.TemporaryDirectory() as folder:
             file = str(Path(folder) / "int8.onnx")
             # Unsigned weights: for convolutions, ONNX Runtime has no other kind on the CPU.
-            quantize_dynamic(model, file, weight_type=QuantType.QUInt8)
-            return onnx.load(file)
+            quantize_dynamic(model, file, weight_type=QuantType.QUInt8, op_types_to_quantize=["Conv", "MatMul"])
+            made = onnx.load(file)
+        del made.metadata_props[:]
+        return made
     return model
 
 

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from reseen.commands.runs import model_of
 from reseen.commands.sightings import from_folder
+from reseen.errors import ExportError
 from reseen.export import export as write
 
 
@@ -26,12 +27,16 @@ def export(
         precision: float16 halves the file; int8 quarters it, and its vectors need a gallery of their own.
         pictures: A folder of pictures to check with, the first 64 of them; 16 are drawn if not given.
     """
+    if run.suffix == ".onnx":
+        raise ExportError(
+            f"expected a run or a checkpoint, got {run}, which is exported already; name the run it is of"
+        )
     shown = None
     if pictures is not None:
         found = from_folder(pictures, folders=False, camera=None)
         shown = [sighting.pixels for sighting, _ in zip(found, range(64), strict=False)]
     made = write(model_of(run), out, precision=precision, pictures=shown)
-    Console(highlight=False).print(
+    Console(highlight=False, soft_wrap=True).print(
         f"{made.path}: {made.precision}, {made.num_bytes / 1e6:.1f} MB; least cosine {made.least_cosine:.6f} "
         f"with the trained model's vectors on {made.num_pictures} pictures"
     )

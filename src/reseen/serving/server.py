@@ -32,7 +32,7 @@ def listen(host: str = "127.0.0.1", port: int = 8000) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        found = error.strerror or str(error)
+        found = str(error.strerror or error).partition(" (while")[0]  # Python says the address too.
         raise ReseenError(f"expected to listen on {host}, port {port}, got: {found}; choose another") from None
 
 
