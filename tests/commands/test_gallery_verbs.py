@@ -262,7 +262,7 @@ MISTAKES = {
     ),
     "a gallery where a file lies": (
         ["index", "{place}/people.csv", "--model", "{model}", "--pictures", "{place}/people"],
-        "people.csv",
+        "found a file; name another place",
     ),
     "no gallery": (["search", "{new}", "{place}/people", "--model", "{model}"], "`reseen index` makes one"),
     "no picture": (["search", "{gallery}", "{place}/none.png", "--model", "{model}"], "no such file"),

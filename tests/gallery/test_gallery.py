@@ -240,7 +240,7 @@ def test_wrong_arguments_are_named(open_gallery: Open, vectors) -> None:
         gallery.update(["0" * 32], vector=[1])
     with pytest.raises(ValueError, match="finite time"):
         gallery.update(["0" * 32], time=float("inf"))
-    with pytest.raises(ValueError, match="k and depth of at least 1"):
+    with pytest.raises(ValueError, match="expected k of at least 1, got 0"):
         gallery.search(vectors, 0)
     with pytest.raises(ValueError, match="picture, identity or track"):
         gallery.search(vectors, by="person")  # type: ignore[arg-type]
@@ -285,3 +285,9 @@ def test_a_gallery_that_must_exist(open_gallery: Open) -> None:
         open_gallery(create=False)
     open_gallery().close()
     assert len(open_gallery(create=False)) == 0
+
+
+def test_a_password_is_not_shown() -> None:
+    with pytest.raises(GalleryError, match=r"milvus://127.0.0.1:1/people") as refused:
+        Gallery("milvus://me:secret@127.0.0.1:1/people")
+    assert "secret" not in str(refused.value)

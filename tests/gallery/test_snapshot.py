@@ -141,3 +141,16 @@ def test_deleted_vectors_leave_every_file(tmp_path: Path) -> None:
     unit = secret / np.linalg.norm(secret)
     for trace in (secret.tobytes(), unit.tobytes(), b"a secret"):
         assert trace not in told
+
+
+def test_a_gallery_that_may_only_be_read_is_searched(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = answers(folder)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(snapshot, "write", full)
+    monkeypatch.setattr(local, "STALE", 10)
+    assert answers(folder, approximate_above=200) == before  # It would have made lists.
+    with Gallery(folder) as gallery, pytest.raises(GalleryError, match="No space left on device; see the disk"):
+        gallery.compact()

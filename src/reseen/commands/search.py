@@ -63,7 +63,7 @@ def search(
         device: Where the model runs; a GPU where there is one if not given.
     """
     if boxes is None and (every != 1 or any(given is not None for given in (begin, end, people))):
-        raise DataError("expected --begin, --end, --every and --people with a video and its --boxes")
+        raise DataError("expected --boxes with --begin, --end, --every or --people, got none; they are of a video")
     encoder = load(model, device)
     with Gallery(gallery, encoder.fingerprint, create=False) as kept:
         threshold = threshold_of(kept, false_alarms)

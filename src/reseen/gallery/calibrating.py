@@ -48,8 +48,9 @@ def calibrate(
         GalleryError: There are too few pairs of either kind.
         ValueError: The prior or a rate is not between 0 and 1.
     """
-    if not 0 < prior < 1 or not all(0 < rate < 1 for rate in rates):
-        raise ValueError(f"expected prior and rates between 0 and 1, got {prior} and {list(rates)}")
+    for name, share in (("a prior", prior), *(("rates", rate) for rate in rates)):
+        if not 0 < share < 1:
+            raise ValueError(f"expected {name} between 0 and 1, got {share:g}")
     num_same, num_different = int(pairs.same.sum()), int((~pairs.same).sum())
     if min(num_same, num_different) < FEWEST:
         raise GalleryError(

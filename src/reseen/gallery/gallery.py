@@ -184,8 +184,9 @@ class Gallery:
             ValueError: The queries are not (Q, D) of the gallery's D, or k is not positive.
         """
         vectors = as_vectors(queries)
-        if k < 1 or depth < 1:
-            raise ValueError(f"expected k and depth of at least 1, got {k} and {depth}")
+        for name, number in (("k", k), ("depth", depth)):
+            if number < 1:
+                raise ValueError(f"expected {name} of at least 1, got {number}")
         if by not in ("picture", "identity", "track"):
             raise ValueError(f"expected by picture, identity or track, got {by!r}")
         if self._engine.dim is None or not len(vectors):

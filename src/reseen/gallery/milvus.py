@@ -263,5 +263,5 @@ class MilvusEngine(Engine):
         except MilvusException as error:
             found = " ".join(str(error.message).split())
             raise GalleryError(
-                f"expected an answer from {self._location}, found: {found}; see the server's log"
+                f"expected an answer from {self._location}, found: {found}; check the address and the server's log"
             ) from None

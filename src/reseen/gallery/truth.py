@@ -65,6 +65,8 @@ class Truth(Engine):
             if not file.exists():
                 if not create:
                     raise GalleryError(f"expected a gallery at {folder}, found none; `reseen index` makes one")
+                if folder.exists() and not folder.is_dir():
+                    raise GalleryError(f"expected a folder for a gallery at {folder}, found a file; name another place")
                 folder.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(file, isolation_level=None, check_same_thread=False, timeout=60)
             self._prepare()
@@ -230,5 +232,5 @@ def told(path: Path) -> Iterator[None]:
         raise GalleryError(f"expected a gallery at {path}, found: {error}; restore it from a copy") from None
     except OSError as error:
         raise GalleryError(
-            f"expected to write a gallery at {path}, found: {error}; see the disk and who may write to it"
+            f"expected to write a gallery at {path}, found: {error.strerror}; see the disk and who may write to it"
         ) from None
