@@ -9,10 +9,11 @@ from tests.studies.small import SYNTHETIC
 
 from reseen.cli import main
 from reseen.evaluation import evaluate
+from reseen.geometry import unit
 from reseen.protocols import cross_camera
 from reseen.reporting import Outcome
-from reseen.samples import Embeddings
-from reseen.studies.rankings import differences
+from reseen.samples import Benchmark, Embeddings
+from reseen.studies.rankings import by_place, differences
 
 
 def outcome(seed: int) -> Outcome:
@@ -33,6 +34,18 @@ def test_queries_come_by_their_difference() -> None:
         assert row.gain == two - one
     assert found["gain"].abs().is_monotonic_decreasing
     assert found.set_index("query")["first_rank, two"].to_dict() == tables[1]["first_rank"].dropna().to_dict()
+
+
+def test_places_are_counted_for_queries_with_enough_matches() -> None:
+    one = outcome(0)
+    data = Benchmark("b", (), (), (), cross_camera)
+    found = by_place(one, data).set_index("place")
+    assert found["queries"].to_dict() == {1: 5, 2: 5, 3: 5}  # three matches each, none for the last
+    cosines = unit(one.query.vectors) @ unit(one.gallery.vectors).T
+    for place in (1, 2, 3):
+        order = cosines.argsort(dim=1, descending=True)[:5, place - 1].numpy()
+        right = one.gallery.identities[order] == one.query.identities[:5]
+        assert found["right"][place] == pytest.approx(right.mean())
 
 
 def test_the_study_goes_on_where_it_was_stopped(runs: list[Path], tmp_path: Path) -> None:

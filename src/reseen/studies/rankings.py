@@ -5,16 +5,24 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from reseen.evaluation import evaluate
-from reseen.reporting import Outcome, Section
+from reseen.metrics import ranked_list
+from reseen.reporting import Axis, Outcome, Section, Series, charts, line_chart
 from reseen.reporting.comparison import compared
-from reseen.reporting.lists import queries_of_first_repeat
+from reseen.reporting.lists import queries_of_first_repeat, searched_together
 from reseen.samples import Benchmark
 from reseen.studies.networks import Network, given, trained, vectors
 from reseen.studies.page import downloads, write_study
 from reseen.studies.settings import shared
 from reseen.studies.table import show, write_csv
+
+PLACES = 20
+PLACE_BY_PLACE = (
+    "How often a place of the list holds a match, over the queries with so many matches. Figure 8 of the FIDI paper is "
+    "to show that the triplet loss loses more towards the end of the list than FIDI."
+)
 
 
 def rankings(
@@ -44,7 +52,7 @@ def rankings(
         lists: How many queries to show where the second is better, and as many where the first is.
         top: Places shown of each list.
         jobs: Trainings at the same time.
-        recipe: Settings to start from, as `reseen train --config` takes it.
+        recipe: Its settings are started from, as in market1501/adasp_mgn.
         settings: Anything that `reseen train --config` takes, for both runs alike.
         batch_size: Pictures to embed at a time.
         workers: Processes that read pictures.
@@ -59,6 +67,8 @@ def rankings(
     outcomes = {n.name: _outcome(n, data, out, batch_size=batch_size, workers=workers) for n in networks}
     queries = differences(outcomes)
     write_csv(queries, out / "queries.csv")
+    places = pd.concat([by_place(o, data).assign(network=name) for name, o in outcomes.items()], ignore_index=True)
+    write_csv(places, out / "places.csv")
     rows = [[name, o.report.mean_ap, o.report.cmc(1)] for name, o in outcomes.items()]
     show(["", "mAP", "rank 1"], rows, title=data.name)
     write_study(
@@ -68,7 +78,8 @@ def rankings(
         lead="What two networks find for the queries on which they differ most.",
         sections=[
             *compared(outcomes, benchmark=data, lists=lists, top=top),
-            Section("All queries", downloads("queries.csv"), "Average precision and first match of each, by both."),
+            Section("Place by place", charts(_place_chart(places)), PLACE_BY_PLACE),
+            Section("As tables", downloads("queries.csv", "places.csv"), "Every query, and every place, by both."),
         ],
         resolved=resolved,
         commands=commands,
@@ -93,6 +104,31 @@ def differences(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
     order = found["gain"].abs().sort_values(ascending=False, kind="stable").index
     ordered: pd.DataFrame = found.loc[order].reset_index(names="query")
     return ordered
+
+
+def by_place(outcome: Outcome, data: Benchmark, *, places: int = PLACES) -> pd.DataFrame:
+    """Return how often a place of the ranked list holds a match, over the queries that have so many matches.
+
+    Returns:
+        ``place``, ``right`` (share), ``queries``; up to the place for which no query has enough matches.
+    """
+    protocol = data.protocol(by_track=False)
+    query, gallery = searched_together(outcome, protocol)
+    found = ranked_list(outcome.query[query], outcome.gallery[gallery], protocol, top=places)
+    counted = queries_of_first_repeat(outcome.report)["num_positives"]
+    matches = counted.reindex(query, fill_value=0).to_numpy()
+    rows = [
+        {"place": place, "right": float(found.positive[enough, place - 1].mean()), "queries": int(enough.sum())}
+        for place in range(1, places + 1)
+        if (enough := matches >= place).any()
+    ]
+    table: pd.DataFrame = pd.DataFrame(rows)
+    return table
+
+
+def _place_chart(places: pd.DataFrame) -> Markup:
+    series = [Series(str(name), own["place"], own["right"]) for name, own in places.groupby("network", sort=False)]
+    return line_chart("Right, place by place", series, x=Axis("place"), y=Axis("right", limits=(0, 1), percent=True))
 
 
 def _outcome(network: Network, data: Benchmark, out: Path, *, batch_size: int, workers: int) -> Outcome:
