@@ -12,7 +12,7 @@ from reseen.studies.page import downloads, write_study
 from reseen.studies.published import beside
 from reseen.studies.settings import changed, shared, with_loss
 from reseen.studies.table import over_seeds, show
-from reseen.studies.trials import measured, over, title_of
+from reseen.studies.trials import averaged, measured, over, title_of
 
 Parts = dict[str, dict[str, dict[str, Any]]]
 Found = dict[tuple[str, ...], dict[str, Repeated]]  # states of the parts -> loss -> mAP
@@ -86,7 +86,7 @@ def components(
         Section(
             "Scores",
             table(columns, cells, percent=True, best=titles) + downloads("results.csv"),
-            f"mAP in percent, mean ± standard deviation over {seeds} seed{'s' if seeds > 1 else ''}.",
+            f"mAP {averaged(seeds)}.",
         ),
         _effects(found, list(chosen), titles) if which == "all" else None,
         beside(measured(runs, results, [*chosen, "loss"])),

@@ -12,6 +12,7 @@ from reseen.studies.page import downloads, write_study
 from reseen.studies.published import Measured, beside
 from reseen.studies.settings import Settings, shared
 from reseen.studies.table import over_seeds, show
+from reseen.studies.trials import averaged
 
 
 def cross_domain(
@@ -96,7 +97,7 @@ def cross_domain(
                 table(columns, rows_of("mean_ap"), percent=True, best=names, caption="mAP")
                 + table(columns, rows_of("rank_1"), percent=True, best=names, caption="Rank 1")
                 + downloads("results.csv"),
-                "In percent, mean ± standard deviation over the seeds; each data set under its own protocol. Compare "
+                f"Scores {averaged(1 if models else seeds)}; each data set under its own protocol. Compare "
                 "from top to bottom, not from left to right: data sets differ in how hard they are.",
             ),
             Section("From one to another", charts(drawn("mAP", "mean_ap"), drawn("Rank 1", "rank_1"))),

@@ -11,7 +11,7 @@ from reseen.studies.page import downloads, write_study
 from reseen.studies.published import beside
 from reseen.studies.settings import Settings, shared, with_loss
 from reseen.studies.table import over_seeds, show
-from reseen.studies.trials import measured, over, title_of
+from reseen.studies.trials import averaged, measured, over, title_of
 
 SUBSET = "reseen.datasets.Subset"
 LENGTHS = ("epochs", "warmup", "cosine_after", "freeze")
@@ -89,7 +89,7 @@ def data_fraction(
                 table(columns, cells("mean_ap"), percent=True, best=columns[1:], caption="mAP")
                 + table(columns, cells("rank_1"), percent=True, best=columns[1:], caption="Rank 1")
                 + downloads("results.csv"),
-                f"In percent, mean ± standard deviation over {seeds} seeds. A smaller share is part of a larger one.",
+                f"Scores {averaged(seeds)}. A smaller share is part of a larger one.",
             ),
             Section(
                 "By share of identities",

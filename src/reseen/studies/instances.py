@@ -11,7 +11,7 @@ from reseen.studies.page import downloads, write_study
 from reseen.studies.published import beside
 from reseen.studies.settings import merged, shared, with_loss
 from reseen.studies.table import over_seeds, show, write_csv
-from reseen.studies.trials import measured, over, title_of
+from reseen.studies.trials import averaged, measured, over, title_of
 
 
 def instances(
@@ -95,7 +95,7 @@ def instances(
                 "Scores",
                 table(columns, cells, percent=True, best=columns[1 : 1 + len(counts)])
                 + downloads("results.csv", "lost.csv"),
-                f"mAP in percent, mean ± standard deviation over {seeds} seeds; lost: how many percent of the mAP at "
+                f"mAP {averaged(seeds)}; lost: how many percent of the mAP at "
                 f"{counts[0]} pictures (less than nothing: a gain).",
             ),
             Section(

@@ -15,7 +15,7 @@ from reseen.studies.published import Measured, beside
 from reseen.studies.settings import changed, shared, with_loss
 from reseen.studies.significance import Difference, paired
 from reseen.studies.table import show, write_csv
-from reseen.studies.trials import minutes, over, title_of
+from reseen.studies.trials import averaged, minutes, over, title_of
 
 SCORES = ["", "mAP", "rank 1", "mINP", "minutes"]
 
@@ -90,7 +90,7 @@ def losses(
             Section(
                 "Scores",
                 table(SCORES, cells, percent=True, best=SCORES[1:4]) + _bars(found) + downloads(*files),
-                f"In percent, mean ± standard deviation over {seeds} seed{'s' if seeds > 1 else ''}.",
+                f"Scores {averaged(seeds)}.",
             ),
             _noise(said, first, seeds),
             beside(measured),

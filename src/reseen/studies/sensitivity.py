@@ -14,7 +14,7 @@ from reseen.studies.page import downloads, write_study
 from reseen.studies.published import beside
 from reseen.studies.settings import changed, shared
 from reseen.studies.table import over_seeds, show
-from reseen.studies.trials import measured, over
+from reseen.studies.trials import averaged, measured, over
 
 Cells = Mapping[tuple[Any, ...], Repeated]
 
@@ -72,7 +72,7 @@ def sensitivity(
             Section(
                 "Scores",
                 table(columns, cells, percent=True, best=["mAP", "rank 1"]) + downloads("results.csv"),
-                f"In percent, mean ± standard deviation over {seeds} seed{'s' if seeds > 1 else ''}. From the worst to "
+                f"Scores {averaged(seeds)}. From the worst to "
                 f"the best value mAP rises by {100 * (max(means) - min(means)):.1f}; best at "
                 f"{' and '.join(f'{name} {value}' for name, value in zip(names, best, strict=True))}.",
             ),

@@ -25,6 +25,11 @@ def over(seeds: int, conditions: Mapping[str, str | int | float], settings: Mapp
     return [Run({**conditions, "seed": seed}, {**settings, "seed": seed}) for seed in range(seeds)]
 
 
+def averaged(seeds: int) -> str:
+    """Return what a cell of a table is."""
+    return "in percent, of one seed" if seeds == 1 else f"in percent, mean ± standard deviation over {seeds} seeds"
+
+
 def title_of(loss: str, *, alone: bool) -> str:
     """Return how a loss stands in tables: beside the identity loss (CE), or alone."""
     name = loss.rpartition(".")[2].removesuffix("Loss")
