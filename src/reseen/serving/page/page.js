@@ -156,9 +156,10 @@ function verdict({ matches, threshold }) {
   const who = best.identity === null && best.track === null ? "someone without a name" : named(best);
   const where = [best.camera === null ? "" : `by ${best.camera}`, asTime(best.time)].filter(Boolean).join(", ");
   const sure = best.probability === null ? `similarity ${best.similarity.toFixed(2)}` : percent(best.probability);
-  const stranger = threshold === null ? best.probability !== null && best.probability < 0.5 : best.similarity < threshold;
-  if (stranger) return `None of these, it seems. The nearest is ${who} (${sure}).`;
-  return `${best.probability === null ? "Most alike" : "Most likely"} ${who}${where ? `, seen ${where}` : ""} (${sure}).`;
+  const below = threshold !== null && best.similarity < threshold;
+  if (best.probability === null ? below : best.probability < 0.5) return `None of these, it seems. The nearest is ${who} (${sure}).`;
+  const how = below ? "Perhaps" : best.probability === null ? "Most alike" : "Most likely";
+  return `${how} ${who}${where ? `, seen ${where}` : ""} (${sure}).`;
 }
 
 function show(answer) {
