@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.table import Table
 
 from reseen.encoding import load
 from reseen.gallery import Calibration, Gallery
@@ -38,53 +39,66 @@ def compare(
     if gallery is not None:
         with Gallery(gallery, encoder.fingerprint, create=False) as kept:
             calibration = kept.calibration()
-    said = lines(similarity, calibration)
+    said, rows = sentences(similarity, calibration), verdicts(similarity, calibration)
     console = Console(highlight=False)
     for line in said:
         console.print(line)
+    if rows:
+        table = Table(*VERDICTS, box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
     if out is not None:
-        write_page(out, [first, second], pictures, said)
+        write_page(out, [first, second], pictures, said, rows)
         console.print(f"page: {out}")
 
 
-def lines(similarity: float, calibration: Calibration | None) -> list[str]:
-    """Return what is to be said of a similarity."""
-    said = [f"similarity {similarity:.4f} (cosine, -1 to 1)"]
+VERDICTS = ["different pairs called the same", "threshold", "95 % interval", "the same ones found", "verdict"]
+
+
+def sentences(similarity: float, calibration: Calibration | None) -> list[str]:
+    """Return how alike two pictures are, and with what probability they show the same individual."""
+    alike = f"similarity {similarity:.4f} (cosine, -1 to 1)"
     if calibration is None:
-        return [*said, "no probability: name a calibrated gallery with --gallery; see reseen calibrate"]
-    said.append(
-        f"the same with a probability of {float(calibration.probability(similarity)):.1%}, "
-        f"if it was {calibration.prior:.0%} before looking"
-    )
-    for line in calibration.pairs:
-        verdict = "the same" if similarity >= line.threshold else "not the same"
-        said.append(
-            f"{verdict} where {line.rate:.2%} of different pairs may pass: threshold {line.threshold:.4f} "
-            f"({line.low:.4f} to {line.high:.4f}), which finds {line.detected:.1%} of the same"
-        )
-    return said
+        return [alike, "no probability: name a calibrated gallery with --gallery; see reseen calibrate"]
+    probability = float(calibration.probability(similarity))
+    return [
+        alike,
+        f"the same individual with a probability of {probability:.1%}, if it was {calibration.prior:.0%} before",
+    ]
 
 
-def write_page(out: Path, paths: list[Path], pictures: list[Pixels], said: list[str]) -> None:
+def verdicts(similarity: float, calibration: Calibration | None) -> list[list[str]]:
+    """Return what each threshold says, a row each."""
+    return [
+        [
+            f"{line.rate:.2%}",
+            f"{line.threshold:.4f}",
+            f"{line.low:.4f} to {line.high:.4f}",
+            f"{line.detected:.1%}",
+            "the same" if similarity >= line.threshold else "not the same",
+        ]
+        for line in (() if calibration is None else calibration.pairs)
+    ]
+
+
+def write_page(out: Path, paths: list[Path], pictures: list[Pixels], said: list[str], rows: list[list[str]]) -> None:
     """Write two pictures and what is said of them."""
-    from markupsafe import Markup
-
-    from reseen.reporting import Section
+    from reseen.reporting import Section, table
     from reseen.reporting import write_page as write
     from reseen.reporting.page import render
     from reseen.reporting.pictures import Shot, Thumbnail
 
     shots = [
-        Shot(Thumbnail.of(pixels, side=320), alt=path.name, lines=(path.name,))
-        for path, pixels in zip(paths, pictures, strict=True)
+        Shot(Thumbnail.of(pixels, side=320), alt=path.name, lines=(name, path.name), source=str(path))
+        for name, path, pixels in zip(("first", "second"), paths, pictures, strict=True)
     ]
-    lists = [{"title": said[0], "facts": said[1:2], "query": shots[0], "found": shots[1:], "missed": None}]
-    rules = Markup("").join(Markup("<p>{}</p>").format(line) for line in said[2:])
+    lists = [{"title": said[0], "facts": said[1:], "query": shots[0], "found": shots[1:], "missed": None}]
     write(
         out,
         "Are these the same?",
         sections=[
             Section("Side by side", render("lists.html", lists=lists, ratio=0.5)),
-            Section("Verdicts", rules) if len(said) > 2 else None,
+            Section("Verdicts", table(VERDICTS, rows)) if rows else None,
         ],
     )
