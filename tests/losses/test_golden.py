@@ -13,6 +13,7 @@ from reseen.losses import (
     AdaSPLoss,
     CenterLoss,
     CircleLoss,
+    CrossModal,
     EasyPositiveLoss,
     ExpATLoss,
     FIDILoss,
@@ -62,23 +63,19 @@ def both_ways(form: str) -> Run:
     """Visible image 0 against infrared 3, its own and the next identity's, and infrared 2 against visible 1."""
 
     def run(x: Tensor, case: Any) -> Tensor:
-        loss = ExpATLoss(form=form)
         images = x.view(-1, int((case.y == 0).sum()), x.shape[1])
-        P = len(images)
-
-        def exponents(anchor: int, other: int) -> Tensor:
-            terms = [
-                loss(
-                    images[i, anchor][None],
-                    torch.tensor([i]),
-                    Candidates(images[[i, j], other], torch.tensor([i, j]), None),
-                )
-                for i, j in zip(range(P), [*range(1, P), 0], strict=True)
-            ]
-            return torch.stack(terms).log()  # of one anchor both forms are the exponential
-
-        ways = [exponents(0, 3), exponents(2, 1)]
-        return sum(h.exp().mean() if form == "mean_exp" else h.mean().exp() for h in ways)
+        identities = torch.arange(len(images)).repeat(2)
+        infrared = torch.arange(2).repeat_interleave(len(images)).bool()
+        own = torch.eye(len(images), dtype=torch.bool)
+        others = Candidates(
+            torch.cat([images[:, 3], images[:, 1]]),
+            identities,
+            None,
+            modalities=~infrared,
+            kept=(own | own.roll(1, dims=1)).repeat(2, 2),
+        )
+        anchors = torch.cat([images[:, 0], images[:, 2]])
+        return CrossModal(ExpATLoss(form=form))(anchors, identities, others, modalities=infrared)
 
     return run
 
