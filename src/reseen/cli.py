@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": "score a trained model on a data set",
     "embed": "write a trained model's vectors of a data set to disk",
     "report": "write one HTML page about a run",
+    "recipes": "list the recipes of the papers' tables: published figures, parameters, memory, GPU hours",
     "export": "write a model as ONNX, checked against the original",
     "index": "put pictures into a gallery",
     "search": "find who is on a picture in a gallery",

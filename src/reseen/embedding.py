@@ -129,10 +129,11 @@ def _vectors(
 
 
 def _side(model: Embedder, samples: Sequence[Sample], device: torch.device) -> dict[str, Tensor]:
-    """Return the modalities for a network that treats them apart."""
-    if not (model.spec.modalities.stems or model.spec.modalities.norms):
-        return {}
-    return {"modalities": torch.tensor([MODALITIES[s.modality or "visible"] for s in samples], device=device)}
+    """Return what the network takes besides pixels: cameras, views, and modalities where it treats them apart."""
+    side = model.places(samples)
+    if model.spec.modalities.stems or model.spec.modalities.norms:
+        side["modalities"] = torch.tensor([MODALITIES[s.modality or "visible"] for s in samples])
+    return {name: values.to(device) for name, values in side.items()}
 
 
 @contextmanager

@@ -44,6 +44,7 @@ class Sample:
         time: When it was taken, in seconds of any one clock.
         track: The sequence of pictures it belongs to, where a protocol ranks tracks.
         box: The part of the picture to use; None for the whole.
+        view: From which side it is seen, for networks that are told.
         draw: Draws the picture, uint8 RGB (H, W, 3), in place of reading ``path``; must pickle.
     """
 
@@ -54,6 +55,7 @@ class Sample:
     time: float | None = None
     track: int | str | None = None
     box: Box | None = None
+    view: int | str | None = None
     draw: Callable[[], NDArray[np.uint8]] | None = None
 
 

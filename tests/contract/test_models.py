@@ -15,11 +15,12 @@ from reseen.models.necks import NECKS
 from reseen.models.pooling import POOLINGS
 
 IBN_A, IBN_B = ResNetOptions(ibn="a", non_local="agw"), ResNetOptions(ibn="b", non_local="fast-reid", stem="fast-reid")
+SIDE = ViTOptions(patch_stride=12, cameras=(0, 1, 2, 3), views=(0, 1))
 TIMM = {
     "resnet": ModelSpec("timm:resnet18", 64, 32),
     "resnet-ibn-a": ModelSpec("timm:resnet18", 64, 32, resnet=IBN_A),
     "resnet-ibn-b": ModelSpec("timm:resnet18", 64, 32, resnet=IBN_B),
-    "vit": ModelSpec("timm:vit_tiny_patch16_224", 64, 32, vit=ViTOptions(patch_stride=12, cameras=4, views=2)),
+    "vit": ModelSpec("timm:vit_tiny_patch16_224", 64, 32, vit=SIDE),
     "deit": ModelSpec("timm:deit_tiny_distilled_patch16_224", 64, 32),
     "swin": ModelSpec("timm:swin_tiny_patch4_window7_224", 64, 32),
     "efficientnet": ModelSpec("timm:tf_efficientnet_lite0", 64, 32),

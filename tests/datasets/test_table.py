@@ -26,25 +26,20 @@ def write(tmp_path):
 
 def test_every_column_is_read(write, tmp_path):
     path = write(
-        "path,identity,camera,split,modality,left,top,width,height,time,track,remark",
-        "a.jpg,7,1,train,visible,1,2,3,4.4,10.5,2,nice",
-        "b.jpg,8,1,train,infrared,,,,,,,",
-        "c.jpg,9,1,query,visible,-1,0,2,2,11,5,",
-        "d.jpg,9,2,gallery,visible,,,,,12,5,",
+        "path,identity,camera,split,modality,left,top,width,height,time,track,view,remark",
+        "a.jpg,7,1,train,visible,1,2,3,4.4,10.5,2,front,nice",
+        "b.jpg,8,1,train,infrared,,,,,,,,",
+        "c.jpg,9,1,query,visible,-1,0,2,2,11,5,,",
+        "d.jpg,9,2,gallery,visible,,,,,12,5,,",
     )
     table = Table(path)
     assert table.name == "own"
     first, second = table.train
     assert first.path == str(tmp_path / "a.jpg")
     assert (first.identity, first.camera, first.modality) == (7, 1, "visible")
-    assert (first.box, first.time, first.track) == (Box(1, 2, 3, 4), 10.5, 2)
-    assert (second.identity, second.modality, second.box, second.time, second.track) == (
-        8,
-        "infrared",
-        None,
-        None,
-        None,
-    )
+    assert (first.box, first.time, first.track, first.view) == (Box(1, 2, 3, 4), 10.5, 2, "front")
+    assert (second.identity, second.modality) == (8, "infrared")
+    assert (second.box, second.time, second.track, second.view) == (None, None, None, None)
     assert table.query[0].box == Box(-1, 0, 2, 2)
     assert [s.camera for s in table.gallery] == [2]
     assert table.protocol.name == "cross_camera"

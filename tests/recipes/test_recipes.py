@@ -154,7 +154,8 @@ def test_two_steps(name: str) -> None:
             (vary if callable(vary) else vary[modality])(item.image) for item, modality in zip(drawn, of, strict=True)
         ]
         side = None if modalities is None else modalities[[draw.row for draw in draws]]
-        values = objective(torch.stack(batch), torch.tensor([item.label for item in drawn]), side, scheme)
+        places = model.places([images.samples[draw.row] for draw in draws], known=True)
+        values = objective(torch.stack(batch), torch.tensor([item.label for item in drawn]), side, scheme, **places)
         assert values.shape == (len(objective.names),)
         assert values.isfinite().all()
         (objective.weights @ values).backward()
@@ -169,7 +170,7 @@ def test_two_steps(name: str) -> None:
 
 def test_every_published_row_has_its_recipe_and_every_recipe_tells_its_figures() -> None:
     with (FOLDER / "published.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["recipe"] and "moreid" not in row["recipe"]]
+        rows = [row for row in csv.DictReader(file) if row["recipe"]]
     assert {row["recipe"] for row in rows} <= set(RECIPES)
     for row in rows:
         comment = path_of(row["recipe"]).read_text().partition("\ndata:")[0]

@@ -14,15 +14,15 @@ from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError
 from reseen.samples import Benchmark
 
-GROUPS = ("identity", "camera", "modality", "time", "track", "split")
+GROUPS = ("identity", "camera", "modality", "time", "track", "view", "split")
 
 
 class Folder(Benchmark):
     r"""Pictures in one folder per identity, or anywhere under a root if their names tell who they show.
 
     A pattern is a regular expression with named groups: ``identity`` and, where known, ``camera``, ``modality``
-    (visible, infrared), ``time`` (seconds), ``track`` and ``split`` (train, query, gallery, or test to have queries
-    and gallery chosen). It is looked for in each picture's path from the root, written with forward slashes:
+    (visible, infrared), ``time`` (seconds), ``track``, ``view`` and ``split`` (train, query, gallery, or test to have
+    queries and gallery chosen). It is looked for in each picture's path from the root, written with forward slashes:
     ``(?P<identity>\d+)_(?P<camera>\d)_`` reads ``0012_3_000451.jpg``, and
     ``^(?P<split>\w+)/(?P<identity>[^/]+)/cam(?P<camera>\d)`` reads ``train/anna/cam2_17.png``.
 

@@ -15,7 +15,7 @@ from reseen.errors import DataError
 from reseen.samples import Box, Sample
 
 BOX = ("left", "top", "width", "height")
-COLUMNS = ("path", "identity", "camera", "split", "modality", "time", "track", *BOX)
+COLUMNS = ("path", "identity", "camera", "split", "modality", "time", "track", "view", *BOX)
 MODALITIES = ("visible", "infrared")
 
 
@@ -62,8 +62,8 @@ def read_samples(rows: pd.DataFrame, *, root: Path, source: Path) -> list[Sample
     """Return a sample for each row of text.
 
     Args:
-        rows: Columns path and identity and, where known, camera, modality, time, track, left, top, width, height; text
-            throughout, empty where a row knows nothing.
+        rows: Columns path and identity and, where known, camera, modality, time, track, left, top, width, height, view;
+            text throughout, empty where a row knows nothing.
         root: Where the paths start.
         source: Named in errors.
 
@@ -85,6 +85,7 @@ def read_samples(rows: pd.DataFrame, *, root: Path, source: Path) -> list[Sample
         _numbers(rows, "time", source),
         _labels(rows, "track"),
         _boxes(rows, source),
+        _labels(rows, "view"),
         strict=True,
     )
     folder = str(root)

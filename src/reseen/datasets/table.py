@@ -16,8 +16,8 @@ class Table(Benchmark):
     Columns: ``path`` (from the table's folder, or absolute) and ``identity``; where known, ``camera``; ``split``
     (train, query, gallery, or test to have queries and gallery chosen; a picture may have a row as query and one in the
     gallery); ``modality`` (visible, infrared); ``left, top, width, height`` of the crop to use, in pixels; ``time`` in
-    seconds; ``track``. Other columns are passed over. Identities, cameras and tracks are integers if a whole column is
-    (in plain form), else text, so that 0002 and 2 stay apart.
+    seconds; ``track``; ``view``, from which side. Other columns are passed over. Identities, cameras and tracks are
+    integers if a whole column is (in plain form), else text, so that 0002 and 2 stay apart.
 
     Args:
         path: The table; .parquet is read as Parquet, anything else as text separated by commas, semicolons or tabs.

@@ -2,7 +2,7 @@
 
 from reseen.models.backbones import Backbone, OSNet, Side, TimmBackbone
 from reseen.models.branches import BDB, MGN, PCB
-from reseen.models.complexity import Complexity, complexity
+from reseen.models.complexity import Complexity, complexity, kept_bytes
 from reseen.models.embedder import Embedder
 from reseen.models.outputs import Outputs
 from reseen.models.plain import Plain
@@ -29,4 +29,5 @@ __all__ = [
     "ViTOptions",
     "WeightsReport",
     "complexity",
+    "kept_bytes",
 ]

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from reseen.models.embedder import Embedder
@@ -38,9 +39,7 @@ def complexity(model: Embedder, *, batch: int = 16, repeats: int = 3) -> Complex
         batch: Pictures at a time.
         repeats: Batches timed, after one that is not; the fastest counts.
     """
-    device = model.pixels.mean.device
-    images = torch.zeros(batch, 3, *model.pixels.size, dtype=torch.uint8, device=device)
-    modalities = torch.zeros(batch, dtype=torch.int64, device=device)
+    images, modalities = _blank(model, batch)
     was = model.training
     model.eval()
     with FlopCounterMode(display=False) as counter:
@@ -55,3 +54,36 @@ def complexity(model: Embedder, *, batch: int = 16, repeats: int = 3) -> Complex
     return Complexity(
         sum(p.numel() for p in model.parameters()), counter.get_total_flops(), batch / min(seconds[1:]), batch
     )
+
+
+def kept_bytes(model: Embedder) -> int:
+    """Return how many bytes a training step keeps of one picture for the way back, in float32.
+
+    Counted, not measured: the tensors that the network saves for its gradient, its parameters apart.
+    """
+    images, modalities = _blank(model, 2)  # batch norm wants two
+    parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def count(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    state = {name: value.clone() for name, value in model.named_buffers()}
+    was = model.training
+    model.train()
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        outputs = model(images, modalities=modalities)
+    model.train(was)
+    for name, value in model.named_buffers():
+        value.copy_(state[name])
+    del outputs
+    return sum(size for place, size in kept.items() if place not in parameters) // len(images)
+
+
+def _blank(model: Embedder, batch: int) -> tuple[Tensor, Tensor]:
+    """Return black, visible pictures (B, 3, H, W) and their modalities (B,), where the model is."""
+    device = model.pixels.mean.device
+    images = torch.zeros(batch, 3, *model.pixels.size, dtype=torch.uint8, device=device)
+    return images, torch.zeros(batch, dtype=torch.int64, device=device)

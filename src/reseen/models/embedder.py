@@ -5,7 +5,7 @@ Dimensions: B pictures, D components of the embedding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from reseen.models.pixels import Pixels
 from reseen.models.plain import Plain
 from reseen.models.spec import ModelSpec
 from reseen.models.weights import WeightsReport, load_head
+from reseen.samples import Sample
 
 NETWORKS: dict[str | None, type[Plain | MGN | PCB | BDB]] = {None: Plain, "mgn": MGN, "pcb": PCB, "bdb": BDB}
 
@@ -67,7 +68,7 @@ class Embedder(nn.Module):
 
         Args:
             images: (B, 3, H, W) uint8 RGB of any size; never changed.
-            cameras: (B,) int64, for networks with camera embeddings.
+            cameras: (B,) int64, for networks with camera embeddings, as ``places`` gives them.
             views: (B,) int64, for networks with view embeddings.
             modalities: (B,) int64, 0 visible and 1 infrared, for networks that treat the two apart.
 
@@ -91,6 +92,35 @@ class Embedder(nn.Module):
         The arguments are those of a call. The mode is left as it is: call ``eval()`` first.
         """
         return self.forward(images, cameras=cameras, views=views, modalities=modalities).embedding.float()
+
+    def places(self, samples: Sequence[Sample], *, known: bool = False) -> dict[str, Tensor]:
+        """Return what the network takes of pictures besides pixels and modality, by the keyword of a call.
+
+        Args:
+            samples: N pictures.
+            known: Whether every camera and view must be one that the network knows, as in training.
+
+        Returns:
+            ``cameras`` and ``views``, (N,) int64 each, of those for which the network has embeddings: the place among
+            the spec's, -1 for one that is not there or not told.
+
+        Raises:
+            ValueError: One is not known, and must be.
+        """
+        options = self.spec.vit
+        found = {}
+        for name, names in (("camera", options.cameras), ("view", options.views)):
+            if names is None:
+                continue
+            told = [getattr(sample, name) for sample in samples]
+            if known and (strange := set(told) - set(names)):
+                raise ValueError(
+                    f"expected the {name} of every training picture among {list(names)}, "
+                    f"got {', '.join(sorted(map(repr, strange)))}; set model.vit.{name}s to those of the data"
+                )
+            place = {each: number for number, each in enumerate(names)}
+            found[f"{name}s"] = torch.tensor([place.get(each, -1) for each in told])
+        return found
 
     def pretrained_parameters(self) -> Iterator[nn.Parameter]:
         """Yield the parameters that come with the backbone's weights: what to freeze while the rest is warmed up."""

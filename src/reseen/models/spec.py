@@ -35,17 +35,25 @@ class ViTOptions:
 
     Attributes:
         patch_stride: Pixels from patch to patch; under the patch size they overlap. None: the patch size.
-        cameras: How many cameras have an embedding that is added to every token; None for no such embedding.
+        cameras: The cameras, as the data names them, which have an embedding that is added to every token; None for no
+            such embedding. A picture by another camera, or by one that is not known, has the mean of all.
         views: As ``cameras``, for viewpoints.
         side_weight: What these embeddings are multiplied by.
         drop_path: How often the last block is skipped in training; earlier blocks less, in proportion.
     """
 
     patch_stride: int | None = None
-    cameras: int | None = None
-    views: int | None = None
+    cameras: tuple[int | str, ...] | None = None
+    views: tuple[int | str, ...] | None = None
     side_weight: float = 3.0
     drop_path: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("cameras", "views"):
+            if (given := getattr(self, name)) is not None:
+                object.__setattr__(self, name, tuple(given))  # JSON has lists
+                if not given or len(set(given)) < len(given):
+                    raise ValueError(f"expected {name} that differ from one another, at least one, got {given}")
 
 
 @dataclass(frozen=True)

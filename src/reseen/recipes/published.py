@@ -42,7 +42,7 @@ class Published:
     @property
     def source(self) -> str:
         """Where it stands."""
-        return f"{self.paper}, {self.table}: {self.row}"
+        return f"{self.row}, {self.table}" if self.paper == "other" else f"{self.paper}, {self.table}: {self.row}"
 
 
 @functools.cache

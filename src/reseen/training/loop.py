@@ -99,7 +99,12 @@ def train(
     # The data: which pictures meet, and the pictures.
     size = (model.spec.height, model.spec.width)
     images = ImageSet(data.train, transform or training_transform(size), size=size)
-    modalities = number_modalities(data.train)
+    modalities, places = number_modalities(data.train), model.places(data.train, known=True)
+    if places and not isinstance(scheme, Plain):
+        raise ValueError(
+            f"expected plain training of a network that is told {' and '.join(places)}, got {type(scheme).__name__}; "
+            "leave model.vit as it is"
+        )
     if len(images.identities) < 2:
         raise DataError(f"expected at least 2 identities to train on, got {len(images.identities)}; add data")
     sequence = batches.over(
@@ -162,8 +167,11 @@ def train(
             with interruption.held_back():
                 for pictures, labels, rows in loader:
                     side = None if modalities is None else modalities[rows].to(device)
+                    where = {name: each[rows].to(device) for name, each in places.items()}
                     with accelerator.accumulate(network):
-                        values = network(pictures.to(device, non_blocking=True), labels.to(device), side, scheme)
+                        values = network(
+                            pictures.to(device, non_blocking=True), labels.to(device), side, scheme, **where
+                        )
                         accelerator.backward(objective.weights @ values)
                         if accelerator.sync_gradients:
                             schedule.set_rates(optimizers[0], run.epoch)

@@ -82,7 +82,9 @@ class Objective(nn.Module):
         over_pairs = (any(isinstance(part, PairLoss) for part in loss.modules()) for loss in self.losses)
         return list(dict.fromkeys(name for name, is_one in zip(self.outputs, over_pairs, strict=True) if is_one))
 
-    def forward(self, images: Tensor, labels: Tensor, modalities: Tensor | None, scheme: Scheme) -> Tensor:
+    def forward(
+        self, images: Tensor, labels: Tensor, modalities: Tensor | None, scheme: Scheme, **places: Tensor
+    ) -> Tensor:
         """Return the terms' values (T,), without their weights.
 
         Args:
@@ -90,8 +92,9 @@ class Objective(nn.Module):
             labels: (B,) int64, from 0.
             modalities: (B,) int64, 0 visible and 1 infrared; None where there is one kind only.
             scheme: Says what the batch is compared with.
+            **places: Cameras and views, (B,) each, for a network that takes them.
         """
-        outputs = self.model(images, modalities=modalities)
+        outputs = self.model(images, modalities=modalities, **places)
         candidates = scheme.candidates(outputs, images, labels, modalities)
         values = []
         for loss, name in zip(self.losses, self.outputs, strict=True):

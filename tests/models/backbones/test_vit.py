@@ -1,11 +1,21 @@
 """ViTs: any size, overlapping patches, embeddings of camera and viewpoint."""
 
+import dataclasses
+from pathlib import Path
+
 import pytest
 import timm
 import torch
 
+from reseen import checkpoint
+from reseen.datasets import Synthetic
+from reseen.embedding import embed
+from reseen.images import IdentityBatches
+from reseen.losses import AdaSPLoss, IdentityLoss
 from reseen.models import Embedder, ModelSpec, Side, ViTOptions
 from reseen.models.backbones.vit import ViTBackbone, cut_patches
+from reseen.samples import Sample
+from reseen.training import MoReID, Schedule, Term, train
 
 
 def build(height: int = 64, width: int = 32, **options: object) -> ViTBackbone:
@@ -64,7 +74,7 @@ def test_impossible_patches_are_refused(stride: int, size: tuple[int, int]) -> N
 
 
 def test_the_side_embedding_is_added_to_every_token_before_the_blocks() -> None:
-    network = build(cameras=3, views=2, side_weight=2.0)
+    network = build(cameras=(1, 2, 3), views=(1, 2), side_weight=2.0)
     with torch.no_grad():
         plain = network.network._pos_embed(network.network.patch_embed(noise()))
         for block in network.network.blocks[:-1]:
@@ -76,25 +86,61 @@ def test_the_side_embedding_is_added_to_every_token_before_the_blocks() -> None:
 
 
 def test_an_unknown_camera_or_view_counts_as_the_mean_of_all() -> None:
-    network = build(cameras=3, views=2)
+    network = build(cameras=(1, 2, 3), views=(1, 2))
     table = network.side.detach()
     cameras, views = torch.tensor([0, 2]), torch.tensor([1, 0])
     torch.testing.assert_close(network._embed(table, Side())[0, 0], table.mean((0, 1)))
     torch.testing.assert_close(network._embed(table, Side(cameras=cameras))[:, 0], table[cameras].mean(1))
     torch.testing.assert_close(network._embed(table, Side(views=views))[:, 0], table.mean(0)[views])
     torch.testing.assert_close(network._embed(table, Side(cameras, views))[:, 0], table[cameras, views])
+    some = torch.tensor([-1, 2])
+    torch.testing.assert_close(network._embed(table, Side(some, views))[0, 0], table[:, 1].mean(0))
+    torch.testing.assert_close(network._embed(table, Side(some, views))[1, 0], table[2, 0])
 
 
 def test_the_camera_reaches_the_embedding_through_the_model() -> None:
     torch.manual_seed(0)
-    model = Embedder(ModelSpec("timm:vit_tiny_patch16_224", 64, 32, vit=ViTOptions(cameras=2))).eval()
+    model = Embedder(ModelSpec("timm:vit_tiny_patch16_224", 64, 32, vit=ViTOptions(cameras=(1, 2)))).eval()
     images = torch.zeros(2, 3, 64, 32, dtype=torch.uint8)
     same, other = (model.embed(images, cameras=torch.tensor(c)) for c in ([0, 0], [0, 1]))
     assert torch.equal(same[0], other[0])
     assert not torch.allclose(same[1], other[1])
 
 
+def test_cameras_and_views_are_found_by_their_names() -> None:
+    options = ViTOptions(cameras=("gate", 2), views=("front", "back"))
+    model = Embedder(ModelSpec("timm:vit_tiny_patch16_224", 64, 32, vit=options))
+    cameras = (2, "gate", None, "roof")
+    samples = [Sample("", 0, camera=camera, view="back" if camera == 2 else None) for camera in cameras]
+    places = {name: values.tolist() for name, values in model.places(samples).items()}
+    assert places == {"cameras": [1, 0, -1, -1], "views": [1, -1, -1, -1]}
+    with pytest.raises(ValueError, match=r"expected the camera of every training picture among .*, got .*'roof'"):
+        model.places(samples, known=True)
+    assert Embedder(ModelSpec("timm:vit_tiny_patch16_224", 64, 32)).places(samples) == {}
+    with pytest.raises(ValueError, match="expected cameras that differ"):
+        ViTOptions(cameras=(1, 1))
+
+
+def test_a_network_that_is_told_cameras_trains_and_evaluates(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    data = Synthetic(num_train_identities=4, num_test_identities=2, num_cameras=2, images_per_camera=2, height=32)
+    spec = ModelSpec("timm:test_vit", 32, 32, vit=ViTOptions(patch_stride=8, cameras=(1, 2)))
+    model = Embedder(spec)
+    before = model.network.backbone.side.detach().clone()
+    terms = [Term(IdentityLoss()), Term(AdaSPLoss(), on="feature")]
+    train(data, model, terms, IdentityBatches(2, 2), Schedule(epochs=1), tmp_path, tensorboard=False, evaluate_every=1)
+    assert (model.network.backbone.side != before).any(dim=2).all()  # every camera's embedding has learned
+    again = checkpoint.load(tmp_path / "last.safetensors")
+    assert again.spec == spec
+    told = embed(again, data.query).vectors
+    untold = embed(again, [dataclasses.replace(s, camera=None) for s in data.query]).vectors
+    torch.testing.assert_close(told, embed(model, data.query).vectors)
+    assert not torch.allclose(told, untold, rtol=1e-3)
+    with pytest.raises(ValueError, match="expected plain training of a network that is told cameras, got MoReID"):
+        train(data, model, terms, IdentityBatches(2, 2), Schedule(epochs=1), tmp_path / "other", scheme=MoReID())
+
+
 def test_other_networks_refuse_these_options() -> None:
     for name in ("osnet_x0_25", "timm:resnet18"):
         with pytest.raises(ValueError, match=r"expected a ViT of timm for .*; leave vit as it is"):
-            Embedder(ModelSpec(name, 64, 32, vit=ViTOptions(cameras=6)))
+            Embedder(ModelSpec(name, 64, 32, vit=ViTOptions(cameras=(1, 2, 3, 4, 5, 6))))

@@ -148,7 +148,7 @@ def test_weights_without_non_local_blocks_start_a_network_with_them(tmp_path: Pa
     assert all(".non_local." in n for n in report.kept)
 
 
-VIT = ModelSpec("timm:vit_tiny_patch16_224", 64, 32, vit=ViTOptions(patch_stride=12, cameras=3, views=2))
+VIT = ModelSpec("timm:vit_tiny_patch16_224", 64, 32, vit=ViTOptions(patch_stride=12, cameras=(1, 2, 3), views=(1, 2)))
 
 
 def trans_reid(name: str) -> str:

@@ -19,8 +19,8 @@ class Side(NamedTuple):
     """What is known of a batch besides its pixels; None where it is not known.
 
     Attributes:
-        cameras: (B,) int64, index of the camera, for networks with camera embeddings.
-        views: (B,) int64, index of the viewpoint, for networks with view embeddings.
+        cameras: (B,) int64, index of the camera, for networks with camera embeddings; -1 for one that is not known.
+        views: (B,) int64, index of the viewpoint, for networks with view embeddings; -1 likewise.
         modalities: (B,) int64, 0 visible and 1 infrared, for networks that treat the two apart.
     """
 

@@ -69,7 +69,8 @@ def _timm(name: str, spec: ModelSpec, *, hub: bool) -> Backbone:
     if not is_vit(network):
         return TimmBackbone(network, size)
     cut_patches(network, size, stride=spec.vit.patch_stride)
-    return ViTBackbone(network, size, cameras=spec.vit.cameras, views=spec.vit.views, side_weight=spec.vit.side_weight)
+    cameras, views = (None if names is None else len(names) for names in (spec.vit.cameras, spec.vit.views))
+    return ViTBackbone(network, size, cameras=cameras, views=views, side_weight=spec.vit.side_weight)
 
 
 def _from_hub(name: str, options: dict[str, Any]) -> nn.Module:

@@ -102,12 +102,12 @@ class ViTBackbone(TimmBackbone):
 
     @staticmethod
     def _embed(table: Tensor, side: Side) -> Tensor:
-        """Return (B or 1, 1, C); where camera or view are not known, the mean over all."""
-        rows = table.mean(0, keepdim=True) if side.cameras is None else table[side.cameras]
-        if side.views is None:
-            return rows.mean(1, keepdim=True)
-        views = side.views[:, None, None].expand(-1, 1, rows.shape[2])
-        return rows.expand(len(views), -1, -1).gather(1, views)
+        """Return (B or 1, 1, C); a camera or view that is not known, at -1 or None, is the mean of all."""
+        table = torch.cat([table, table.mean(0, keepdim=True)])
+        table = torch.cat([table, table.mean(1, keepdim=True)], dim=1)
+        cameras = -1 if side.cameras is None else side.cameras
+        views = -1 if side.views is None else side.views
+        return table[cameras, views].reshape(-1, 1, table.shape[2])
 
     def adapt(self, name: str, tensor: Tensor) -> Tensor:
         """Return position embeddings of another, square, grid resampled to this one's, and a side of this shape."""

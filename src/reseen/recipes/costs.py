@@ -1,0 +1,153 @@
+"""What a recipe costs. Of its network parameters, arithmetic and kept values are counted; the rest is an estimate."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reseen.models import Embedder, ModelSpec, complexity, kept_bytes
+from reseen.recipes.files import FOLDER
+
+TABLE = FOLDER / "costs.csv"
+# Training pictures, by the class of the data set and the argument that tells its parts from one another.
+PICTURES = {
+    "Market1501": 12_936,
+    "DukeMTMCReID": 16_522,
+    "MSMT17": 30_248,
+    "MSMT17 with_val": 32_621,
+    "CUHK03 labeled": 7_368,
+    "CUHK03 detected": 7_365,
+    "VeRi776": 37_778,
+    "VehicleID": 113_346,
+    "VERIWild": 277_797,
+    "SYSUMM01": 34_167,
+    "RegDB": 4_120,
+}
+
+
+@dataclass(frozen=True)
+class NetworkCost:
+    """What a network costs, counted.
+
+    Attributes:
+        parameters: How many numbers it has, classifiers of losses not counted.
+        flops: Multiplications and additions for one picture, forward.
+        kept_bytes: What a training step keeps of one picture for the way back, in float32.
+    """
+
+    parameters: int
+    flops: int
+    kept_bytes: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a recipe costs.
+
+    Attributes:
+        network: Counted.
+        memory: Bytes on one GPU that holds the whole batch, an estimate: weights, gradients and what the optimiser
+            keeps, and the values kept for the way back, half of these in mixed precision.
+        flops: Of the whole training, an estimate; None where the number of training pictures is not known. A step
+            takes three times the forward pass, one more for a momentum encoder.
+    """
+
+    network: NetworkCost
+    memory: float
+    flops: float | None
+
+    def hours(self, teraflops: float) -> float | None:
+        """Return how long the training takes, an estimate.
+
+        Args:
+            teraflops: How many 10^12 operations a second the hardware keeps up.
+        """
+        return None if self.flops is None else self.flops / teraflops / 1e12 / 3600
+
+
+def cost_of(settings: Mapping[str, Any]) -> Cost:
+    """Return what a recipe with these settings costs.
+
+    Raises:
+        ValueError: It names no network.
+    """
+    network = network_cost(spec_of(settings))
+    schedule, batches = settings["schedule"], settings["batches"]
+    momentum_encoder = settings.get("scheme") is not None
+    numbers_each = {"sgd": 3}.get(schedule.get("optimizer", "adam"), 4) + momentum_encoder
+    pictures = batches["identities"] * batches["images"] * (2 if batches.get("by_modality") else 1)
+    half = settings.get("precision", "no") != "no"
+    memory = 4 * numbers_each * network.parameters + pictures * network.kept_bytes * (0.5 if half else 1)
+    seen = training_pictures(settings["data"])
+    passes = 3 + momentum_encoder
+    return Cost(network, memory, seen and passes * network.flops * seen * float(schedule["epochs"]))
+
+
+def training_pictures(data: Mapping[str, Any]) -> int | None:
+    """Return how many pictures a data set has to train on, by its settings; None where that is not known."""
+    name, arguments = data["class_path"].rpartition(".")[2], data.get("init_args") or {}
+    if name == "CUHK03":
+        name += f" {arguments.get('boxes', 'labeled')}"
+    return PICTURES.get(f"{name} with_val" if arguments.get("with_val") else name)
+
+
+def spec_of(settings: Mapping[str, Any]) -> ModelSpec:
+    """Return a recipe's network."""
+    return ModelSpec.from_dict(dict(settings["model"]))
+
+
+def network_cost(spec: ModelSpec) -> NetworkCost:
+    """Return what a network costs: as kept in costs.csv, or counted now, which takes some seconds."""
+    return table().get(label(spec)) or counted(spec)
+
+
+def counted(spec: ModelSpec) -> NetworkCost:
+    """Build a network without its first weights, and count."""
+    model = Embedder(spec, pretrained=False)
+    cost = complexity(model, batch=1, repeats=1)
+    return NetworkCost(cost.parameters, cost.flops, kept_bytes(model))
+
+
+def label(spec: ModelSpec) -> str:
+    """Return a network in words: its backbone, its size, and all that is not as usual; first weights aside."""
+    backbone = re.sub(r"^(timm:\w+)\..*", r"\1", spec.backbone)  # timm's tag behind the dot names first weights
+    said = _unusual(dataclasses.replace(spec, backbone="", weights=None), ModelSpec(backbone=""))
+    return ", ".join([backbone, f"{spec.height} x {spec.width}", *said])
+
+
+def _unusual(given: Any, usual: Any, prefix: str = "") -> list[str]:
+    said = []
+    for field in dataclasses.fields(given):
+        value, other = getattr(given, field.name), getattr(usual, field.name)
+        if field.name in ("height", "width") or value == other:
+            continue
+        name = f"{prefix}{field.name}"
+        shown = len(value) if isinstance(value, tuple) else value
+        said += _unusual(value, other, f"{name}.") if dataclasses.is_dataclass(value) else [f"{name} {shown}"]
+    return said
+
+
+@functools.cache
+def table() -> dict[str, NetworkCost]:
+    """Return the networks of the recipes as counted before, by their label."""
+    if not TABLE.is_file():
+        return {}
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {row.pop("network"): NetworkCost(**{key: int(value) for key, value in row.items()}) for row in rows}
+
+
+def keep(specs: Iterable[ModelSpec]) -> None:
+    """Write costs.csv for these networks and no others; those that stand in it already are not counted again."""
+    costs = {label(spec): network_cost(spec) for spec in {label(spec): spec for spec in specs}.values()}
+    columns = [field.name for field in dataclasses.fields(NetworkCost)]
+    with TABLE.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["network", *columns])
+        rows.writerows([name, *dataclasses.astuple(costs[name])] for name in sorted(costs))
+    table.cache_clear()
