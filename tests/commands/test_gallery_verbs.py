@@ -85,7 +85,7 @@ def test_a_table_brings_all_that_is_known(place, capsys, tmp_path):
     assert known == [(7, "door", 3, 12.5), (None, "yard", None, None)]
 
 
-@pytest.mark.parametrize("extra", [[], ["--exact", "true"], ["--rerank", "true"]])
+@pytest.mark.parametrize("extra", [[], ["--approximate_above", "30"], ["--rerank", "true"]])
 def test_a_search_finds_who_it_is(place, capsys, tmp_path, extra):
     Image.fromarray(person(3, 77)).save(tmp_path / "query.png")
     table = said(

@@ -110,6 +110,9 @@ def test_lists_are_made_once_of_a_gallery_that_lacks_nothing_else(folder: Path) 
     made = index_of(folder)
     Gallery(folder, approximate_above=200).close()
     assert index_of(folder) == made
+    with Gallery(folder) as gallery:
+        gallery.compact()
+        assert gallery._engine._base.lists is not None  # type: ignore[attr-defined]  # once made, kept up
 
 
 def test_what_a_killed_process_left_half_written_goes(folder: Path) -> None:

@@ -55,7 +55,7 @@ def table_of(first: str, *, title: str | None = None) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column in (first, *COLUMNS):
         number = column in ("rank", "time", "similarity", "probability")
-        table.add_column(column, justify="right" if number else "left", no_wrap=column != "source", overflow="fold")
+        table.add_column(column, justify="right" if number else "left", no_wrap=column != "source")
     return table
 
 

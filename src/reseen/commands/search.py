@@ -27,7 +27,7 @@ def search(
     cameras: list[int | str] | None = None,
     since: float | None = None,
     until: float | None = None,
-    exact: bool = False,
+    approximate_above: int | None = None,
     rerank: bool = False,
     false_alarms: float | None = None,
     boxes: Path | None = None,
@@ -50,7 +50,7 @@ def search(
         cameras: Look at these cameras only.
         since: Look at this time or later, in seconds.
         until: Look before this time.
-        exact: Look at every item even where the gallery is large enough for an approximate search.
+        approximate_above: Search larger galleries than this approximately; every item is looked at if not given.
         rerank: Order the best 100 anew by their common neighbours (k-reciprocal encoding).
         false_alarms: Answer "none of these" below the threshold that lets this share of strangers pass; of a
             calibrated gallery.
@@ -65,7 +65,7 @@ def search(
     if boxes is None and (every != 1 or any(given is not None for given in (begin, end, people))):
         raise DataError("expected --boxes with --begin, --end, --every or --people, got none; they are of a video")
     encoder = load(model, device)
-    with Gallery(gallery, encoder.fingerprint, create=False) as kept:
+    with Gallery(gallery, encoder.fingerprint, create=False, approximate_above=approximate_above) as kept:
         threshold = threshold_of(kept, false_alarms)
         if boxes is None:
             queries = of_pictures(picture, encoder)
@@ -78,7 +78,7 @@ def search(
             k,
             where=Where(cameras=cameras, since=since, until=until),
             by=by,
-            exact=exact,
+            exact=approximate_above is None,
             rerank=k_reciprocal if rerank else None,
         )
         if boxes is not None:  # Calibrated is what two pictures have in common, not a mean of many and one.

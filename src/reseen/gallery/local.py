@@ -118,7 +118,8 @@ class LocalEngine(Truth):
                 logger.warning("the index file was not made anew: %s", error)
 
     def _wants_lists(self, count: int) -> bool:
-        return self._approximate_above is not None and count > max(self._approximate_above, SMALLEST)
+        asked = self._approximate_above is not None and count > self._approximate_above
+        return count > SMALLEST and (asked or self._base.lists is not None)  # Lists, once made, are kept up.
 
     def _lags(self) -> bool:
         """Return whether the index file misses too much, or is not of the wanted kind."""
