@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reseen.reporting.pictures import Shot
 
 Answer = tuple[Query, list[Match]]
-COLUMNS = ("identity", "camera", "time", "similarity", "probability", "source")
+COLUMNS = ("rank", "query", "identity", "camera", "time", "similarity", "probability", "source")
 
 
 def verdict(query: Query, match: Match) -> Literal["right", "wrong"] | None:
@@ -41,21 +41,29 @@ def score(gallery: Gallery, answers: Sequence[Answer]) -> list[str]:
     return said
 
 
-def cells(match: Match) -> list[str]:
-    """Return what is said of a match, in the order of the columns."""
+def cells(match: Match) -> dict[str, str]:
+    """Return what is known of a match, by the name of its column."""
     item = match.item
-    time = None if item.time is None else f"{item.time:.1f}"
-    sure = None if match.probability is None else f"{match.probability:.1%}"
-    known = (item.identity, item.camera, time, f"{match.similarity:.3f}", sure, item.source)
-    return ["" if value is None else f"{value}" for value in known]
+    known = {
+        "identity": item.identity,
+        "camera": item.camera,
+        "time": None if item.time is None else f"{item.time:.1f}",
+        "similarity": f"{match.similarity:.3f}",
+        "probability": None if match.probability is None else f"{match.probability:.1%}",
+        "source": item.source,
+    }
+    return {name: str(value) for name, value in known.items() if value is not None}
 
 
-def table_of(first: str, *, title: str | None = None) -> Table:
-    """Return an empty table for a terminal."""
+def table_of(rows: Sequence[dict[str, str]], *, title: str | None = None) -> Table:
+    """Return a table for a terminal, with those columns of which something is known."""
+    columns = [name for name in COLUMNS if any(name in row for row in rows)]
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for column in (first, *COLUMNS):
-        number = column in ("rank", "time", "similarity", "probability")
-        table.add_column(column, justify="right" if number else "left", no_wrap=column != "source")
+    for name in columns:
+        number = name in ("rank", "time", "similarity", "probability")
+        table.add_column(name, justify="right" if number else "left", no_wrap=name != "source")
+    for row in rows:
+        table.add_row(*(row.get(name, "") for name in columns))
     return table
 
 
@@ -63,18 +71,17 @@ def as_table(query: Query, matches: list[Match]) -> Table | str:
     """Return one query's answers."""
     if not matches:
         return f"{query.name}: none of these"
-    table = table_of("rank", title=query.name)
-    for rank, match in enumerate(matches, 1):
-        table.add_row(f"{rank}", *cells(match))
-    return table
+    return table_of([{"rank": f"{n}", **cells(match)} for n, match in enumerate(matches, 1)], title=query.name)
 
 
 def one_table(answers: Sequence[Answer]) -> Table:
     """Return the best answer of each query."""
-    table = table_of("query")
-    for query, matches in answers:
-        table.add_row(query.name, *(cells(matches[0]) if matches else ["none of these"]))
-    return table
+    return table_of(
+        [
+            {"query": query.name, **(cells(matches[0]) if matches else {"identity": "none of these"})}
+            for query, matches in answers
+        ]
+    )
 
 
 @dataclass(frozen=True)
