@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -216,6 +217,16 @@ def test_index_search_and_serve_run_from_the_file_where_there_is_no_torch(
         process.send_signal(signal.SIGTERM)
         assert process.stdout.read() == "stopped\n"
         assert process.wait(60) == 0
+
+
+def test_verbs_that_need_torch_say_so_where_there_is_none() -> None:
+    for verb in ("train", "export"):
+        command = [sys.executable, "-c", WITHOUT_TORCH, verb]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 1
+        assert re.fullmatch(
+            rf"reseen: expected the library \w+ for reseen {verb}, .*; run: pip install reseen\n", done.stderr
+        )
 
 
 def test_words_that_cannot_be_followed_are_one_line(

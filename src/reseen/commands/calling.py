@@ -16,6 +16,7 @@ import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 from jsonargparse._loaders_dumpers import get_yaml_default_loader
 
+from reseen.errors import ReseenError
 from reseen.recipes import only_true_and_false, path_of
 from reseen.samples import Benchmark
 
@@ -77,11 +78,21 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
 
 
 def verb(name: str) -> Callable[..., None]:
-    """Return the function of a verb: ``check-data`` is ``reseen.commands.check_data.check_data``."""
+    """Return the function of a verb: ``check-data`` is ``reseen.commands.check_data.check_data``.
+
+    Raises:
+        ReseenError: A library it needs is not installed, as torch may not be beside an exported model.
+    """
     package, _, own = name.rpartition(" ")
     word = own.replace("-", "_")
     home = "reseen.studies" if package == "study" else "reseen.commands"
-    function: Callable[..., None] = getattr(importlib.import_module(f"{home}.{word}"), word)
+    try:
+        function: Callable[..., None] = getattr(importlib.import_module(f"{home}.{word}"), word)
+    except ModuleNotFoundError as error:
+        if importlib.util.find_spec("torch"):
+            raise
+        missing = f"expected the library {error.name} for reseen {name}, which is not installed"
+        raise ReseenError(f"{missing}; run: pip install reseen") from None
     return function
 
 
