@@ -191,3 +191,12 @@ def test_marks_alone_can_calibrate(tmp_path) -> None:
         for number, (similarity, same) in enumerate(zip(pairs.similarities, pairs.same, strict=True)):
             gallery.mark(str(number), item, similarity=similarity, same=bool(same))
         assert calibrate(*labelled(gallery)).num_same == pairs.same.sum()
+
+
+def test_one_who_is_everywhere_does_not_fill_the_draw(tmp_path) -> None:
+    with Gallery(tmp_path / "gallery") as gallery:
+        vectors = np.random.default_rng(0).normal(size=(330, 4)).astype(np.float32)
+        gallery.add(vectors, identities=["often"] * 300 + ["seldom"] * 30)
+        pairs, _ = labelled(gallery)
+    assert pairs.same.sum() == 100 * 99 // 2 + 30 * 29 // 2
+    assert (~pairs.same).sum() == 100 * 30

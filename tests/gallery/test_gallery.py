@@ -215,6 +215,8 @@ def test_empty_galleries_and_empty_calls(open_gallery: Open, vectors) -> None:
     assert gallery.search(np.zeros((1, DIM)), 2)[0][0].similarity == 0
     gallery.delete(ids)
     assert gallery.search(vectors[:1]) == [[]]
+    gallery.compact()
+    assert open_gallery().search(vectors[:1]) == gallery.search(vectors[:1]) == [[]]
     assert gallery.update([], identity="x") == gallery.delete([]) == 0
 
 

@@ -140,7 +140,7 @@ def test_deleted_vectors_leave_every_file(tmp_path: Path) -> None:
         gallery.compact()
         gallery.delete([name])
         gallery.compact()
-    told = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+        told = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
     unit = secret / np.linalg.norm(secret)
     for trace in (secret.tobytes(), unit.tobytes(), b"a secret"):
         assert trace not in told

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import numpy as np
 from numpy.typing import NDArray
 
 from reseen.gallery.gallery import Gallery
 from reseen.gallery.pairs import LabelledPairs, Probes
-from reseen.gallery.records import Item, Where
+from reseen.gallery.records import Item, Label, Where
 from reseen.gallery.rows import unit
 
 MOST_ITEMS = 4_000
+MOST_OF_EACH = 100
 MOST_PAIRS = 200_000
 
 
@@ -20,7 +23,7 @@ def labelled(
     """Return pairs and probes of a gallery's named items, with the marked matches among the pairs.
 
     Args:
-        gallery: At most 4,000 of its named items are drawn.
+        gallery: At most 4,000 of its named items are drawn, and at most 100 of an individual.
         other_camera: Only pairs of different cameras; None for that where two cameras have seen the same individual.
         gap: Seconds that must lie between two pictures of one camera: neighbours in a video are alike without proving
             anything.
@@ -47,11 +50,14 @@ def labelled(
 
 
 def named_items(gallery: Gallery, generator: np.random.Generator) -> list[Item]:
-    """Return at most 4,000 items with an identity, those of an individual together."""
+    """Return at most 4,000 items with an identity, those of an individual, at most 100, together."""
     named = [item for item in gallery.items(gallery.select(Where(named=True))) if item is not None]
-    people = np.unique([repr(item.identity) for item in named], return_inverse=True)[1] if named else np.empty(0, int)
-    order = np.argsort(generator.permutation(people.max(initial=0) + 1)[people], kind="stable")
-    return [named[i] for i in order[:MOST_ITEMS]]
+    of_each: dict[Label | None, list[Item]] = defaultdict(list)
+    for row in generator.permutation(len(named)):
+        items = of_each[named[row].identity]
+        if len(items) < MOST_OF_EACH:
+            items.append(named[row])
+    return [item for items in of_each.values() for item in items][:MOST_ITEMS]
 
 
 def comparable(

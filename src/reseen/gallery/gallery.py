@@ -150,8 +150,8 @@ class Gallery:
     def delete(self, ids: Sequence[str]) -> int:
         """Forget items and their pictures; return how many there were.
 
-        The truth is overwritten at once. The search index's file keeps the bare vectors until it is made anew: call
-        `compact` to have that now.
+        Copies stay in the database's log and, bare vectors, in the search index's file until these are made anew: call
+        `compact` to have that now. Whoever still reads the gallery may hold the log back.
         """
         return self._engine.delete(checked_ids(ids))
 
@@ -267,7 +267,7 @@ class Gallery:
         self._engine.put_note(CALIBRATION, calibration.to_json())
 
     def compact(self) -> None:
-        """Make the search index's file anew from the truth, without what has been deleted."""
+        """Make the search index's file anew from the truth, and empty the log: what was deleted is then in no file."""
         self._engine.compact()
 
     def close(self) -> None:

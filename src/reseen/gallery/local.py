@@ -21,7 +21,7 @@ from reseen.gallery.engine import Hit
 from reseen.gallery.nearest import ABSENT, SMALLEST
 from reseen.gallery.records import Label, Where
 from reseen.gallery.rows import unit
-from reseen.gallery.truth import BLOCK, Truth
+from reseen.gallery.truth import BLOCK, Truth, told
 from reseen.gallery.view import Codes, Columns, View
 
 logger = logging.getLogger(__name__)
@@ -83,6 +83,28 @@ class LocalEngine(Truth):
         return (float(times.min()), float(times.max())) if len(times) else None
 
     def compact(self) -> None:
+        self._write_index()
+        with self._lock, told(self.folder):  # What was overwritten also stands in the log, until that is emptied.
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        with self._lock:
+            self._keep_up()
+            self._view = self._base = View()
+            self._db.close()
+
+    def _load_index(self) -> None:
+        self._view = self._base = snapshot.newest(self.folder, self.id)
+
+    def _keep_up(self) -> None:
+        """Make the index file anew where it lags; a gallery that may only be read is searched without."""
+        if self.dim is not None and self._lags():
+            try:
+                self._write_index()
+            except GalleryError as error:
+                logger.warning("the index file was not made anew: %s", error)
+
+    def _write_index(self) -> None:
         with self._reading() as db:
             if self.dim is None:
                 return
@@ -99,23 +121,6 @@ class LocalEngine(Truth):
                 recall=self._recall if self._wants_lists(count) else None,
             )
             self._load_index()
-
-    def close(self) -> None:
-        with self._lock:
-            self._keep_up()
-            self._view = self._base = View()
-            self._db.close()
-
-    def _load_index(self) -> None:
-        self._view = self._base = snapshot.newest(self.folder, self.id)
-
-    def _keep_up(self) -> None:
-        """Make the index file anew where it lags; a gallery that may only be read is searched without."""
-        if self.dim is not None and self._lags():
-            try:
-                self.compact()
-            except GalleryError as error:
-                logger.warning("the index file was not made anew: %s", error)
 
     def _wants_lists(self, count: int) -> bool:
         asked = self._approximate_above is not None and count > self._approximate_above

@@ -138,6 +138,8 @@ class View:
 
     def search(self, queries: Vectors, k: int, where: Where, *, exact: bool) -> Found:
         """Return cosines and rows of the truth (Q, k), best first, for unit queries (Q, D); absent are rows -1."""
+        if not len(self.columns):
+            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
         keep = self.kept(where)
         similarities, positions, start = [], [], 0
         for number, part in enumerate(self.parts):
@@ -149,8 +151,6 @@ class View:
             similarities.append(similarity)
             positions.append(np.where(position == ABSENT, ABSENT, position + start))
             start += len(part)
-        if not self.parts:
-            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
         similarity, position = np.concatenate(similarities, 1), np.concatenate(positions, 1)
         if len(self.parts) > 1:
             best = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
