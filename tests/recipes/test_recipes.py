@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import functools
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,8 @@ def test_the_command_line_takes_it(name: str) -> None:
     assert all(0 < rate <= 1 for rate in rates)
     assert max(rates) > 0.9
     assert schedule.freeze < schedule.epochs
+    weights = settings["model"].weights
+    assert weights in (None, "imagenet") or re.fullmatch(r"https://\S+#sha256=[0-9a-f]{64}", weights)
     if name.partition("/")[1]:
         # Its own data set takes its arguments, and goes on to miss the files.
         with pytest.raises(DataError, match="no-such-folder"):
