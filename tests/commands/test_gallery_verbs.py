@@ -102,6 +102,14 @@ def test_a_search_finds_who_it_is(place, capsys, tmp_path, extra):
     assert "person 3" in one.splitlines()[2]
 
 
+def test_a_camera_is_asked_for_by_name(place, capsys):
+    picture = place / "people" / "person 1" / "1.png"
+    for cameras, found in (("gate", True), ("[gate, 7]", True), ("7", False)):
+        table = said(capsys, "search", *words(place), picture, "--cameras", cameras)
+        assert ("person 1" in table) == found
+        assert ("no sighting to compare with" in table) != found
+
+
 def test_a_stranger_is_none_of_these(place, capsys, tmp_path):
     Image.fromarray(person(2, 78)).save(tmp_path / "known.png")
     Image.fromarray(np.full((*SIZE, 3), (0, 0, 255), np.uint8)).save(tmp_path / "stranger.png")
@@ -270,6 +278,7 @@ MISTAKES = {
         ["search", "{gallery}", "{place}/boxes.txt", "--model", "{model}"],
         "expected a picture",
     ),
+    "a video without its boxes": (["search", "{gallery}", "{place}/video.avi", "--model", "{model}"], "--boxes"),
     "no answers": (["search", "{gallery}", "{picture}", "--model", "{model}", "--k", "0"], "k"),
     "people without a video": (
         ["search", "{gallery}", "{picture}", "--model", "{model}", "--people", "{place}/people.csv"],

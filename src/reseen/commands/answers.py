@@ -1,7 +1,7 @@
 """What a search has found, for a terminal and as a page."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -67,21 +67,21 @@ def table_of(rows: Sequence[dict[str, str]], *, title: str | None = None) -> Tab
     return table
 
 
-def as_table(query: Query, matches: list[Match]) -> Table | str:
-    """Return one query's answers."""
-    if not matches:
-        return f"{query.name}: none of these"
-    return table_of([{"rank": f"{n}", **cells(match)} for n, match in enumerate(matches, 1)], title=query.name)
+def tables(answers: Sequence[Answer], *, short: bool, nobody: str) -> Iterator[Table | str]:
+    """Yield a table of each query's answers; if short, one of the best answer of every query.
 
-
-def one_table(answers: Sequence[Answer]) -> Table:
-    """Return the best answer of each query."""
-    return table_of(
-        [
-            {"query": query.name, **(cells(matches[0]) if matches else {"identity": "none of these"})}
-            for query, matches in answers
-        ]
-    )
+    Args:
+        answers: Q queries with what was found.
+        short: Only the best answers are wanted.
+        nobody: What to say of a query without answers.
+    """
+    if short and len(answers) > 1:
+        best = [cells(matches[0]) if matches else {"identity": nobody} for _, matches in answers]
+        yield table_of([{"query": query.name, **row} for (query, _), row in zip(answers, best, strict=True)])
+        return
+    for query, matches in answers:
+        ranked = [{"rank": f"{n}", **cells(match)} for n, match in enumerate(matches, 1)]
+        yield table_of(ranked, title=query.name) if ranked else f"{query.name}: {nobody}"
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Listed:
     missed: None = None
 
 
-def write_page(out: Path, gallery: Gallery, answers: Sequence[Answer]) -> None:
+def write_page(out: Path, gallery: Gallery, answers: Sequence[Answer], *, nobody: str) -> None:
     """Write each query with the pictures of its answers."""
     from reseen.reporting import Section
     from reseen.reporting import write_page as write
@@ -121,7 +121,7 @@ def write_page(out: Path, gallery: Gallery, answers: Sequence[Answer]) -> None:
     lists = [
         Listed(
             query.name,
-            ("none of these" if not matches else f"{len(matches)} answer{'s' * (len(matches) > 1)}",),
+            (nobody if not matches else f"{len(matches)} answer{'s' * (len(matches) > 1)}",),
             searched_with(query),
             tuple(shot(rank, query, match) for rank, match in enumerate(matches, 1)),
         )

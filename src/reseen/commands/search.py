@@ -1,5 +1,6 @@
 """``reseen search GALLERY``."""
 
+import mimetypes
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from reseen.commands.answers import as_table, one_table, score, write_page
+from reseen.commands.answers import score, tables, write_page
 from reseen.commands.queries import of_pictures, of_tracks
 from reseen.commands.sightings import from_video, naming
 from reseen.encoding import load
@@ -24,7 +25,7 @@ def search(
     model: Path,
     k: int = 10,
     by: Literal["picture", "identity", "track"] = "picture",
-    cameras: list[int | str] | None = None,
+    cameras: list[int | str] | int | str | None = None,
     since: float | None = None,
     until: float | None = None,
     approximate_above: int | None = None,
@@ -47,7 +48,7 @@ def search(
         model: The model that the gallery was indexed with: a run, a checkpoint, or an .onnx file.
         k: How many answers; with 1, all queries stand in one table.
         by: Answer with pictures, or with the best picture of each identity or track.
-        cameras: Look at these cameras only.
+        cameras: Look at this camera only, or at these: [gate, 2].
         since: Look at this time or later, in seconds.
         until: Look before this time.
         approximate_above: Search larger galleries than this approximately; every item is looked at if not given.
@@ -68,6 +69,8 @@ def search(
     with Gallery(gallery, encoder.fingerprint, create=False, approximate_above=approximate_above) as kept:
         threshold = threshold_of(kept, false_alarms)
         if boxes is None:
+            if (mimetypes.guess_type(picture)[0] or "").startswith("video"):
+                raise DataError(f"expected --boxes with a video, got {picture} alone; let a tracker say who is where")
             queries = of_pictures(picture, encoder)
         else:
             who = naming(people, tracks=False)
@@ -76,7 +79,7 @@ def search(
         found = kept.search(
             np.stack([query.vector for query in queries]),
             k,
-            where=Where(cameras=cameras, since=since, until=until),
+            where=Where(cameras=[cameras] if isinstance(cameras, (int, str)) else cameras, since=since, until=until),
             by=by,
             exact=approximate_above is None,
             rerank=k_reciprocal if rerank else None,
@@ -86,13 +89,14 @@ def search(
         if threshold is not None:
             found = [[match for match in matches if match.similarity >= threshold] for matches in found]
         answers = list(zip(queries, found, strict=True))
+        nobody = "no sighting to compare with" if threshold is None else "none of these"
         console = Console(highlight=False)
-        for table in [one_table(answers)] if k == 1 and len(answers) > 1 else [as_table(*answer) for answer in answers]:
+        for table in tables(answers, short=k == 1, nobody=nobody):
             console.print(table)
         for line in score(kept, answers):
             console.print(line)
         if out is not None:
-            write_page(out, kept, answers)
+            write_page(out, kept, answers, nobody=nobody)
             console.print(f"page: {out}")
 
 
