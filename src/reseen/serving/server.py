@@ -45,7 +45,7 @@ def run(app: ASGIApp, listening: socket.socket) -> None:
     """
     # Too large a picture is refused by its size; Pillow need not warn of it in the server's log.
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, proxy_headers=False)
     # Once it has ended in good order, uvicorn raises the signal anew; the caller still has a gallery to close.
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
