@@ -88,6 +88,16 @@ def test_a_loss_pulls_on_what_its_sampling_draws(loss: type[PairLoss], sampling:
     assert harm.pull(loss(), batches, harmful) == pytest.approx(expected, abs=1e-6)
 
 
+def test_the_error_of_a_mean_is_that_of_its_groups() -> None:
+    rng = np.random.default_rng(0)
+    alone = rng.normal(size=30)
+    usual = alone.std(ddof=1) / np.sqrt(30)
+    assert harm.standard_error(alone, np.arange(30)) == pytest.approx(usual)
+    copies = harm.standard_error(np.repeat(alone, 7), np.repeat(np.arange(30), 7))  # seven copies tell nothing new
+    assert copies == pytest.approx(usual)
+    assert np.isnan(harm.standard_error(alone, np.zeros(30, int)))
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> partial[None]:
     flags = (

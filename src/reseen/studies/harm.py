@@ -25,6 +25,7 @@ from reseen.studies.positive_pairs import ALL, DENSE, SPLH, Mask, Reals
 
 SHARED_LEAST = 0.25
 STRANGERS = 100_000
+NORMAL_95 = 1.96
 
 Rows = NDArray[np.int64]
 Judge = Callable[[Rows], Mask]
@@ -89,16 +90,24 @@ def cosines(vectors: Tensor, rows: Rows) -> Reals:
     return within
 
 
-def measured(similarity: Reals, harmful: Mask) -> pd.DataFrame:
-    """Return which share of what each sampling draws from blocks (B, M, M) is harmful.
+def measured(similarity: Reals, harmful: Mask, identities: Rows) -> pd.DataFrame:
+    """Return which share of what each sampling draws from blocks is harmful.
+
+    Args:
+        similarity: (B, M, M).
+        harmful: (B, M, M).
+        identities: (B,) whose pictures they are.
 
     Returns:
         One row for each sampling: ``harmful``, the share of all positive pairs; ``sampling``; ``share``;
         ``same_blocks``, if harmful pairs were less alike than all others; ``closed_form``, if moreover chance alone
         said which are harmful; ``equation``, by S2 or S3 of the supplement; ``rare``, the share of the blocks in its
-        situation I; ``less_alike``, how often a harmful pair is less alike than another of its block.
+        situation I; ``less_alike``, how often a harmful pair is less alike than another of its block;
+        ``above_dense``, the share above that of each image's hardest, and ``half``, half of its 95 % interval over
+        identities.
     """
-    found = {name: float(shares.mean()) for name, shares in pp.drawn(similarity, harmful).items()}
+    drawn = pp.drawn(similarity, harmful)
+    found = {name: float(shares.mean()) for name, shares in drawn.items()}
     ordered, by_chance = pp.if_least_alike(harmful), pp.with_share(harmful.shape[1], found[ALL])
     terms, less_alike = pp.situations(similarity, harmful), pp.how_often_less_alike(similarity, harmful)
     equation = {SPLH: terms.share_sparse, DENSE: terms.share_dense}
@@ -112,10 +121,21 @@ def measured(similarity: Reals, harmful: Mask) -> pd.DataFrame:
             "equation": equation.get(name),
             "rare": terms.rare,
             "less_alike": less_alike,
+            "above_dense": share - found[DENSE],
+            "half": NORMAL_95 * standard_error(drawn[name] - drawn[DENSE], identities),
         }
         for name, share in found.items()
     )
     return table
+
+
+def standard_error(values: Reals, groups: Rows) -> float:
+    """Return the standard error of the mean of values (B,) where only the groups (B,) are independent; NaN for one."""
+    inside = np.unique(groups, return_inverse=True)[1]
+    sums = np.bincount(inside, values - values.mean())
+    if len(sums) < 2:
+        return float("nan")
+    return float(np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1)) / len(values))
 
 
 def pull(loss: PairLoss, batches: Tensor, harmful: Mask) -> float:
