@@ -193,5 +193,5 @@ def _color(number: int) -> str:
 
 
 def _dash(number: int) -> str:
-    dashes = _DASHES[number % len(_DASHES)]
+    dashes = _DASHES[(number + number // _COLORS) % len(_DASHES)]  # colours come again with other dashes
     return f' stroke-dasharray="{dashes}"' if dashes else ""

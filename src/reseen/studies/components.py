@@ -1,6 +1,7 @@
 """``reseen study components``: parts of a recipe, each on and off."""
 
 import itertools
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -120,7 +121,7 @@ def _effects(found: Found, parts: Sequence[str], titles: Sequence[str]) -> Secti
                 state: [by_loss[title].mean for key, by_loss in found.items() if key[place] == state]
                 for state in ("on", "off")
             }
-            gains[part] = sum(level["on"]) / len(level["on"]) - sum(level["off"]) / len(level["off"])
+            gains[part] = round(statistics.fmean(level["on"]) - statistics.fmean(level["off"]), 3)
         figures.append(bar_chart(title, gains, axis=Axis("mAP gained, %", percent=True)))
     return Section(
         "What each part gives", charts(*figures), "mAP with it minus mAP without, over all states of the others."

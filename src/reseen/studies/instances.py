@@ -1,10 +1,10 @@
 """``reseen study instances``: more pictures of fewer identities in batches of one size."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from reseen.reporting import Axis, Section, Series, charts, line_chart, table
+from reseen.reporting import Axis, Repeated, Section, Series, charts, line_chart, table
 from reseen.samples import Benchmark
 from reseen.studies.engine import commands, perform
 from reseen.studies.page import downloads, write_study
@@ -12,6 +12,8 @@ from reseen.studies.published import beside
 from reseen.studies.settings import merged, shared, with_loss
 from reseen.studies.table import over_seeds, show, write_csv
 from reseen.studies.trials import averaged, measured, over, title_of
+
+MOST_BANDS = 3  # more of them hide each other
 
 
 def instances(
@@ -75,15 +77,7 @@ def instances(
     columns = ["", *(f"mAP, {count}" for count in counts), *(f"lost, {count}" for count in counts[1:])]
     show(columns, cells, title=f"{data.name}: mAP by pictures of an identity, and share lost")
     across = Axis("pictures of an identity in a batch")
-    scores = [
-        Series(
-            loss,
-            counts,
-            [cell.mean for cell in found[loss][list(counts)]],
-            [cell.deviation for cell in found[loss][list(counts)]],
-        )
-        for loss in means.index
-    ]
+    scores = [_curve(loss, counts, found[loss][list(counts)], banded=len(means) <= MOST_BANDS) for loss in means.index]
     shares = [Series(loss, counts, lost.loc[loss][list(counts)]) for loss in means.index]
     write_study(
         out,
@@ -112,3 +106,8 @@ def instances(
         resolved=resolved,
         commands=commands(out, runs),
     )
+
+
+def _curve(name: str, counts: Sequence[int], cells: Iterable[Repeated], *, banded: bool) -> Series:
+    means, deviations = zip(*((cell.mean, cell.deviation) for cell in cells), strict=True)
+    return Series(name, counts, means, deviations if banded else None)
