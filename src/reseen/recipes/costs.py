@@ -6,12 +6,12 @@ import csv
 import dataclasses
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from reseen.models import Embedder, ModelSpec, complexity, kept_bytes
-from reseen.recipes.files import FOLDER
+from reseen.recipes.files import FOLDER, names, settings_of
 
 TABLE = FOLDER / "costs.csv"
 # Training pictures, by the class of the data set and the argument that tells its parts from one another.
@@ -134,7 +134,7 @@ def _unusual(given: Any, usual: Any, prefix: str = "") -> list[str]:
 
 @functools.cache
 def table() -> dict[str, NetworkCost]:
-    """Return the networks of the recipes as counted before, by their label."""
+    """Return the networks of the papers' recipes as counted before, by their label."""
     if not TABLE.is_file():
         return {}
     with TABLE.open(encoding="utf-8", newline="") as file:
@@ -142,12 +142,18 @@ def table() -> dict[str, NetworkCost]:
     return {row.pop("network"): NetworkCost(**{key: int(value) for key, value in row.items()}) for row in rows}
 
 
-def keep(specs: Iterable[ModelSpec]) -> None:
-    """Write costs.csv for these networks and no others; those that stand in it already are not counted again."""
-    costs = {label(spec): network_cost(spec) for spec in {label(spec): spec for spec in specs}.values()}
+def of_papers() -> dict[str, ModelSpec]:
+    """Return the networks of the recipes that have a data set's name, by their label."""
+    specs = [spec_of(settings_of(name)) for name in names() if "/" in name]
+    return {label(spec): spec for spec in specs}
+
+
+def keep() -> None:
+    """Write costs.csv for the networks of the papers' recipes; those that stand in it already are not counted again."""
+    costs = {name: network_cost(spec) for name, spec in sorted(of_papers().items())}
     columns = [field.name for field in dataclasses.fields(NetworkCost)]
     with TABLE.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["network", *columns])
-        rows.writerows([name, *dataclasses.astuple(costs[name])] for name in sorted(costs))
+        rows.writerows([name, *dataclasses.astuple(cost)] for name, cost in costs.items())
     table.cache_clear()
