@@ -18,7 +18,7 @@ from PIL import Image
 from reseen import checkpoint, export
 from reseen.cli import main
 from reseen.encoding import OnnxEncoder, TorchEncoder, load
-from reseen.errors import CheckpointError, ExportError
+from reseen.errors import CheckpointError, ExportError, ReseenError
 from reseen.models import Embedder, ModelSpec
 from reseen.models.spec import ModalityOptions, ResNetOptions, ViTOptions
 from reseen.pictures import decode
@@ -255,6 +255,15 @@ def test_load_opens_runs_checkpoints_and_onnx(model: Embedder, exported: Path, t
     np.testing.assert_array_equal(vectors[0], vectors[1])
     assert cosines(vectors[0], vectors[2]).min() > 0.9999
     assert load(tmp_path).fingerprint == load(exported).fingerprint
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:99"])
+def test_a_device_that_is_not_there_is_one_line(model: Embedder, exported: Path, device: str) -> None:
+    with pytest.raises(ReseenError, match=rf"expected a device that torch has here, got {device}: .*"):
+        TorchEncoder(model, device)
+    if "CUDAExecutionProvider" not in __import__("onnxruntime").get_available_providers():
+        with pytest.raises(ReseenError, match=rf"expected a device that ONNX Runtime has here, got {device}; leave"):
+            OnnxEncoder(exported, device)
 
 
 def test_files_that_are_no_model_are_named(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def write_shards(
     mirrored: bool = False,
     shard: int = 8192,
     progress: bool = False,
-    turn: Turn = Turn(),  # noqa: B008  (frozen)
+    turn: Turn = Turn(),
 ) -> None:
     """Write the vectors of samples; a folder that holds some finished shards of the same work is gone on with.
 
