@@ -16,7 +16,7 @@ from reseen.models import Embedder, ModelSpec
 from reseen.training import MoReID, Objective, Plain, Scheme, Term
 
 BATCH, PER_IDENTITY, IDENTITIES, SLOTS = 64, 4, 751, 65_536
-REPEATS = 5
+REPEATS = 3
 
 
 def main() -> None:

@@ -13,9 +13,9 @@ from reseen.studies.page import downloads, write_study
 from reseen.studies.settings import shared, with_loss
 from reseen.studies.significance import paired
 from reseen.studies.table import over_seeds, show, write_csv
-from reseen.studies.trials import minutes, over, title_of
+from reseen.studies.trials import over, title_of
 
-COLUMNS = ["", "mAP without", "mAP with", "above", "from", "to", "p", "rank 1 without", "rank 1 with", "time"]
+COLUMNS = ["", "mAP without", "mAP with", "above", "from", "to", "p", "rank 1 without", "rank 1 with"]
 
 
 def momentum(
@@ -44,7 +44,7 @@ def momentum(
         dictionary: Arguments of MoReID, as in {"momentum": 0.9, "slots": 1024}; the paper's where absent.
         seeds: How often, each time with another seed.
         jobs: Trainings at the same time.
-        recipe: Settings to start from, as `reseen train --config` takes it.
+        recipe: Its settings are started from, as in market1501/adasp_mgn.
         settings: Anything that `reseen train --config` takes, for all runs alike.
         resolved: All settings as plain values, from the command line.
     """
@@ -68,12 +68,9 @@ def momentum(
     write_csv(pd.DataFrame([{"loss": loss, **vars(gain)} for loss, gain in gains.items()]), out / "gains.csv")
     cells: list[list[object]] = []
     for loss, gain in gains.items():
-        without, used = (minutes(out, groups[loss, which]).mean for which in schemes)
         signed = [f"{100 * value:+.1f}" for value in (gain.mean, gain.low, gain.high)]
         scores = {name: [found[name][loss, which] for which in schemes] for name in ("mean_ap", "rank_1")}
-        cells.append(
-            [loss, *scores["mean_ap"], *signed, f"{gain.probability:.3f}", *scores["rank_1"], f"{used / without:.2f}"]
-        )
+        cells.append([loss, *scores["mean_ap"], *signed, f"{gain.probability:.3f}", *scores["rank_1"]])
     show(COLUMNS, cells, title=f"{data.name}: without and with a dictionary")
     write_study(
         out,
@@ -87,7 +84,7 @@ def momentum(
                 + downloads("results.csv", "gains.csv"),
                 f"In percent, mean ± standard deviation over {seeds} seeds. Above: mAP with the dictionary less that "
                 "without, its 95 % interval and the probability of one as large if there were none, paired over seeds "
-                "and queries. Time: of a training with the dictionary, over one without.",
+                "and queries.",
             )
         ],
         resolved=resolved,
