@@ -27,6 +27,15 @@ FORMAT = 1
 BLOCK = 16_384
 """How many rows are read at a time."""
 
+SETTINGS = (
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    "secure_delete = ON",
+    "journal_size_limit = 67108864",
+    # Ids come in no order: with the usual 2 MB their index is written over and over while a million are added.
+    "cache_size = -65536",
+    "wal_autocheckpoint = 4000",
+)
 SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE items (
@@ -82,12 +91,7 @@ class Truth(Engine):
         db.execute("PRAGMA page_size = 16384")
         if db.execute("PRAGMA journal_mode").fetchone() != ("wal",):
             db.execute("PRAGMA journal_mode = WAL")
-        for setting in (
-            "synchronous = FULL",
-            "foreign_keys = ON",
-            "secure_delete = ON",
-            "journal_size_limit = 67108864",
-        ):
+        for setting in SETTINGS:
             db.execute(f"PRAGMA {setting}")
         if not self._is_begun():  # Asked before the lock is, so that whoever only reads waits for no writer.
             with self._transaction("BEGIN IMMEDIATE"):
