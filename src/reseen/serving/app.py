@@ -46,9 +46,7 @@ def create_app(
         hosts: Names by which it may be called; None for any.
         limits: Of requests.
     """
-    batcher = Batcher(
-        encoder, most=limits.batch, num_waiting=limits.num_waiting, watch=lambda size: counters.batch(size)
-    )
+    batcher = Batcher(encoder, most=limits.batch, watch=lambda size: counters.batch(size))
     counters = Counters(lambda: len(gallery), lambda: batcher.num_waiting)
 
     @contextlib.asynccontextmanager

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from reseen.encoding import Encoder
 from reseen.pictures import Pixels
-from reseen.serving.limits import RefusedError
 
 
 class Waiting(NamedTuple):
@@ -31,15 +30,12 @@ class Batcher:
     Args:
         encoder: Runs in a thread of its own, one batch at a time.
         most: Pictures of a batch at most.
-        num_waiting: Pictures that may wait.
         watch: Is told the size of every batch.
     """
 
-    def __init__(
-        self, encoder: Encoder, *, most: int, num_waiting: int, watch: Callable[[int], object] = lambda _: None
-    ) -> None:
+    def __init__(self, encoder: Encoder, *, most: int, watch: Callable[[int], object] = lambda _: None) -> None:
         self._encoder, self._most, self._watch = encoder, most, watch
-        self._queue: asyncio.Queue[Waiting | None] = asyncio.Queue(num_waiting)
+        self._queue: asyncio.Queue[Waiting | None] = asyncio.Queue()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._worker: asyncio.Task[None] | None = None
 
@@ -49,7 +45,7 @@ class Batcher:
 
     async def stop(self) -> None:
         """Finish what has been taken, then end."""
-        await self._queue.put(None)
+        self._queue.put_nowait(None)
         if self._worker is not None:
             await self._worker
         self._thread.shutdown()
@@ -65,16 +61,9 @@ class Batcher:
         return self._queue.qsize()
 
     async def encode(self, pixels: Pixels) -> NDArray[np.float32]:
-        """Return the vector (D,) of a picture at the model's size.
-
-        Raises:
-            RefusedError: Too many wait already.
-        """
+        """Return the vector (D,) of a picture at the model's size."""
         answer: asyncio.Future[NDArray[np.float32]] = asyncio.get_running_loop().create_future()
-        try:
-            self._queue.put_nowait(Waiting(pixels, answer))
-        except asyncio.QueueFull:
-            raise RefusedError(503, "The server is busy; try again in a moment.") from None
+        self._queue.put_nowait(Waiting(pixels, answer))
         return await answer
 
     async def _work(self) -> None:

@@ -102,11 +102,11 @@ class Guard:
             given = headers.get(b"authorization", b"")
             if self.token is not None and not secrets.compare_digest(given, b"Bearer " + self.token.encode()):
                 raise RefusedError(401, "Expected the server's token as 'Authorization: Bearer TOKEN'.")
+            if self.num_inside > self.limits.num_inside:
+                raise RefusedError(503, "The server is busy; try again in a moment.")
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 18 or int(length) > self.limits.num_bytes:
             raise RefusedError(413, f"Expected at most {self.limits.num_bytes:,} bytes.")
-        if self.num_inside > self.limits.num_waiting:
-            raise RefusedError(503, "The server is busy; try again in a moment.")
 
     def limited(self, receive: Receive) -> Receive:
         """Return what receives a body, for as long as it is small and comes in time."""

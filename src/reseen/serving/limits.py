@@ -16,7 +16,7 @@ class Limits:
         num_bytes: Of a request's body.
         num_pixels: Of a picture, before it is decoded.
         num_answers: Of a search.
-        num_waiting: Requests that are inside at a time; beyond that the server says that it is busy.
+        num_inside: Requests that are inside at a time; beyond that the server says that it is busy.
         seconds: In which a request's body has to arrive.
         batch: Pictures that go through the model together.
     """
@@ -24,7 +24,7 @@ class Limits:
     num_bytes: int = 10_000_000
     num_pixels: int = 25_000_000
     num_answers: int = 200
-    num_waiting: int = 512
+    num_inside: int = 512
     seconds: float = 30.0
     batch: int = 32
 
