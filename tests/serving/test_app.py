@@ -166,7 +166,7 @@ def test_a_foreign_name_is_not_answered(asking: httpx.Client) -> None:
 def test_another_site_s_page_gets_nothing_from_a_browser(filled: Gallery) -> None:
     """Also where no token is asked for, as by a server of this machine's own."""
     with serving(filled, Colours(), token=None) as address, client(address) as asking:
-        for origin, status in (("cross-site", 403), ("same-origin", 200), ("none", 200)):
+        for origin, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)):
             answer = asking.post("/search", content=packed(paint(0)), headers={"Sec-Fetch-Site": origin})
             assert answer.status_code == status, origin
         assert asking.get("/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200  # a link to the page

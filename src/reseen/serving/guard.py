@@ -97,7 +97,8 @@ class Guard:
         if self.hosts is not None and name not in self.hosts:
             raise RefusedError(421, "Expected a request to this server's own name; see reseen serve --help.")
         if scope["path"] not in OPEN:
-            if headers.get(b"sec-fetch-site") == b"cross-site":  # A browser says so; matters where no token is asked.
+            # Browsers say whose page asks; it matters where no token is asked for.
+            if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
                 raise RefusedError(403, "Expected a request from the server's own page, got one from another site's.")
             given = headers.get(b"authorization", b"")
             if self.token is not None and not secrets.compare_digest(given, b"Bearer " + self.token.encode()):
