@@ -1,5 +1,6 @@
 """Every recipe: what the command line makes of it, and two steps of its optimiser on a few tiny pictures."""
 
+import copy
 import csv
 import dataclasses
 import functools
@@ -143,7 +144,7 @@ def test_two_steps(name: str) -> None:
     torch.manual_seed(0)
     objective = Objective(model, terms(name), IDENTITIES)
     optimizers = schedule.optimizers(objective)
-    scheme = settings["scheme"] or Plain()
+    scheme = copy.deepcopy(settings["scheme"] or Plain())  # what it keeps is large, and the settings stay
     scheme.start(model, objective.compared)
     vary = settings["augmentation"].transforms((HEIGHT, WIDTH))
     batches = dataclasses.replace(settings["batches"], identities=2, images=2).over(images.samples)
