@@ -36,25 +36,27 @@ def finished(out: Path) -> dict[str, int]:
 
 @pytest.mark.slow
 def test_killed_ten_times_it_gives_the_same_csv_and_repeats_no_finished_run(tmp_path):
-    alone, killed = tmp_path / "alone", tmp_path / "killed"
+    alone = tmp_path / "alone"
     began = time.monotonic()
     assert start(alone).wait() == 0
     whole = time.monotonic() - began
-    chance, kills, done = random.Random(0), 0, {}
-    while kills < KILLS:
-        process = start(killed)
-        # Somewhere between its start and a good part of the whole, so that ten kills meet every stage.
-        time.sleep(chance.uniform(0.1, 0.5) * whole)
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        process.wait()
-        now = finished(killed)
-        assert done.items() <= now.items(), "a finished run was done again"
-        done = now
-        if (killed / "results.csv").exists() and kills < KILLS:
-            (killed / "results.csv").unlink()  # it came to its end: go on killing what writes the end
-    assert start(killed).wait() == 0
-    assert done.items() <= finished(killed).items()
-    for name in ("results.csv", "differences.csv"):
-        assert (killed / name).read_bytes() == (alone / name).read_bytes(), name
+    chance, kills, number = random.Random(0), 0, 0
+    while kills < KILLS:  # A study that came to its end between two kills is followed by another.
+        killed, done = tmp_path / f"killed-{number}", {}
+        while True:
+            process = start(killed)
+            time.sleep(chance.uniform(0, whole) if kills < KILLS else 0)
+            alive = process.poll() is None and kills < KILLS
+            if alive:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+            ended = process.wait()
+            now = finished(killed)
+            assert done.items() <= now.items(), "a finished run was done again"
+            done = now
+            if not alive:
+                break
+        assert ended == 0
+        for name in ("results.csv", "differences.csv"):
+            assert (killed / name).read_bytes() == (alone / name).read_bytes(), name
+        number += 1
