@@ -117,7 +117,7 @@ def _said(difference: Difference) -> list[str]:
 def _noise(said: dict[str, list[str]], first: str, seeds: int) -> Section | None:
     if not said:
         return None
-    columns = ["", f"mAP above {first}", "from", "to", "p"]
+    columns = ["", "difference", "from", "to", "p"]
     paired_over = "the queries (one seed tells nothing of others)" if seeds == 1 else "seeds and queries at once"
     note = (
         f"mAP above that of {first}, its 95 % interval, and the probability p of a difference as large if there were "
