@@ -16,6 +16,7 @@ from reseen.evaluation import evaluate
 from reseen.samples import Embeddings, Sample
 from reseen.studies.distances import Averages, Spread, average_distances, binned
 from reseen.studies.fidelity import _published, unique
+from reseen.studies.networks import BEFORE
 
 
 def test_average_distances_are_those_of_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,25 +57,38 @@ def test_published_rows_stand_beside_their_own_data_only(data: str, backbone: st
     assert section is None or "11,687" in section.body or "1.169e+04" in section.body
 
 
-def test_the_study_says_what_the_metric_says(tmp_path: Path) -> None:
-    flags = ["study", "fidelity", "--out", str(tmp_path), *SYNTHETIC, *TRAINING, "--names", "[IdentityLoss]"]
+def test_the_study_says_what_the_metric_says(runs: list[Path], tmp_path: Path) -> None:
+    flags = ["study", "fidelity", "--out", str(tmp_path), *SYNTHETIC, "--runs", f"[{runs[0]}]"]
     main(flags)
     results = pd.read_csv(tmp_path / "fidelity.csv").set_index(["network", "part"])
-    assert list(results.index) == [(n, p) for n in ("before training", "CE alone") for p in ("train", "test")]
+    assert list(results.index) == [(n, p) for n in ("before training", "one") for p in ("train", "test")]
     data = Synthetic(num_train_identities=4, num_test_identities=4, num_cameras=2, images_per_camera=3, height=16)
-    model = checkpoint.load(next(tmp_path.glob("runs/CE_alone-0/last.safetensors")))
+    model = checkpoint.load(runs[0] / "last.safetensors")
     own = metrics.fidelity(embed(model, data.train))
-    assert results.loc[("CE alone", "train"), ["error_1", "error_2"]].tolist() == [own.error_1, own.error_2]
+    assert results.loc[("one", "train"), ["error_1", "error_2"]].tolist() == [own.error_1, own.error_2]
     report = evaluate(embed(model, data.query), embed(model, data.gallery), data.protocol)
-    assert results.loc[("CE alone", "test"), "mean_ap"] == pytest.approx(report.mean_ap, abs=1e-12)
+    assert results.loc[("one", "test"), "mean_ap"] == pytest.approx(report.mean_ap, abs=1e-12)
 
     files = {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")}
-    trained = (tmp_path / "runs" / "CE_alone-0" / "last.safetensors").stat().st_mtime_ns
     vectors = {path: path.stat().st_mtime_ns for path in tmp_path.glob("embeddings/*/vectors.npy")}
     (tmp_path / "fidelity.csv").unlink()
     main(flags)
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")} == files
-    assert (tmp_path / "runs" / "CE_alone-0" / "last.safetensors").stat().st_mtime_ns == trained
     assert {path: path.stat().st_mtime_ns for path in vectors} == vectors
     assert len(vectors) == 4
     assert "Average distances" in (tmp_path / "study.html").read_text()
+
+
+@pytest.mark.slow
+def test_the_study_trains_with_each_loss_once(tmp_path: Path) -> None:
+    flags = ["study", "fidelity", "--out", str(tmp_path), *SYNTHETIC, *TRAINING]
+    main(flags)
+    page = (tmp_path / "study.html").read_text()
+    assert "On test pictures FIDI has the fewest Error-I cases" in page
+    assert "reseen train --config" in page
+    networks = [BEFORE, *(f"CE + {name}" for name in ("HardContrastive", "HardTriplet", "FIDI"))]
+    assert pd.read_csv(tmp_path / "fidelity.csv")["network"].unique().tolist() == networks
+    trained = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/last.safetensors")}
+    main(flags)
+    assert {path: path.stat().st_mtime_ns for path in trained} == trained
+    assert len(trained) == 3

@@ -44,12 +44,12 @@ class Network:
 
 
 def given(runs: Sequence[Path]) -> list[Network]:
-    """Return networks that were trained elsewhere, under the names of their folders.
+    """Return networks that were trained elsewhere, under the names of their folders, spaces for underscores.
 
     Raises:
         ValueError: Two have the same name.
     """
-    names = [run.resolve().name for run in runs]
+    names = [run.resolve().name.replace("_", " ") for run in runs]
     if len(set(names)) < len(names):
         raise ValueError(f"expected runs in folders with names of their own, got {', '.join(names)}")
     return [Network(name, 0, run) for name, run in zip(names, runs, strict=True)]

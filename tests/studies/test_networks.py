@@ -1,0 +1,36 @@
+"""Networks that a study is given."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reseen.errors import CheckpointError
+from reseen.studies.networks import Network, given, trained
+
+
+def test_runs_are_called_as_their_folders(runs: list[Path]) -> None:
+    assert [network.name for network in given(runs)] == ["one", "two"]
+    assert given([Path("runs/CE_+_FIDI-0")]) == [Network("CE + FIDI-0", 0, Path("runs/CE_+_FIDI-0"))]
+    assert given(runs)[0].load().spec.height == 16
+
+
+def test_names_must_differ() -> None:
+    with pytest.raises(ValueError, match="names of their own, got a b, a b"):
+        given([Path("x/a_b"), Path("y/a_b")])
+
+
+def test_a_run_without_weights_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"last\.safetensors") as raised:
+        given([tmp_path])[0].load()
+    assert "\n" not in str(raised.value)
+
+
+def test_each_loss_is_trained_with_each_seed(started: list[str], tmp_path: Path) -> None:
+    base = {"data": {"class_path": "Synthetic"}}
+    found, commands = trained(tmp_path, base, names=["FIDILoss", "IdentityLoss"], weights={"FIDILoss": 0.5}, seeds=2)
+    assert [(n.name, n.seed) for n in found] == [("CE + FIDI", 0), ("CE + FIDI", 1), ("CE alone", 0), ("CE alone", 1)]
+    assert [n.folder.name for n in found] == started
+    assert all(n.folder.is_dir() for n in found)
+    assert yaml.safe_load(found[1].folder.with_suffix(".yaml").read_text())["loss_weight"] == 0.5
+    assert commands[0] == f"reseen train --config {found[0].folder}.yaml --out {found[0].folder}"
