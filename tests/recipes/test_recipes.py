@@ -96,7 +96,8 @@ def test_the_command_line_takes_it(name: str) -> None:
     assert max(rates) > 0.9
     assert schedule.freeze < schedule.epochs
     weights = settings["model"].weights
-    assert weights in (None, "imagenet", "efficientnet-lite0-package") or re.fullmatch(r"https://\S+#sha256=[0-9a-f]{64}", weights)
+    named = (None, "imagenet", "efficientnet-lite0-package")
+    assert weights in named or re.fullmatch(r"https://\S+#sha256=[0-9a-f]{64}", weights)
     if name.partition("/")[1]:
         # Its own data set takes its arguments, and goes on to miss the files.
         with pytest.raises(DataError, match="no-such-folder"):
