@@ -101,3 +101,10 @@ def test_names_are_escaped() -> None:
 def test_ticks_say_their_value(value: float, written: str) -> None:
     assert Axis("a").write(value) == written
     assert Axis("a", percent=True).write(0.035) == "3.5 %"
+
+
+def test_bars_below_zero_are_as_long_as_their_values():
+    drawn = str(bar_chart("Lost", {"a": -0.01, "b": -0.04}, axis=Axis("gain", percent=True)))
+    widths = [float(width) for width in re.findall(r'class="bar" .*? width="([\d.]+)"', drawn)]
+    assert widths[1] == pytest.approx(4 * widths[0], rel=0.01)
+    assert widths[1] > 200

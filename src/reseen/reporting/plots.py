@@ -99,7 +99,9 @@ def bar_chart(
     """
     spread = spread or {}
     ends = np.array([0.0] + [v + spread.get(name, 0.0) for name, v in values.items()])
-    axis = axis if axis.limits else Axis(axis.label, (min(0.0, ends.min()), ends.max() or 1.0), percent=axis.percent)
+    axis = (
+        axis if axis.limits else Axis(axis.label, (ends.min(), ends.max() if ends.any() else 1.0), percent=axis.percent)
+    )
     across = scale(axis, [], 2, WIDTH - 96)
     rows, pitch = [], 34
     for number, (name, value) in enumerate(values.items()):

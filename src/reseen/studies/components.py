@@ -113,16 +113,16 @@ def _combinations(parts: Sequence[str], which: str) -> list[dict[str, str | int 
 
 def _effects(found: Found, parts: Sequence[str], titles: Sequence[str]) -> Section:
     """Return what each part gives, averaged over the states of the others."""
-    figures = []
-    for title in titles:
-        gains = {}
-        for place, part in enumerate(parts):
-            level = {
-                state: [by_loss[title].mean for key, by_loss in found.items() if key[place] == state]
-                for state in ("on", "off")
-            }
-            gains[part] = round(statistics.fmean(level["on"]) - statistics.fmean(level["off"]), 3)
-        figures.append(bar_chart(title, gains, axis=Axis("mAP gained, %", percent=True)))
-    return Section(
-        "What each part gives", charts(*figures), "mAP with it minus mAP without, over all states of the others."
-    )
+    gains = {title: {part: _gain(found, place, title) for place, part in enumerate(parts)} for title in titles}
+    every = [0.0, *(gain for of_parts in gains.values() for gain in of_parts.values())]
+    axis = Axis("mAP gained, %", (min(every), max(every) or 0.001), percent=True)
+    figures = [bar_chart(title, of_parts, axis=axis) for title, of_parts in gains.items()]
+    note = "mAP with it minus mAP without, over all states of the others."
+    return Section("What each part gives", charts(*figures), note)
+
+
+def _gain(found: Found, place: int, title: str) -> float:
+    def level(state: str) -> float:
+        return statistics.fmean(by_loss[title].mean for states, by_loss in found.items() if states[place] == state)
+
+    return round(level("on") - level("off"), 3)
