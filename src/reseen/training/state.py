@@ -116,7 +116,8 @@ class Interruption:
             self.asked = True
             signal.signal(signal.SIGINT, before)
 
-        before = signal.signal(signal.SIGINT, note)
+        before = signal.getsignal(signal.SIGINT)  # known before the first Ctrl-C can come
+        signal.signal(signal.SIGINT, note)
         try:
             yield
         finally:
