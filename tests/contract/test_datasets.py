@@ -119,7 +119,9 @@ def test_its_constructor_is_its_command_line(name):
         assert parameter.annotation is not inspect.Parameter.empty
         assert parameter.name not in Benchmark.__dataclass_fields__
         assert f"\n    {parameter.name}: " in documentation, parameter.name
-        assert parameter.name in ("root", "path", "source", "sources") or parameter.default is not inspect.Parameter.empty
+        assert (
+            parameter.name in ("root", "path", "source", "sources") or parameter.default is not inspect.Parameter.empty
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,5 +1,7 @@
 """Fewer identities to train on: nested, seeded, whole, and tested on as before."""
 
+import itertools
+
 import pytest
 
 from reseen.datasets import Subset, Synthetic
@@ -18,7 +20,7 @@ def identities(data):
 def test_smaller_shares_are_part_of_larger_ones(source):
     shares = [identities(Subset(source, share=share)) for share in (1.0, 0.75, 0.5, 0.25)]
     assert [len(kept) for kept in shares] == [20, 15, 10, 5]
-    assert all(small < large for large, small in zip(shares, shares[1:], strict=False))
+    assert all(small < large for large, small in itertools.pairwise(shares))
 
 
 def test_every_picture_of_who_is_kept_and_the_same_test(source):
