@@ -183,5 +183,5 @@ def _labels(tables: Sequence[pa.Table], name: str) -> Labels | None:
 def _fingerprint_of_samples(samples: Sequence[Sample]) -> str:
     told = hashlib.sha256()
     for s in samples:
-        told.update(repr((s.path, s.identity, s.camera, s.modality, s.track, s.box)).encode())
+        told.update(repr((s.path, s.identity, s.camera, s.view, s.modality, s.track, s.box)).encode())
     return told.hexdigest()
