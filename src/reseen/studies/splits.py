@@ -38,7 +38,7 @@ def splits(
         argument: What of the data set says which division, counted from 1; its trial or split if not given.
         count: How many divisions.
         jobs: Trainings at the same time.
-        recipe: Settings to start from, as `reseen train --config` takes it.
+        recipe: Its settings are started from, as in market1501/adasp_mgn.
         settings: Anything that `reseen train --config` takes, for all runs alike.
         resolved: All settings as plain values, from the command line.
     """
