@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import docstring_parser
+import jsonargparse._typehints
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 from jsonargparse._loaders_dumpers import get_yaml_default_loader
 
@@ -28,6 +29,19 @@ set_parsing_settings(subclasses_enabled=[Benchmark])
 # A term's `on` is a word to the command line's own reader of YAML too.
 _YAML = get_yaml_default_loader()  # type: ignore[no-untyped-call]
 _YAML.yaml_implicit_resolvers = only_true_and_false(_YAML.yaml_implicit_resolvers)
+
+
+def _forget(parser: Any, before: Any, now: Any) -> None:
+    """Empty the arguments of a class that gives way to another one.
+
+    jsonargparse would hand on those of the same name: AdaSP's temperature to SupCon, which means something else by it.
+    """
+    if before and "init_args" in before and before["class_path"] != now["class_path"]:
+        for argument in list(before["init_args"].keys()):
+            del before["init_args"][argument]
+
+
+jsonargparse._typehints.discard_init_args_on_class_path_change = _forget
 
 
 class WrongArgumentsError(Exception):
