@@ -86,7 +86,7 @@ def _show(console: Console, name: str, *, teraflops: float, speed: bool) -> None
     if rows:
         table = Table(box=box.SIMPLE_HEAD)
         for column in ("published as", "on", "with"):
-            table.add_column(column)
+            table.add_column(column, overflow="fold")
         for column in ("mAP", "rank 1", "rank 5"):
             table.add_column(column, justify="right")
         for row in rows:
