@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,11 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("no ../shared beside this checkout")
     return SHARED
+
+
+@pytest.fixture
+def several_threads() -> Iterator[None]:
+    """Give torch four threads, whatever the machine has."""
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(1)

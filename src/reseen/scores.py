@@ -42,9 +42,12 @@ class Scores(ABC):
 
     Attributes:
         shape: (Q, G).
+        parallel: Several threads may make tiles at once, in any order, and it pays: not on a GPU, which one thread
+            keeps busy, and not where all ranks make each tile together.
     """
 
     shape: tuple[int, int]
+    parallel: bool = False
 
     @abstractmethod
     def of(self, query: Rows) -> Tile:
@@ -73,6 +76,7 @@ class Cosine(Scores):
             )
         self.query, self.gallery = query, gallery
         self.shape = (len(query), len(gallery))
+        self.parallel = query.vectors.device.type == "cpu"
 
     def of(self, query: Rows) -> Tile:
         """Return the cosines of these query rows with any gallery rows."""
@@ -90,6 +94,7 @@ class Inner(Scores):
     def __init__(self, query: Tensor, gallery: Tensor) -> None:
         self.query, self.gallery = query, gallery
         self.shape = (len(query), len(gallery))
+        self.parallel = query.device.type == "cpu"
 
     def of(self, query: Rows) -> Tile:
         """Return the products of these query rows with any gallery rows."""
@@ -107,7 +112,7 @@ class Elsewhere(Scores):
     """
 
     def __init__(self, scores: Scores, query_places: NDArray[np.intp], gallery_places: NDArray[np.intp]) -> None:
-        self.scores, self.shape = scores, scores.shape
+        self.scores, self.shape, self.parallel = scores, scores.shape, scores.parallel
         self.query_places, self.gallery_places = torch.from_numpy(query_places), torch.from_numpy(gallery_places)
 
     def of(self, query: Rows) -> Tile:
@@ -137,6 +142,7 @@ class Grouped(Scores):
     ) -> None:
         self.scores, self.across_ranks = scores, across_ranks
         self.shape = (scores.shape[0], num_groups)
+        self.parallel = scores.parallel and not across_ranks
         self.members = np.argsort(groups, kind="stable")
         self.starts = np.searchsorted(groups[self.members], np.arange(num_groups + 1))
 

@@ -5,11 +5,13 @@ import pytest
 import torch
 
 from reseen import scores
-from reseen.metrics import counting, positive_ranks
+from reseen.metrics import positive_ranks
 from reseen.protocols import any_view, cross_camera
 from reseen.protocols import search as search_module
 from reseen.protocols.search import search
+from reseen.reranking import k_reciprocal
 from reseen.samples import Embeddings
+from reseen.scores import Reranking
 
 
 def random_set(seed: int, num: int, *, dtype: torch.dtype = torch.float32) -> Embeddings:
@@ -79,14 +81,37 @@ def test_a_pair_gives_the_same_bits_in_any_tile(dim: int, shape: tuple[int, int]
     assert torch.equal(part, scores.product(a, b)[-shape[0] :, : shape[1]])
 
 
-def test_rows_are_sorted_on_every_thread() -> None:
-    tile = torch.randn(5, 9, generator=torch.Generator().manual_seed(0))
-    expected = tile.sort(dim=1).values
-    torch.set_num_threads(3)
-    try:
-        assert torch.equal(counting.sort_rows(tile), expected)
-    finally:
-        torch.set_num_threads(1)
+@pytest.mark.parametrize("dim", [3, 512, 2048])
+def test_a_pair_gives_the_same_bits_on_any_number_of_cores(dim: int, several_threads: None) -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(300, dim, generator=generator), torch.randn(700, dim, generator=generator)
+    found = scores.product(a, b)
+    torch.set_num_threads(1)
+    assert torch.equal(found, scores.product(a, b))
+
+
+@pytest.mark.parametrize("reranking", [None, k_reciprocal(k1=6, k2=3)])
+def test_tiles_on_several_cores(
+    reranking: Reranking | None, several_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query, gallery = random_set(0, 40), random_set(1, 300)
+    found = positive_ranks(search(query, gallery, cross_camera, reranking=reranking))
+    torch.set_num_threads(1)
+    monkeypatch.setattr(search_module, "MOST_ROWS", 7)
+    expected = positive_ranks(search(query, gallery, cross_camera, reranking=reranking))
+    assert (found.ranks == expected.ranks).all()
+
+
+def test_many_cores_have_smaller_tiles(several_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What all of them have in hand is bounded."""
+    ready = search(random_set(0, 40), random_set(1, 300), cross_camera)
+    sizes: dict[int, list[int]] = {1: [], 4: [], 12: []}
+    monkeypatch.setattr(search_module, "MOST_TILES", 4)
+    monkeypatch.setattr(search_module, "TILE_ELEMENTS", 40 * 60)
+    for num_threads, found in sizes.items():
+        torch.set_num_threads(num_threads)
+        ready.each_tile(next(ready.queries()), lambda tile, found=found: found.append(tile.scores.shape[1]))  # type: ignore[misc]
+    assert sizes == {1: [60] * 5, 4: [60] * 5, 12: [20] * 15}
 
 
 def test_empty_sides() -> None:

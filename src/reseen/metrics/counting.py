@@ -10,7 +10,7 @@ Note:
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reseen.metrics.ranking import PositiveRanks
-from reseen.protocols.search import Codes, Search
+from reseen.protocols.search import Codes, Search, SearchTile
 
 
 def positive_ranks(search: Search) -> PositiveRanks:
@@ -48,16 +48,19 @@ def _negatives_before(
         return np.zeros(0, np.intp)
     thresholds = torch.full((len(queries), int(place.max(initial=0)) + 1), torch.inf)
     thresholds[torch.from_numpy(of), torch.from_numpy(place)] = torch.from_numpy(scores)
-    before: Tensor | None = None
-    for tile in search.tiles(queries):
+    before, adding = torch.zeros(thresholds.shape, dtype=torch.int64), Lock()
+
+    def count(tile: SearchTile) -> None:
+        nonlocal thresholds, before
+        # Where the tiles lie is known from the first of them.
+        thresholds, before = (table.to(tile.scores.device) for table in (thresholds, before))
         tile.scores[tile.positive] = -torch.inf
         in_order = sort_rows(tile.scores)
-        if before is None:
-            thresholds = thresholds.to(in_order.device)
-            before = torch.zeros(thresholds.shape, dtype=torch.int64, device=in_order.device)
-        before += in_order.shape[1] - torch.searchsorted(in_order, thresholds)
-    if before is None:
-        before = torch.zeros(thresholds.shape, dtype=torch.int64)
+        higher = in_order.shape[1] - torch.searchsorted(in_order, thresholds)
+        with adding:
+            before += higher
+
+    search.each_tile(queries, count)
     if search.across_ranks:
         dist.all_reduce(before)
     return before.cpu().numpy()[of, place]
@@ -70,11 +73,7 @@ def sort_rows(tile: Tensor) -> Tensor:
     """
     if tile.device.type != "cpu":
         return tile.sort(dim=1).values
-    first, *others = np.array_split(tile.numpy(), torch.get_num_threads())
-    with ThreadPoolExecutor(max(1, len(others))) as pool:
-        sorting = pool.map(lambda part: part.sort(axis=1), others)
-        first.sort(axis=1)
-        list(sorting)
+    tile.numpy().sort(axis=1)
     return tile
 
 

@@ -6,7 +6,7 @@ Dimensions: Q queries, G gallery entries; q and g are the rows of one tile; T pa
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, TypeVar
@@ -21,11 +21,13 @@ from torch import Tensor
 from reseen.errors import DataError
 from reseen.samples import Embeddings, Labels, Protocol, join_labels
 from reseen.scores import MOST_ROWS, TILE_ELEMENTS, Cosine, Elsewhere, Grouped, Reranking, Scores, chunks, ranges
+from reseen.threads import share_out
 
 Codes = NDArray[np.intp]
 T = TypeVar("T")
 
 MOST_QUERIES = 2**12
+MOST_TILES = 8
 MOST_PAIRS = 2**21
 QUERIES_AT_A_GLANCE = 2**6
 
@@ -143,11 +145,30 @@ class Search:
 
     def tiles(self, queries: Codes) -> Iterator[SearchTile]:
         """Give the scores of these queries against the whole gallery, a few thousand entries at a time."""
+        return map(self._tile_of(queries), self._cuts(queries))
+
+    def each_tile(self, queries: Codes, work: Callable[[SearchTile], None]) -> None:
+        """Do the work for every one of the tiles, in any order, and on all cores at once where that pays."""
+        if not self.scores.parallel:
+            for tile in self.tiles(queries):
+                work(tile)
+            return
+        tile_of = self._tile_of(queries)
+        # However many cores there are, what they have in hand fits the memory of a few.
+        cuts = self._cuts(queries, parts=-(-torch.get_num_threads() // MOST_TILES))
+        share_out(lambda columns: work(tile_of(columns)), cuts)
+
+    def _cuts(self, queries: Codes, *, parts: int = 1) -> Iterator[slice]:
+        size = min(MOST_ROWS, TILE_ELEMENTS // max(len(queries), 1))
+        return chunks(self.scores.shape[1], max(1, size // parts))
+
+    def _tile_of(self, queries: Codes) -> Callable[[slice], SearchTile]:
         pairs = self.same_identity(queries)
         order = np.argsort(pairs.gallery, kind="stable")
         query, gallery, kept = (column[order] for column in pairs)
         tile_of = self.scores.of(queries)
-        for columns in chunks(self.scores.shape[1], min(MOST_ROWS, TILE_ELEMENTS // max(len(queries), 1))):
+
+        def tile(columns: slice) -> SearchTile:
             scores = tile_of(columns)
             here = slice(*np.searchsorted(gallery, [columns.start, columns.stop]))
             rows, entries = (
@@ -155,7 +176,9 @@ class Search:
             )
             positive = torch.from_numpy(kept[here]).to(scores.device)
             scores[rows[~positive], entries[~positive]] = -torch.inf
-            yield SearchTile(scores, columns, (rows[positive], entries[positive]))
+            return SearchTile(scores, columns, (rows[positive], entries[positive]))
+
+        return tile
 
     def by_identity(self) -> Search:
         """Return the search in which each identity of the gallery is one entry, as good as its best picture."""

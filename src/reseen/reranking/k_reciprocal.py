@@ -85,7 +85,7 @@ class JaccardScores(Scores):
     def __init__(self, unit: Tensor, code: Sparse, farthest: NDArray[np.float32], weight: float) -> None:
         Q = len(farthest)
         self.cosine, self.weight = Inner(unit[:Q], unit[Q:]), weight
-        self.shape = self.cosine.shape
+        self.shape, self.parallel = self.cosine.shape, self.cosine.parallel
         self.query_code, self.gallery_code = code[:Q].tocsr(), code[Q:].tocsr()
         self.farthest = torch.from_numpy(farthest).to(unit.device)[:, None]
 
