@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from reseen.distributed import num_ranks, rank
 from reseen.images import ImageSet, test_transform
-from reseen.models import Embedder
+from reseen.models import Embedder, in_mode
 from reseen.samples import Embeddings, Sample
 from reseen.shards import Turn, open_embeddings, write_shards
 
@@ -118,7 +117,7 @@ def _vectors(
     device = next(model.parameters()).device
     pictures = ImageSet(samples, test_transform((model.spec.height, model.spec.width)), cache=None)
     loader = DataLoader(pictures, batch_size=batch_size, num_workers=num_workers, pin_memory=device.type == "cuda")
-    with _evaluating(model):
+    with in_mode(model, training=False):
         for images, _, rows in loader:
             images = images.to(device, non_blocking=True)
             side = _side(model, [samples[row] for row in rows.tolist()], device)
@@ -134,17 +133,6 @@ def _side(model: Embedder, samples: Sequence[Sample], device: torch.device) -> d
     if model.spec.modalities.stems or model.spec.modalities.norms:
         side["modalities"] = torch.tensor([MODALITIES[s.modality or "visible"] for s in samples])
     return {name: values.to(device) for name, values in side.items()}
-
-
-@contextmanager
-def _evaluating(model: torch.nn.Module) -> Iterator[None]:
-    training = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in training.items():
-            module.training = mode
 
 
 def fingerprint_of_model(model: Embedder) -> str:

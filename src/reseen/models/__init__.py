@@ -4,6 +4,7 @@ from reseen.models.backbones import Backbone, OSNet, Side, TimmBackbone
 from reseen.models.branches import BDB, MGN, PCB
 from reseen.models.complexity import Complexity, complexity, kept_bytes
 from reseen.models.embedder import Embedder
+from reseen.models.mode import in_mode
 from reseen.models.outputs import Outputs
 from reseen.models.plain import Plain
 from reseen.models.spec import ModalityOptions, ModelSpec, ResNetOptions, ViTOptions
@@ -29,5 +30,6 @@ __all__ = [
     "ViTOptions",
     "WeightsReport",
     "complexity",
+    "in_mode",
     "kept_bytes",
 ]

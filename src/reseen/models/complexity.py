@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from reseen.models.embedder import Embedder
+from reseen.models.mode import in_mode
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,15 @@ def complexity(model: Embedder, *, batch: int = 16, repeats: int = 3) -> Complex
         repeats: Batches timed, after one that is not; the fastest counts.
     """
     images, modalities = _blank(model, batch)
-    was = model.training
-    model.eval()
-    with FlopCounterMode(display=False) as counter:
-        model.embed(images[:1], modalities=modalities[:1])
-    seconds = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        # Reading a number waits for the device.
-        model.embed(images, modalities=modalities).sum().item()
-        seconds.append(time.perf_counter() - start)
-    model.train(was)
+    with in_mode(model, training=False):
+        with FlopCounterMode(display=False) as counter:
+            model.embed(images[:1], modalities=modalities[:1])
+        seconds = []
+        for _ in range(repeats + 1):
+            start = time.perf_counter()
+            # Reading a number waits for the device.
+            model.embed(images, modalities=modalities).sum().item()
+            seconds.append(time.perf_counter() - start)
     return Complexity(
         sum(p.numel() for p in model.parameters()), counter.get_total_flops(), batch / min(seconds[1:]), batch
     )
@@ -71,11 +70,9 @@ def kept_bytes(model: Embedder) -> int:
         return tensor
 
     state = {name: value.clone() for name, value in model.named_buffers()}
-    was = model.training
-    model.train()
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+    saving = torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor)
+    with in_mode(model, training=True), torch.enable_grad(), saving:
         outputs = model(images, modalities=modalities)
-    model.train(was)
     for name, value in model.named_buffers():
         value.copy_(state[name])
     del outputs

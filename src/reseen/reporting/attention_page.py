@@ -18,8 +18,8 @@ from torch import Tensor
 
 from reseen.errors import DataError
 from reseen.images import number_modalities, read, test_transform
-from reseen.models import Embedder
-from reseen.reporting.grad_cam import attention, embedding_of, evaluating
+from reseen.models import Embedder, in_mode
+from reseen.reporting.grad_cam import attention, embedding_of
 from reseen.reporting.page import Section, render, write_page
 from reseen.reporting.pictures import Shot, Thumbnail
 from reseen.samples import Sample
@@ -126,7 +126,7 @@ def heat(model: Embedder, sample: Sample, *, reference: Sample | None = None) ->
     """Return the attention (h, w), 0 to 1, to a sample at the size that the model takes; as `looked_at`."""
     toward = None
     if reference is not None:
-        with evaluating(model), torch.no_grad():
+        with in_mode(model, training=False), torch.no_grad():
             toward = embedding_of(model, _image(model, read(reference)), modalities=_modality(model, reference))
     image = _image(model, read(sample))
     return attention(model, image, reference=toward, modalities=_modality(model, sample))[0]

@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from captum.attr import LayerGradCam
 from torch import Tensor, nn
 
+from reseen.models import in_mode
+
 
 def attention(
     model: nn.Module,
@@ -51,7 +53,7 @@ def attention(
         return cosine
 
     folding = _folding(model)
-    with evaluating(model), torch.enable_grad():
+    with in_mode(model, training=False), torch.enable_grad():
         chosen = layer or _last_map(model, folding, lambda: target(images))
         with _as_map(chosen, folding) as positions:
             heat = LayerGradCam(target, positions).attribute(images, relu_attributions=True).detach().float()
@@ -64,18 +66,6 @@ def embedding_of(model: nn.Module, images: Tensor, *, modalities: Tensor | None 
     outputs = model(images) if modalities is None else model(images, modalities=modalities)
     embedding: Tensor = outputs if isinstance(outputs, Tensor) else outputs.embedding
     return embedding
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into evaluation and each of its modules back as it was."""
-    training = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in training.items():
-            module.training = mode
 
 
 class _Fold(NamedTuple):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from reseen.models.backbones.base import Backbone, Parts, Side
+from reseen.models.mode import in_mode
 
 
 def create(name: str, *, pretrained: bool = False, **options: Any) -> nn.Module:
@@ -64,9 +65,8 @@ class TimmBackbone(Backbone):
                 f"{tuple(raw.shape)}"
             )
         self.channels = self.map(raw).shape[1]
-        with torch.no_grad():
-            self.dim = self.eval().pool(raw).shape[1]
-        self.train()
+        with in_mode(self, training=False), torch.no_grad():
+            self.dim = self.pool(raw).shape[1]
 
     def _picture(self) -> Tensor:
         """Return noise, of which no norm or activation makes nothing."""
@@ -75,16 +75,14 @@ class TimmBackbone(Backbone):
     @torch.no_grad()
     def _try(self) -> Tensor:
         """Return the raw features of one picture, in evaluation."""
-        was = self.training
         try:
-            features: Tensor = self.eval().network.forward_features(self._picture())
+            with in_mode(self, training=False):
+                features: Tensor = self.network.forward_features(self._picture())
         except (RuntimeError, AssertionError) as error:
             raise ValueError(
                 f"expected a network that takes pictures of {self.size[0]}x{self.size[1]}, got "
                 f"{type(self.network).__name__}, which does not: {error}"
             ) from error
-        finally:
-            self.train(was)
         return features
 
     def _grid(self, positions: int) -> tuple[int, int]:
@@ -141,14 +139,11 @@ class TimmBackbone(Backbone):
         """
         modules = self._in_order()
         first = next(i for i, m in enumerate(modules[1:], start=1) if not _accompanies(m))
-        was = self.training
-        self.eval()
         sizes, x = [], self._picture()
-        with torch.no_grad():
+        with in_mode(self, training=False), torch.no_grad():
             for module in modules:
                 x = module(x)
                 sizes.append(x.shape[1:3] if self.layout == "NHWC" else x.shape[2:])
-        self.train(was)
         cut = max(first, sizes.index(sizes[-1]))
         return Parts(nn.Sequential(*modules[:first]), Body(*modules[first:cut]), nn.Sequential(*modules[cut:]))
 
@@ -158,19 +153,17 @@ class TimmBackbone(Backbone):
         modules: list[nn.Module] = []
         for child in self.network.children():
             modules += list(child) if type(child) is nn.Sequential else [child]
-        expected, x, was, reached = self._try(), self._picture(), self.training, 0
-        self.eval()
+        expected, x, reached = self._try(), self._picture(), 0
         try:
-            for count, module in enumerate(modules, start=1):
-                x = module(x)
-                if not isinstance(x, Tensor):
-                    break
-                if x.shape == expected.shape and torch.equal(x, expected):
-                    reached = count
+            with in_mode(self, training=False):
+                for count, module in enumerate(modules, start=1):
+                    x = module(x)
+                    if not isinstance(x, Tensor):
+                        break
+                    if x.shape == expected.shape and torch.equal(x, expected):
+                        reached = count
         except (RuntimeError, TypeError, NotImplementedError, AssertionError):
             pass  # A module takes something else: the head, or children that do not run in order.
-        finally:
-            self.train(was)
         if not reached:
             raise ValueError(f"expected a network that runs its children in order, got {type(self.network).__name__}")
         return modules[:reached]
