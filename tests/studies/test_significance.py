@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from reseen.studies.significance import crossed, paired
+from reseen.studies.significance import Difference, crossed, paired
 
 
 def tables(precisions):
@@ -62,3 +62,8 @@ def test_queries_that_count_in_neither_are_left_out():
 def test_seeds_must_match():
     with pytest.raises(ValueError, match="as many seeds of both"):
         paired(tables(np.ones((2, 3))), tables(np.ones((3, 3))))
+
+
+def test_what_stands_in_a_table():
+    assert Difference(0.0123, -0.004, 0.0286, 0.1294).cells() == ["+1.2", "-0.4", "+2.9", "0.129"]
+    assert Difference(-0.5, -0.6, -0.4, 0.0009).cells()[-1] == "< 0.001"

@@ -12,6 +12,7 @@ from reseen.studies.published import beside
 from reseen.studies.settings import Settings, shared, with_loss
 from reseen.studies.table import over_seeds, show
 from reseen.studies.trials import averaged, measured, over, title_of
+from reseen.training import Schedule
 
 SUBSET = "reseen.datasets.Subset"
 LENGTHS = ("epochs", "warmup", "cosine_after", "freeze")
@@ -105,7 +106,11 @@ def data_fraction(
 
 def _longer(settings: Settings, factor: float) -> Settings:
     """Return settings with every length in epochs times a factor."""
-    schedule: Mapping[str, Any] = {"epochs": 30, "warmup": 2.0, **(settings.get("schedule") or {})}
+    schedule: Mapping[str, Any] = {
+        "epochs": Schedule.epochs,
+        "warmup": Schedule.warmup,
+        **(settings.get("schedule") or {}),
+    }
     lengths = {name: schedule[name] * factor for name in LENGTHS if schedule.get(name)}
     whole = {name: round(lengths[name]) for name in ("epochs", "freeze") if name in lengths}
     milestones = [at * factor for at in schedule["milestones"]] if schedule.get("milestones") else None

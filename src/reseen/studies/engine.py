@@ -31,10 +31,10 @@ from reseen.checkpoint import write_atomically
 from reseen.errors import RunError
 from reseen.studies.progress import StudyProgress
 from reseen.studies.table import write_csv
+from reseen.training import Schedule
 
 PARENT_DIED = 1  # PR_SET_PDEATHSIG
 PATIENCE_SECONDS = 10.0
-USUAL_EPOCHS = 30
 EVALUATION = 0.1  # of the work of a training, roughly
 
 
@@ -256,7 +256,7 @@ def _share(folder: Path, run: Run) -> float:
     own = folder / run.name
     if _done(own):
         return 1.0
-    epochs = (run.settings.get("schedule") or {}).get("epochs", USUAL_EPOCHS)
+    epochs = (run.settings.get("schedule") or {}).get("epochs", Schedule.epochs)
     try:
         with (own / "metrics.jsonl").open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))

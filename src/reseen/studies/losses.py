@@ -15,7 +15,7 @@ from reseen.studies.published import Measured, beside
 from reseen.studies.settings import changed, shared, with_loss
 from reseen.studies.significance import Difference, paired
 from reseen.studies.table import show, write_csv
-from reseen.studies.trials import averaged, minutes, over, title_of
+from reseen.studies.trials import averaged, minutes, over, paired_over, title_of
 
 SCORES = ["", "mAP", "rank 1", "mINP", "minutes"]
 
@@ -76,7 +76,7 @@ def losses(
     if differences:
         write_csv(_comparison(first, differences), out / "differences.csv")
     cells = [[name, *found[name], f"{minutes(out, groups[name]).mean:.1f}"] for name in rows]
-    said = {name: _said(difference) for name, difference in differences.items()}
+    said = {name: difference.cells() for name, difference in differences.items()}
     shown = [[name, *found[name][:2], said[name][-1] if name in said else None] for name in rows]
     show([*SCORES[:3], "p"], shown, title=data.name)
     measured = [Measured(name, rows[name], found[name][0], found[name][1]) for name in rows]
@@ -109,20 +109,14 @@ def _comparison(first: str, differences: dict[str, Difference]) -> pd.DataFrame:
     return table
 
 
-def _said(difference: Difference) -> list[str]:
-    found = [f"{100 * value:+.1f}" for value in (difference.mean, difference.low, difference.high)]
-    return [*found, "< 0.001" if difference.probability < 0.001 else f"{difference.probability:.3f}"]
-
-
 def _noise(said: dict[str, list[str]], first: str, seeds: int) -> Section | None:
     if not said:
         return None
     columns = ["", "difference", "from", "to", "p"]
-    paired_over = "the queries (one seed tells nothing of others)" if seeds == 1 else "seeds and queries at once"
     note = (
         f"mAP above that of {first}, its 95 % interval, and the probability p of a difference as large if there were "
-        f"none; paired, over {paired_over}. Queries of one individual are not independent of each other: this speaks "
-        "of the individuals of this test."
+        f"none; paired, over {paired_over(seeds)}. Queries of one individual are not independent of each other: this "
+        "speaks of the individuals of this test."
     )
     return Section("More than noise?", table(columns, [[name, *row] for name, row in said.items()]), note)
 

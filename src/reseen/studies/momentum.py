@@ -13,7 +13,7 @@ from reseen.studies.page import downloads, write_study
 from reseen.studies.settings import shared, with_loss
 from reseen.studies.significance import paired
 from reseen.studies.table import over_seeds, show, write_csv
-from reseen.studies.trials import over, title_of
+from reseen.studies.trials import averaged, over, paired_over, title_of
 
 COLUMNS = ["", "mAP without", "mAP with", "above", "from", "to", "p", "rank 1 without", "rank 1 with"]
 
@@ -68,9 +68,8 @@ def momentum(
     write_csv(pd.DataFrame([{"loss": loss, **vars(gain)} for loss, gain in gains.items()]), out / "gains.csv")
     cells: list[list[object]] = []
     for loss, gain in gains.items():
-        signed = [f"{100 * value:+.1f}" for value in (gain.mean, gain.low, gain.high)]
         scores = {name: [found[name][loss, which] for which in schemes] for name in ("mean_ap", "rank_1")}
-        cells.append([loss, *scores["mean_ap"], *signed, f"{gain.probability:.3f}", *scores["rank_1"]])
+        cells.append([loss, *scores["mean_ap"], *gain.cells(), *scores["rank_1"]])
     show(COLUMNS, cells, title=f"{data.name}: without and with a dictionary")
     write_study(
         out,
@@ -82,9 +81,9 @@ def momentum(
                 "Scores",
                 table(COLUMNS, cells, percent=True, best=["mAP without", "mAP with"])
                 + downloads("results.csv", "gains.csv"),
-                f"In percent, mean ± standard deviation over {seeds} seeds. Above: mAP with the dictionary less that "
-                "without, its 95 % interval and the probability of one as large if there were none, paired over seeds "
-                "and queries.",
+                f"Scores {averaged(seeds)}. Above: mAP with the dictionary less that without, its 95 % interval, and "
+                "the probability p of a difference as large if there were none; paired, over "
+                f"{paired_over(seeds)}.",
             )
         ],
         resolved=resolved,

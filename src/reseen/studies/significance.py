@@ -35,6 +35,11 @@ class Difference:
     high: float
     probability: float
 
+    def cells(self) -> list[str]:
+        """Return mean, low and high, in percent with their sign, and the probability: columns of a table."""
+        signed = [f"{100 * value:+.1f}" for value in (self.mean, self.low, self.high)]
+        return [*signed, "< 0.001" if self.probability < 0.001 else f"{self.probability:.3f}"]
+
 
 def paired(first: Sequence[pd.DataFrame], second: Sequence[pd.DataFrame]) -> Difference:
     """Return by how much the mean average precision of one way of training is above that of another.

@@ -30,6 +30,11 @@ def averaged(seeds: int) -> str:
     return "in percent, of one seed" if seeds == 1 else f"in percent, mean ± standard deviation over {seeds} seeds"
 
 
+def paired_over(seeds: int) -> str:
+    """Return what the difference of two rows is taken over."""
+    return "the queries (one seed tells nothing of others)" if seeds == 1 else "seeds and queries at once"
+
+
 def title_of(loss: str, *, alone: bool) -> str:
     """Return how a loss stands in tables: beside the identity loss (CE), or alone."""
     name = loss.rpartition(".")[2].removesuffix("Loss")
