@@ -134,11 +134,16 @@ def peak(work: Callable[[], None]) -> int:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         work()
     most = total = 0
-    for event in sorted(
-        _flat(profiler.profiler.kineto_results.experimental_event_tree()), key=lambda e: e.start_time_ns
-    ):
+    made: dict[int, int] = {}
+    events = _flat(profiler.profiler.kineto_results.experimental_event_tree())
+    for event in sorted(events, key=lambda e: e.start_time_ns):
         if event.name == "[memory]":
-            total += event.extra_fields.alloc_size
+            # What was there before, such as the gradient of the step before, is given back without having been counted.
+            fields = event.extra_fields
+            size = fields.alloc_size if fields.alloc_size > 0 else -made.pop(fields.ptr, 0)
+            if size > 0:
+                made[fields.ptr] = size
+            total += size
             most = max(most, total)
     return most
 

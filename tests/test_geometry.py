@@ -57,6 +57,7 @@ def test_relation_equals_a_loop(offset: int | None, crosses: bool, keep: str) ->
             assert relation.negative[i, j] == (seen and not same)
             assert relation.itself[i, j] == (own and not crosses)
     assert not relation.positive[:, relation.positive_columns :].any()
+    assert relation.most_positives() == max(relation.positive.sum(1).tolist())
     part = compare(random(4, 2), y, candidates).relation(slice(1, 3))
     for of_some, of_all in zip(part[:3], relation[:3], strict=True):
         assert torch.equal(of_some, of_all[1:3])

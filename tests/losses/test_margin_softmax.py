@@ -43,7 +43,7 @@ def test_arc_face_equals_another_library() -> None:
 
 def test_arc_face_falls_with_the_angle_all_the_way() -> None:
     angle = torch.linspace(0, math.pi, 1000, dtype=torch.float64)[:, None]
-    logits = ArcFaceLoss().with_margin(angle.cos(), torch.ones_like(angle, dtype=torch.bool))
+    logits = ArcFaceLoss().of_true(angle.cos())
     assert (logits.diff(dim=0) < 1e-9).all()
     early = angle[:, 0] < math.pi - 0.51
     torch.testing.assert_close(logits[early], (angle[early] + 0.5).cos(), rtol=0, atol=1e-7)

@@ -38,7 +38,7 @@ class HELoss(PairLoss):
     def per_anchor(self, measured: Tensor, pair: Relation) -> Tensor:
         """Return each anchor's cost at its best boundary."""
         d = measured if self.metric == "euclidean" else -measured
-        num = pair.positive_columns
-        positives = d[:, :num].masked_fill(~pair.positive[:, :num], -torch.inf).sort(dim=1, descending=True).values
+        near, num = slice(pair.positive_columns), pair.most_positives()
+        positives = d[:, near].masked_fill(~pair.positive[:, near], -torch.inf).topk(num, dim=1).values
         negatives = d.masked_fill(~pair.negative, torch.inf).topk(num, dim=1, largest=False).values
         return F.relu(positives - negatives).sum(1)

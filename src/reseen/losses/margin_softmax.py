@@ -43,8 +43,12 @@ class MarginSoftmaxLoss(SizedLoss):
         return 0.01 * torch.randn(num_identities, dim)
 
     @abstractmethod
-    def with_margin(self, s: Tensor, true: Tensor) -> Tensor:
-        """Return logits (A, C) before scaling from cosines s (A, C) and a mask of the true identities."""
+    def of_true(self, s: Tensor) -> Tensor:
+        """Return the true identities' logits before scaling, of the shape of their cosines."""
+
+    def of_others(self, s: Tensor) -> Tensor:
+        """Return the other identities' logits before scaling, of the shape of their cosines."""
+        return s
 
     def forward(self, embeddings: Tensor, labels: Tensor, candidates: Candidates | None = None) -> Tensor:
         """Return the loss of embeddings (A, D) with labels (A,) from 0 to C - 1; candidates play no part."""
@@ -52,8 +56,8 @@ class MarginSoftmaxLoss(SizedLoss):
             embeddings, weight = self.sized(embeddings, labels)
             identities = torch.arange(len(weight), device=labels.device)
             s = cosine(compare(embeddings, labels, Candidates(weight, identities, None)))
-            true = labels[:, None] == identities
-            logits = self.scale * self.with_margin(s, true)
+            true = labels[:, None].long()
+            logits = self.scale * self.of_others(s).scatter(1, true, self.of_true(s.gather(1, true)))
             terms = F.cross_entropy(logits, labels, label_smoothing=self.smoothing, reduction="none")
             return mean_over_anchors(terms, candidates)
 
@@ -61,9 +65,9 @@ class MarginSoftmaxLoss(SizedLoss):
 class CosFaceLoss(MarginSoftmaxLoss):
     """The true cosine less a margin: ``s - m`` (arXiv:1801.09414, equation 4)."""
 
-    def with_margin(self, s: Tensor, true: Tensor) -> Tensor:
-        """Return cosines, the true ones less the margin."""
-        return torch.where(true, s - self.margin, s)
+    def of_true(self, s: Tensor) -> Tensor:
+        """Return the cosines less the margin."""
+        return s - self.margin
 
 
 class ArcFaceLoss(MarginSoftmaxLoss):
@@ -84,12 +88,12 @@ class ArcFaceLoss(MarginSoftmaxLoss):
     ):
         super().__init__(num_identities, dim, margin=margin, scale=scale, smoothing=smoothing)
 
-    def with_margin(self, s: Tensor, true: Tensor) -> Tensor:
-        """Return cosines, the true ones of a wider angle."""
+    def of_true(self, s: Tensor) -> Tensor:
+        """Return the cosines of a wider angle."""
         m = self.margin
         sine = (1 - s.square()).clamp(min=torch.finfo(s.dtype).eps).sqrt()
         wider = s * math.cos(m) - sine * math.sin(m)
-        return torch.where(true, torch.where(s > -math.cos(m), wider, s - m * math.sin(m)), s)
+        return torch.where(s > -math.cos(m), wider, s - m * math.sin(m))
 
 
 class CircleSoftmaxLoss(MarginSoftmaxLoss):
@@ -99,8 +103,10 @@ class CircleSoftmaxLoss(MarginSoftmaxLoss):
     ``a_n = [s + m]_+`` without gradient.
     """
 
-    def with_margin(self, s: Tensor, true: Tensor) -> Tensor:
-        """Return self-paced similarities."""
-        m = self.margin
-        a_p, a_n = F.relu(1 + m - s.detach()), F.relu(s.detach() + m)
-        return torch.where(true, a_p * (s - (1 - m)), a_n * (s - m))
+    def of_true(self, s: Tensor) -> Tensor:
+        """Return ``a_p (s - (1 - m))``."""
+        return F.relu(1 + self.margin - s.detach()) * (s - (1 - self.margin))
+
+    def of_others(self, s: Tensor) -> Tensor:
+        """Return ``a_n (s - m)``."""
+        return F.relu(s.detach() + self.margin) * (s - self.margin)
