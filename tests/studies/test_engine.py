@@ -55,6 +55,15 @@ def test_a_run_that_fails_stops_no_other_but_what_needs_it(started, tmp_path, mo
     with pytest.raises(RunError, match=r"2 of 5 failed: a-0, a-9; see .*a-0\.log"):
         perform([*RUNS, needs], tmp_path)
     assert sorted(started) == ["a-1", "b-0", "b-1"]
+    found = pd.read_csv(tmp_path / "results.csv")
+    assert found[["loss", "seed"]].to_numpy().tolist() == [["a", 1], ["b", 0], ["b", 1]]
+
+
+def test_where_all_fail_there_is_no_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "_start", lambda folder, run, **given: subprocess.Popen(["false"]))
+    with pytest.raises(RunError, match=r"4 of 4 failed.* what is done stays$"):
+        perform(RUNS, tmp_path)
+    assert not (tmp_path / "results.csv").exists()
 
 
 def test_how_much_of_a_run_is_done_is_read_from_its_metrics(tmp_path):

@@ -81,7 +81,7 @@ def perform(runs: Sequence[Run], out: Path, *, jobs: int = 1) -> pd.DataFrame:
 
     Raises:
         RunError: A run failed, a folder holds a run with other settings, or the study is under way elsewhere; where a
-            run failed the others are done all the same.
+            run failed the others are done all the same, and ``out/results.csv`` has what they found.
     """
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
@@ -94,13 +94,16 @@ def perform(runs: Sequence[Run], out: Path, *, jobs: int = 1) -> pd.DataFrame:
         for run in runs:
             _prepare(folder, run)
         failed = _do([run for run in runs if not _done(folder / run.name)], runs, folder, jobs=jobs, lock=lock)
+    done = [run for run in runs if run.name not in failed]
+    results: pd.DataFrame = pd.DataFrame([{**run.conditions, **_figures(folder / run.name)} for run in done])
+    if done:
+        write_csv(results, out / "results.csv")
     if failed:
         raise RunError(
             f"expected every run to finish, {len(failed)} of {len(runs)} failed: {', '.join(failed)}; "
-            f"see {folder / failed[0]}.log, then start the study again: what is done stays"
+            f"see {folder / failed[0]}.log, then start the study again, or leave out what cannot finish: what is done "
+            f"stays{f', and stands in {out}/results.csv' if done else ''}"
         )
-    results: pd.DataFrame = pd.DataFrame([{**run.conditions, **_figures(folder / run.name)} for run in runs])
-    write_csv(results, out / "results.csv")
     return results
 
 
