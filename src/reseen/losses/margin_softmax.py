@@ -56,7 +56,7 @@ class MarginSoftmaxLoss(SizedLoss):
             embeddings, weight = self.sized(embeddings, labels)
             identities = torch.arange(len(weight), device=labels.device)
             s = cosine(compare(embeddings, labels, Candidates(weight, identities, None)))
-            true = labels[:, None].long()
+            true = labels[:, None]
             logits = self.scale * self.of_others(s).scatter(1, true, self.of_true(s.gather(1, true)))
             terms = F.cross_entropy(logits, labels, label_smoothing=self.smoothing, reduction="none")
             return mean_over_anchors(terms, candidates)
