@@ -21,6 +21,7 @@ from reseen.geometry import (
     masked_mean,
     masked_min,
     masked_softmean,
+    smallest,
     unit,
 )
 
@@ -57,7 +58,6 @@ def test_relation_equals_a_loop(offset: int | None, crosses: bool, keep: str) ->
             assert relation.negative[i, j] == (seen and not same)
             assert relation.itself[i, j] == (own and not crosses)
     assert not relation.positive[:, relation.positive_columns :].any()
-    assert relation.most_positives() == max(relation.positive.sum(1).tolist())
     part = compare(random(4, 2), y, candidates).relation(slice(1, 3))
     for of_some, of_all in zip(part[:3], relation[:3], strict=True):
         assert torch.equal(of_some, of_all[1:3])
@@ -187,3 +187,19 @@ def test_wrong_candidates_are_named() -> None:
         compare(x, y, Candidates(random(6, 5), torch.arange(6), 3))
     with pytest.raises(ValueError, match=r"give None where the anchors are not among"):
         compare(x, y, Candidates(random(2, 5), torch.arange(2), 0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("k", [0, 1, 4, 9])
+def test_smallest_equals_a_loop(k: int, dtype: torch.dtype) -> None:
+    x = random(5, 9, dtype=dtype)
+    x[2, 3], x[3, 1:4] = torch.inf, torch.tensor([-torch.inf, torch.inf, torch.inf])
+    found = smallest(x.requires_grad_(), k)
+    assert found.tolist() == [sorted(row)[:k] for row in x.tolist()]
+    (gradient,) = torch.autograd.grad(found[found.isfinite()].sum(), x)
+    assert torch.equal(gradient, (x.isfinite() & (x < sorted_at(x, k))).to(dtype))
+
+
+def sorted_at(x: Tensor, k: int) -> Tensor:
+    """Return the number of each row (A, 1) with k below it; inf where all are."""
+    return torch.nn.functional.pad(x.detach().sort(dim=1).values, (0, 1), value=torch.inf)[:, k : k + 1]

@@ -30,12 +30,6 @@ class Relation(NamedTuple):
     itself: Tensor
     positive_columns: int
 
-    def most_positives(self) -> int:
-        """Return a number that no anchor's positives exceed: the least one where asking stops no GPU."""
-        if self.positive.device.type != "cpu":
-            return self.positive_columns
-        return int(self.positive[:, : self.positive_columns].sum(1).max())
-
 
 @dataclass(frozen=True, eq=False)
 class Pairs:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reseen.geometry import Relation, cosine, euclidean
+from reseen.geometry import Relation, cosine, euclidean, smallest
 from reseen.losses.base import PairLoss
 
 
@@ -38,7 +38,7 @@ class HELoss(PairLoss):
     def per_anchor(self, measured: Tensor, pair: Relation) -> Tensor:
         """Return each anchor's cost at its best boundary."""
         d = measured if self.metric == "euclidean" else -measured
-        near, num = slice(pair.positive_columns), pair.most_positives()
-        positives = d[:, near].masked_fill(~pair.positive[:, near], -torch.inf).topk(num, dim=1).values
-        negatives = d.masked_fill(~pair.negative, torch.inf).topk(num, dim=1, largest=False).values
+        num = pair.positive_columns
+        positives = -smallest((-d[:, :num]).masked_fill(~pair.positive[:, :num], torch.inf), num)
+        negatives = smallest(d.masked_fill(~pair.negative, torch.inf), num)
         return F.relu(positives - negatives).sum(1)
