@@ -5,11 +5,12 @@ Activations are large and short-lived, so that a plain allocation has the kernel
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from unittest.mock import patch
 
+import numpy as np
 import torch
 from benchmarks.memory import fastest, use_all_cores
 
@@ -28,39 +29,31 @@ SPECS = [
 BATCH, REPEATS, ROUNDS = 64, 3, 2
 
 
-def seconds_of_steps() -> list[float]:
-    """Return the least time of a training step of each network, in this process."""
+def seconds_of_step(name: str, height: int, width: int) -> float:
+    """Return the least time of a network's training step."""
     use_all_cores()
-    images = {(h, w): torch.randint(0, 256, (BATCH, 3, h, w), dtype=torch.uint8) for _, h, w in SPECS}
-    labels = torch.arange(BATCH) // 4
-    found = []
-    for name, height, width in SPECS:
-        model = Embedder(ModelSpec(name, height, width), pretrained=False)
-        objective = Objective(model, [Term(IdentityLoss()), Term(AdaSPLoss())], BATCH // 4).train()
-        optimizer = torch.optim.Adam(objective.parameters())
+    images, labels = torch.randint(0, 256, (BATCH, 3, height, width), dtype=torch.uint8), torch.arange(BATCH) // 4
+    model = Embedder(ModelSpec(name, height, width), pretrained=False)
+    objective = Objective(model, [Term(IdentityLoss()), Term(AdaSPLoss())], BATCH // 4).train()
+    optimizer = torch.optim.Adam(objective.parameters())
 
-        def step(objective: Objective, optimizer: torch.optim.Adam, size: tuple[int, int]) -> None:
-            objective(images[size], labels, None, Plain()).sum().backward()
-            optimizer.step()
-            optimizer.zero_grad()
+    def step() -> None:
+        objective(images, labels, None, Plain()).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
 
-        found += fastest(lambda o=objective, s=optimizer, hw=(height, width): step(o, s, hw), repeats=REPEATS)  # type: ignore[misc]
-    return found
+    return fastest(step, repeats=REPEATS)[0]
+
+
+def in_new_process(environment: dict[str, str]) -> list[float]:
+    """Return the times of all networks; what memory is made of is settled when a process starts."""
+    with patch.dict(os.environ, environment), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return list(process.map(seconds_of_step, *zip(*SPECS, strict=True)))
 
 
 def main() -> None:
-    least = {"plain": [float("inf")] * len(SPECS), "huge": [float("inf")] * len(SPECS)}
-    for _ in range(ROUNDS):
-        for kind, more in (("plain", {}), ("huge", HUGE)):
-            # What memory is made of is settled when a process starts.
-            command = [
-                sys.executable,
-                "-c",
-                "from benchmarks import huge_pages as h; print(h.json.dumps(h.seconds_of_steps()))",
-            ]
-            answer = subprocess.run(command, env={**os.environ, **more}, stdout=subprocess.PIPE, check=True, text=True)
-            least[kind] = [min(pair) for pair in zip(least[kind], json.loads(answer.stdout), strict=True)]
-    for (name, height, width), plain, huge in zip(SPECS, least["plain"], least["huge"], strict=True):
+    least = np.min([(in_new_process({}), in_new_process(HUGE)) for _ in range(ROUNDS)], axis=0)
+    for (name, height, width), plain, huge in zip(SPECS, *least, strict=True):
         print(
             f"  {name} {height}x{width}: {BATCH / plain:.0f} images/s in training, {BATCH / huge:.0f} with huge pages, "
             f"{plain / huge:.2f} times as fast"

@@ -23,10 +23,10 @@ def share_out(work: Callable[[T], None], pieces: Iterable[T]) -> None:
         Between two parallel operations torch's threads spin, and take the cores from whatever serial step stands there.
         Whole pieces side by side leave nobody waiting.
     """
-    num_threads = torch.get_num_threads()
+    num_threads, alone = torch.get_num_threads(), torch.no_grad()(work)
     try:
         with ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            running = [pool.submit(torch.no_grad()(work), piece) for piece in pieces]
+            running = [pool.submit(alone, piece) for piece in pieces]
             try:
                 for piece in running:
                     piece.result()
