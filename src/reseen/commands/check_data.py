@@ -4,7 +4,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from reseen.datasets.check_plot import plot
 from reseen.datasets.checking import check
 from reseen.errors import DataError
 from reseen.images import read
@@ -25,6 +24,8 @@ def check_data(*, data: Benchmark, out: Path | None = None) -> None:
     console = Console(highlight=False)
     console.print(checked)
     if out is not None:
+        from reseen.datasets.check_plot import plot  # matplotlib takes a while.
+
         out.parent.mkdir(parents=True, exist_ok=True)
         plot(checked, out)
         console.print(f"drawn: {out}")

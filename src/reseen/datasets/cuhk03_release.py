@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from reseen.errors import DataError
 from reseen.samples import Sample
+
+if TYPE_CHECKING:
+    import h5py
 
 
 def read_release(path: Path, boxes: Literal["labeled", "detected"]) -> dict[str, Sample]:
@@ -61,6 +63,8 @@ def draw_picture(path: str, name: str) -> NDArray[np.uint8]:
     Raises:
         DataError: The file is damaged.
     """
+    import h5py
+
     try:
         # Opened anew for each picture, since an open file does not outlive a fork of the loader's workers.
         with h5py.File(path, "r") as file:
@@ -70,6 +74,8 @@ def draw_picture(path: str, name: str) -> NDArray[np.uint8]:
 
 
 def _opened(path: Path) -> h5py.File:
+    import h5py
+
     try:
         return h5py.File(path, "r")
     except OSError as error:

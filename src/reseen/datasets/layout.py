@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from reseen.errors import DataError
 from reseen.samples import Sample
@@ -94,6 +92,9 @@ def read_matlab(path: Path) -> dict[str, NDArray[Any]]:
     Raises:
         DataError: The file is missing or damaged.
     """
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
     try:
         variables: dict[str, NDArray[Any]] = loadmat(path)
     except (OSError, ValueError, TypeError, NotImplementedError, MatReadError) as error:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
-from torchvision.transforms import v2
 
 Transform = Callable[[Tensor], Tensor]
 Transforms = Transform | Mapping[str, Transform]
@@ -50,6 +49,8 @@ def training_transform(
     Note:
         The paper's code erases one rectangle through all three channels, which is ``erase``.
     """
+    from torchvision.transforms import v2  # Here: it takes as long to import as torch.
+
     steps: list[Transform] = [resize(size)]
     if flip is not None:
         steps.append(v2.RandomHorizontalFlip(flip))
@@ -83,6 +84,8 @@ class EraseChannels:
     """
 
     def __init__(self, probability: float) -> None:
+        from torchvision.transforms import v2
+
         self.erase = [v2.RandomErasing(probability, scale=ERASED, value=[mean]) for mean in IMAGENET_MEAN]
 
     def __call__(self, image: Tensor) -> Tensor:
@@ -97,6 +100,8 @@ def test_transform(size: tuple[int, int]) -> Transform:
 
 def resize(size: tuple[int, int]) -> Transform:
     """Return the one resize of the library: bilinear with antialiasing, nothing at all for a picture of that size."""
+    from torchvision.transforms import v2
+
     return v2.Resize(size, antialias=True)  # type: ignore[no-any-return]
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torchvision.transforms.v2 import functional as vision
 
 
 class Pixels(nn.Module):
@@ -44,5 +43,7 @@ class Pixels(nn.Module):
                 "pass pictures as they are read, the model scales and normalises them itself"
             )
         if tuple(images.shape[2:]) != self.size:
+            from torchvision.transforms.v2 import functional as vision
+
             images = vision.resize(images, list(self.size), antialias=True)
         return (images - self.mean) / self.std

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from markupsafe import Markup
-from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
@@ -136,6 +135,8 @@ def overlay(picture: Picture, heat: Tensor) -> Picture:
     """Return a picture (H, W, 3) under its heat (h, w) of 0 to 1: coloured where hot, paler where cold."""
     height, width = picture.shape[:2]
     wide = F.interpolate(heat[None, None], size=(height, width), mode="bilinear", align_corners=False)[0, 0].numpy()
+    from matplotlib import colormaps
+
     color = colormaps["turbo"](wide)[..., :3] * 255
     pale = 0.6 * picture.mean(axis=2, keepdims=True) + 0.4 * picture
     share = 0.6 * np.clip(1.5 * wide, 0, 1)[..., None]

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from captum.attr import LayerGradCam
 from torch import Tensor, nn
 
 from reseen.models import in_mode
@@ -51,6 +50,8 @@ def attention(
             return embedding.square().sum(dim=1).sqrt()
         cosine: Tensor = F.cosine_similarity(embedding, reference.to(embedding).expand_as(embedding))
         return cosine
+
+    from captum.attr import LayerGradCam
 
     folding = _folding(model)
     with in_mode(model, training=False), torch.enable_grad():

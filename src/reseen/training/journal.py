@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from reseen.errors import RunError, TrainingError
 
@@ -31,7 +30,7 @@ class Journal:
         self.path = path
         self.path.touch()
         self._tensorboard = tensorboard
-        self._events: SummaryWriter | None = None
+        self._events: Any = None
 
     def write(self, *, step: int, epoch: float, **values: Any) -> None:
         """Add an entry; numbers, and mappings of numbers, go to TensorBoard as well.
@@ -49,6 +48,8 @@ class Journal:
             ) from error
         if self._tensorboard is not None:
             if self._events is None:  # From here on, events of a run that was killed do not count.
+                from torch.utils.tensorboard import SummaryWriter
+
                 self._events = SummaryWriter(str(self._tensorboard), purge_step=step)
             for name, value in values.items():
                 for tag, number in value.items() if isinstance(value, Mapping) else [("", value)]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +18,8 @@ def create(name: str, *, pretrained: bool = False, **options: Any) -> nn.Module:
     Raises:
         ValueError: timm has no network of that name.
     """
+    import timm  # Here: it takes longer to import than torch, and only its own networks need it.
+
     if ":" not in name and not timm.is_model(name):
         close = difflib.get_close_matches(name, timm.list_models(), n=3)
         hint = f", or did you mean {' or '.join(close)}?" if close else ""
@@ -29,6 +30,8 @@ def create(name: str, *, pretrained: bool = False, **options: Any) -> nn.Module:
 
 def takes_size(name: str) -> bool:
     """Tell whether a network of timm is built for pictures of one size, which it must then be told."""
+    import timm
+
     about = None if ":" in name else timm.get_pretrained_cfg(name)
     return about is not None and about.fixed_input_size
 

@@ -9,8 +9,6 @@ import math
 from typing import Any
 
 import torch
-from timm.layers.pos_embed import resample_abs_pos_embed
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from reseen.models.backbones.base import Parts, Side
@@ -19,6 +17,8 @@ from reseen.models.backbones.timm import TimmBackbone
 
 def is_vit(network: nn.Module) -> bool:
     """Tell whether a network is one of timm's ViTs or DeiTs."""
+    from timm.models.vision_transformer import VisionTransformer
+
     return isinstance(network, VisionTransformer)
 
 
@@ -33,6 +33,8 @@ def cut_patches(network: Any, size: tuple[int, int], *, stride: int | None) -> N
     Raises:
         ValueError: The stride leaves pixels out, or the pictures are smaller than a patch.
     """
+    from timm.layers.pos_embed import resample_abs_pos_embed
+
     patches = network.patch_embed
     patch = patches.patch_size
     stride = min(patch) if stride is None else stride
@@ -119,6 +121,8 @@ class ViTBackbone(TimmBackbone):
         side = math.isqrt(tensor.shape[1] - prefix)
         if side * side != tensor.shape[1] - prefix:
             return tensor
+        from timm.layers.pos_embed import resample_abs_pos_embed
+
         resampled: Tensor = resample_abs_pos_embed(tensor, self.grid, (side, side), num_prefix_tokens=prefix)
         return resampled
 
