@@ -1,18 +1,67 @@
-"""Object re-identification: the same individual found again, elsewhere, at other times, in other spectra."""
+"""Object re-identification: train embeddings, measure them under exact protocols, search galleries.
 
+The names below and every subpackage are imported when they are first used, so that ``import reseen`` takes no time and
+``reseen.losses.AdaSPLoss`` works after it.
+
+Example:
+    >>> import reseen
+    >>> spec = reseen.ModelSpec("osnet_x0_25", height=128, width=64)
+    >>> reseen.Embedder(spec).dims["embedding"]
+    512
+"""
+
+import importlib
+import pkgutil
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reseen.embedding import embed
     from reseen.encoding import load
+    from reseen.evaluation import evaluate
+    from reseen.gallery import Gallery
+    from reseen.models import Embedder, ModelSpec
+    from reseen.samples import Benchmark, Embeddings, Protocol, Sample
+    from reseen.training import train
 
-__all__ = ["load"]
+__all__ = [
+    "Benchmark",
+    "Embedder",
+    "Embeddings",
+    "Gallery",
+    "ModelSpec",
+    "Protocol",
+    "Sample",
+    "embed",
+    "evaluate",
+    "load",
+    "train",
+]
 __version__ = version("reseen")
+
+_HOMES = {
+    "Benchmark": "samples",
+    "Embedder": "models",
+    "Embeddings": "samples",
+    "Gallery": "gallery",
+    "ModelSpec": "models",
+    "Protocol": "samples",
+    "Sample": "samples",
+    "embed": "embedding",
+    "evaluate": "evaluation",
+    "load": "encoding",
+    "train": "training",
+}
+_MODULES = frozenset(module.name for module in pkgutil.iter_modules(__path__))
 
 
 def __getattr__(name: str) -> Any:
-    if name == "load":  # Not above: `reseen --help` answers before NumPy is there.
-        from reseen.encoding import load
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"reseen.{_HOMES[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"reseen.{name}")
+    raise AttributeError(f"module 'reseen' has no attribute {name!r}")
 
-        return load
-    raise AttributeError(f"module 'reseen' has no attribute '{name}'")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES, *_MODULES})
