@@ -1,4 +1,4 @@
-"""``import reseen`` offers its public names and subpackages, imports nothing heavy, and keeps its promises to editors."""
+"""``import reseen`` offers its public names and subpackages, and imports nothing heavy."""
 
 import ast
 import doctest

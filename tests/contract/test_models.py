@@ -11,8 +11,8 @@ from torch import Tensor
 from reseen.models import Embedder, ModalityOptions, ModelSpec, Outputs, ResNetOptions, ViTOptions
 from reseen.models.backbones.osnet import CHANNELS
 from reseen.models.embedder import NETWORKS
-from reseen.models.necks import NECKS
-from reseen.models.pooling import POOLINGS
+from reseen.models.layers.necks import NECKS
+from reseen.models.layers.pooling import POOLINGS
 
 IBN_A, IBN_B = ResNetOptions(ibn="a", non_local="agw"), ResNetOptions(ibn="b", non_local="fast-reid", stem="fast-reid")
 SIDE = ViTOptions(patch_stride=12, cameras=(0, 1, 2, 3), views=(0, 1))

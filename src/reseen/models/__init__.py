@@ -1,14 +1,12 @@
 """Networks: ``Embedder(ModelSpec(...))`` and what it is made of."""
 
 from reseen.models.backbones import Backbone, OSNet, Side, TimmBackbone
-from reseen.models.branches import BDB, MGN, PCB
 from reseen.models.complexity import Complexity, complexity, kept_bytes
 from reseen.models.embedder import Embedder
+from reseen.models.layers.two_stream import TwoStream
 from reseen.models.mode import in_mode
-from reseen.models.outputs import Outputs
-from reseen.models.plain import Plain
+from reseen.models.networks import BDB, MGN, PCB, GlobalNetwork, HeadOptions, Network, Outputs
 from reseen.models.spec import ModalityOptions, ModelSpec, ResNetOptions, ViTOptions
-from reseen.models.two_stream import TwoStream
 from reseen.models.weights import WeightsReport
 
 __all__ = [
@@ -18,11 +16,13 @@ __all__ = [
     "Backbone",
     "Complexity",
     "Embedder",
+    "GlobalNetwork",
+    "HeadOptions",
     "ModalityOptions",
     "ModelSpec",
+    "Network",
     "OSNet",
     "Outputs",
-    "Plain",
     "ResNetOptions",
     "Side",
     "TimmBackbone",

@@ -12,15 +12,13 @@ from torch import Tensor, nn
 
 from reseen.models.backbones.base import Side
 from reseen.models.backbones.build import build_backbone
-from reseen.models.branches import BDB, MGN, PCB
-from reseen.models.outputs import Outputs
-from reseen.models.pixels import Pixels
-from reseen.models.plain import Plain
+from reseen.models.networks import BDB, MGN, PCB, GlobalNetwork, HeadOptions, Network, Outputs
+from reseen.models.preprocessing import Pixels
 from reseen.models.spec import ModelSpec
 from reseen.models.weights import WeightsReport, load_head
 from reseen.samples import Sample
 
-NETWORKS: dict[str | None, type[Plain | MGN | PCB | BDB]] = {None: Plain, "mgn": MGN, "pcb": PCB, "bdb": BDB}
+NETWORKS: dict[str | None, type[Network]] = {None: GlobalNetwork, "mgn": MGN, "pcb": PCB, "bdb": BDB}
 
 
 class Embedder(nn.Module):
@@ -48,9 +46,8 @@ class Embedder(nn.Module):
         self.spec = spec
         backbone, published = build_backbone(spec, pretrained=pretrained)
         self.pixels = Pixels((spec.height, spec.width), mean=backbone.mean, std=backbone.std)
-        self.network = NETWORKS[spec.branches](
-            backbone, pooling=spec.pooling, dim=spec.dim, neck=spec.neck, per_modality=spec.modalities.norms
-        )
+        options = HeadOptions(spec.pooling, spec.dim, spec.neck, spec.modalities.norms)
+        self.network = NETWORKS[spec.branches](backbone, options)
         self.report = None if published is None else load_head(self.network, published)
         self.dims = self.network.dims
         # Channels last in memory: on a CPU, OSNet trains and embeds 1.4 times as fast, and no network is much slower.

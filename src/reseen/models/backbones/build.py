@@ -14,10 +14,10 @@ from reseen.models.backbones.osnet import CHANNELS, OSNet
 from reseen.models.backbones.resnet import ResNetBackbone, change_stem, is_resnet, keep_last_map
 from reseen.models.backbones.timm import TimmBackbone, create, takes_size
 from reseen.models.backbones.vit import ViTBackbone, cut_patches, is_vit
-from reseen.models.ibn import add_ibn_a, add_ibn_b
-from reseen.models.non_local import add_non_local
+from reseen.models.layers.ibn import add_ibn_a, add_ibn_b
+from reseen.models.layers.non_local import add_non_local
+from reseen.models.layers.two_stream import TwoStream
 from reseen.models.spec import ModelSpec, ResNetOptions, ViTOptions
-from reseen.models.two_stream import TwoStream
 from reseen.models.weights import Published, hub_weights, load_published, read_tensors
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """The names that published weights use, and what they are called here.
 
-A format is recognised by names that no other has. Names here are those of ``Plain``: ``backbone.`` and what the
+A format is recognised by names that no other has. Names here are those of ``GlobalNetwork``: ``backbone.`` and what the
 backbone's own names go on with, ``pooling.``, ``reduction.``, ``neck.``.
 """
 

@@ -51,7 +51,7 @@ class Published(NamedTuple):
 
     Attributes:
         report: Of the backbone.
-        head: Name in ``Plain`` -> tensor, for pooling, reduction and neck.
+        head: Name in ``GlobalNetwork`` -> tensor, for pooling, reduction and neck.
         format: How the weights were named.
     """
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from reseen.models import Embedder, ModelSpec
-from reseen.models.branches.bdb import BatchDropBlock
+from reseen.models.networks.bdb import BatchDropBlock
 
 
 def test_parameters_and_dimensions_are_the_papers() -> None:

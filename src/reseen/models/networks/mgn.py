@@ -12,15 +12,14 @@ from torch import Tensor, nn
 
 from reseen.models.backbones.base import Backbone, Side
 from reseen.models.backbones.resnet import keep_last_map
-from reseen.models.branches.reduction import Reductions
-from reseen.models.outputs import Outputs
-from reseen.models.pooling import POOLINGS
+from reseen.models.networks.base import HeadOptions, Network, Outputs
+from reseen.models.networks.branch_heads import BranchHeads
 
 # Into how many strips each tail's map is cut; the first tail is the backbone's own.
 STRIPS = (1, 2, 3)
 
 
-class MGN(nn.Module):
+class MGN(Network):
     """Three tails on one trunk, and eight vectors: ``global``, ``global_2``, ``part_2_1`` ... ``part_3_3``.
 
     A tail with strips gives a vector of its whole map and one of each strip, from top to bottom. Where the backbone
@@ -29,10 +28,8 @@ class MGN(nn.Module):
 
     Args:
         backbone: Its own tail serves the whole; the two other tails start as copies.
-        pooling: One of ``POOLINGS``, or ``own`` for the paper's ``max``.
-        dim: Components of each vector; None for the paper's 256.
-        neck: What ends each branch; ``own`` for the paper's ``rectified``.
-        per_modality: Whether the necks have a norm per modality.
+        options: The paper's own are ``max`` pooling, 256 components, and the neck ``rectified``; ``dim`` is that of
+            components of each vector.
 
     Raises:
         ValueError: The backbone cannot be cut before its last stage.
@@ -42,27 +39,18 @@ class MGN(nn.Module):
         takes the reduced vectors, as fast-reid and later reproductions have it.
     """
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        *,
-        pooling: str = "own",
-        dim: int | None = None,
-        neck: str = "own",
-        per_modality: bool = False,
-    ) -> None:
-        super().__init__()
+    def __init__(self, backbone: Backbone, options: HeadOptions) -> None:
+        super().__init__(backbone, options)
         backbone.drop_head()
-        self.backbone = backbone
         # A tuple does not register its modules: they are the backbone's, and are registered there.
         self._parts = backbone.parts()
         self.tails = nn.ModuleList([copy.deepcopy(self._parts.tail) for _ in STRIPS[1:]])
         for tail in self.tails:
             if hasattr(tail, "layer4"):
                 keep_last_map(tail)
-        self.pooling = POOLINGS["max" if pooling == "own" else pooling]()
-        dims = dict.fromkeys([name for strips in STRIPS for name in _names(strips)], dim or 256)
-        self.reductions = Reductions(backbone.channels, dims, neck=neck, per_modality=per_modality)
+        self.pooling = options.build_pooling(own="max")
+        dims = dict.fromkeys([name for strips in STRIPS for name in _names(strips)], options.dim or 256)
+        self.reductions = BranchHeads(backbone.channels, dims, options)
         self.dims = self.reductions.dims
 
     def forward(self, images: Tensor, side: Side) -> Outputs:

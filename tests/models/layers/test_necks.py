@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from reseen.models.backbones.base import Side
-from reseen.models.necks import NECKS, build_neck
+from reseen.models.layers.necks import NECKS, build_neck
 
 VECTORS = torch.randn(8, 5, generator=torch.Generator().manual_seed(0)) * 3 + 2
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reseen.models.backbones.base import Side
-from reseen.models.two_stream import route
+from reseen.models.layers.two_stream import route
 
 
 class Necked(NamedTuple):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from reseen.models import Embedder, ModalityOptions, ModelSpec, Side, TwoStream
-from reseen.models.two_stream import route
+from reseen.models.layers.two_stream import route
 
 SPEC = ModelSpec("timm:resnet18", 64, 32, modalities=ModalityOptions(stems=True))
 IMAGES = torch.randint(0, 256, (5, 3, 64, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -5,7 +5,7 @@ import timm
 import torch
 from torch import nn
 
-from reseen.models.ibn import InstanceBatchNorm, add_ibn_a, add_ibn_b
+from reseen.models.layers.ibn import InstanceBatchNorm, add_ibn_a, add_ibn_b
 
 
 def test_the_first_half_is_instance_norm_and_the_other_batch_norm() -> None:

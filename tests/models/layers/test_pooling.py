@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from reseen.models.pooling import POOLINGS, AveragePooling, GeMPooling, MaxPooling
+from reseen.models.layers.pooling import POOLINGS, AveragePooling, GeMPooling, MaxPooling
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from reseen.models.backbones.base import Backbone, Side
-from reseen.models.branches.reduction import Reductions
-from reseen.models.outputs import Outputs
-from reseen.models.pooling import POOLINGS
+from reseen.models.networks.base import HeadOptions, Network, Outputs
+from reseen.models.networks.branch_heads import BranchHeads
 
 
 class Bottleneck(nn.Module):
@@ -70,40 +69,27 @@ def _hidden(length: int, share: float, *, device: torch.device) -> Tensor:
     return (positions >= start) & (positions < start + run)
 
 
-class BDB(nn.Module):
+class BDB(Network):
     """Vectors ``global``, averaged over the map, and ``drop``, the maximum over the map with a region hidden.
 
     Args:
         backbone: Gives the map.
         height: Of the hidden region, as a share of the map.
         width: As ``height``.
-        pooling: One of ``POOLINGS`` for both branches, or ``own`` for the paper's: ``average`` and ``max``.
-        dim: Components of ``global``, and half of those of ``drop``; None for the paper's 512.
-        neck: What ends each branch; ``own`` for the paper's ``rectified``.
-        per_modality: Whether the necks have a norm per modality.
+        options: The paper's own are ``average`` and ``max`` pooling, 512 components, and the neck ``rectified``;
+            ``dim`` is that of ``global``, and half of that of ``drop``.
     """
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        *,
-        height: float = 0.33,
-        width: float = 1.0,
-        pooling: str = "own",
-        dim: int | None = None,
-        neck: str = "own",
-        per_modality: bool = False,
-    ) -> None:
-        super().__init__()
+    def __init__(self, backbone: Backbone, options: HeadOptions, *, height: float = 0.33, width: float = 1.0) -> None:
+        super().__init__(backbone, options)
         backbone.drop_head()
-        self.backbone = backbone
         self.bottleneck = Bottleneck(backbone.channels)
         self.hide = BatchDropBlock(height=height, width=width)
-        self.pool_global = POOLINGS["average" if pooling == "own" else pooling]()
-        self.pool_drop = POOLINGS["max" if pooling == "own" else pooling]()
-        reduced = dim or 512
+        self.pool_global = options.build_pooling(own="average")
+        self.pool_drop = options.build_pooling(own="max")
+        reduced = options.dim or 512
         dims = {"global": reduced, "drop": 2 * reduced}
-        self.reductions = Reductions(backbone.channels, dims, neck=neck, per_modality=per_modality)
+        self.reductions = BranchHeads(backbone.channels, dims, options)
         self.dims = self.reductions.dims
 
     def forward(self, images: Tensor, side: Side) -> Outputs:
@@ -113,7 +99,3 @@ class BDB(nn.Module):
         pooled = [self.pool_global(features).squeeze(2), self.pool_drop(hidden).squeeze(2)]
         outputs: Outputs = self.reductions(pooled, side)
         return outputs
-
-    def pretrained(self) -> list[nn.Module]:
-        """Return the modules whose weights come from the backbone."""
-        return [self.backbone]

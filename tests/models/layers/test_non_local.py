@@ -3,7 +3,7 @@
 import timm
 import torch
 
-from reseen.models.non_local import NonLocal, add_non_local
+from reseen.models.layers.non_local import NonLocal, add_non_local
 
 
 def test_each_position_gathers_from_every_other_by_resemblance() -> None:

@@ -1,4 +1,4 @@
-"""What ends every branch: fewer components, then a neck."""
+"""Heads of branches: a linear layer to fewer components, then a neck."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ import torch
 from torch import Tensor, nn
 
 from reseen.models.backbones.base import Side
-from reseen.models.necks import Necked, build_neck
-from reseen.models.outputs import Outputs
+from reseen.models.layers.necks import Necked
+from reseen.models.networks.base import HeadOptions, Outputs
 
 
-class Reduction(nn.Module):
+class BranchHead(nn.Module):
     """A linear layer without bias, then a neck.
 
     Args:
         channels: C, of the pooled vectors.
         dim: Components that are left.
-        neck: As ``build_neck`` takes it.
-        per_modality: As ``build_neck`` takes it.
+        options: Neck; ``own`` is ``rectified``, which all three papers have.
     """
 
-    def __init__(self, channels: int, dim: int, *, neck: str, per_modality: bool) -> None:
+    def __init__(self, channels: int, dim: int, options: HeadOptions) -> None:
         super().__init__()
         self.linear = nn.Linear(channels, dim, bias=False)
         nn.init.kaiming_normal_(self.linear.weight, mode="fan_out")
-        self.neck = build_neck(neck, dim, per_modality=per_modality)
+        self.neck = options.build_neck(dim, own="rectified")
 
     def forward(self, pooled: Tensor, side: Side) -> Necked:
         """Return feature and embedding (B, dim) from vectors (B, C)."""
@@ -34,29 +33,25 @@ class Reduction(nn.Module):
         return necked
 
 
-class Reductions(nn.Module):
-    """What ends the branches of a network, in the order of their names.
+class BranchHeads(nn.Module):
+    """Heads of all branches of a network, in the order of their names.
 
     Args:
         channels: C, of the pooled vectors.
         dims: Name of a branch -> components that are left.
-        neck: As ``build_neck`` takes it, or ``own`` for ``rectified``, which all three papers have.
-        per_modality: As ``build_neck`` takes it.
+        options: As for ``BranchHead``.
 
     Attributes:
         dims: Name of an output -> its components, as ``Embedder`` has it.
     """
 
-    def __init__(self, channels: int, dims: Mapping[str, int], *, neck: str, per_modality: bool) -> None:
+    def __init__(self, channels: int, dims: Mapping[str, int], options: HeadOptions) -> None:
         super().__init__()
         total = sum(dims.values())
         self.dims = {"feature": total, "embedding": total} | {f"branch.{name}": dim for name, dim in dims.items()}
         self.names = tuple(dims)
-        ending = "rectified" if neck == "own" else neck
         # A list, since exported code cannot name a module ``global``.
-        self.each = nn.ModuleList(
-            [Reduction(channels, dim, neck=ending, per_modality=per_modality) for dim in dims.values()]
-        )
+        self.each = nn.ModuleList([BranchHead(channels, dim, options) for dim in dims.values()])
 
     def forward(self, pooled: Sequence[Tensor], side: Side) -> Outputs:
         """Return the outputs from one (B, C) for each branch: all of them side by side, and each by its name."""
