@@ -65,7 +65,7 @@ def test_imports_only_go_down(path: Path) -> None:
 @pytest.mark.parametrize("package", EXPORTS)
 def test_every_file_is_exported(package: str) -> None:
     exported = importlib.import_module(f"reseen.{package}")
-    for module in pkgutil.iter_modules(exported.__path__, prefix=f"reseen.{package}."):
+    for module in pkgutil.walk_packages(exported.__path__, prefix=f"reseen.{package}."):
         for name, thing in vars(importlib.import_module(module.name)).items():
             is_own = inspect.isclass(thing) and thing.__module__ == module.name and not inspect.isabstract(thing)
             if is_own and issubclass(thing, EXPORTS[package]) and not name.startswith("_"):

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from reseen.datasets import Synthetic
-from reseen.datasets.rendering.latents import Hidden, shared_surface
-from reseen.datasets.rendering.painting import paint
-from reseen.datasets.rendering.scenes import picture
-from reseen.datasets.rendering.shapes import Paint, as_rows, box
-from reseen.datasets.synthetic import latents, subject_of
+from reseen.datasets.synthetic.dataset import latents, subject_of
+from reseen.datasets.synthetic.latents import Hidden, shared_surface
+from reseen.datasets.synthetic.painting import paint
+from reseen.datasets.synthetic.scenes import picture
+from reseen.datasets.synthetic.shapes import Paint, as_rows, box
 from reseen.samples import Embeddings, Sample
 
 KINDS = ("person", "vehicle")

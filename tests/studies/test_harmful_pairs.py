@@ -11,8 +11,8 @@ from torch import Tensor
 
 from reseen.cli import main
 from reseen.datasets import Synthetic
-from reseen.datasets.rendering.latents import shared_surface
-from reseen.datasets.synthetic import latents
+from reseen.datasets.synthetic.dataset import latents
+from reseen.datasets.synthetic.latents import shared_surface
 from reseen.geometry import Relation, cosine, masked_max, masked_min, unit
 from reseen.images import IdentityBatches
 from reseen.losses import PairLoss

@@ -7,8 +7,8 @@ from typing import Literal
 
 import pandas as pd
 
+from reseen.datasets.benchmarks.layout import EXTENSIONS, describe
 from reseen.datasets.division import divide
-from reseen.datasets.layout import EXTENSIONS, describe
 from reseen.datasets.records import read_samples
 from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError

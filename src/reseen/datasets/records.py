@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from reseen.datasets.layout import describe
+from reseen.datasets.benchmarks.layout import describe
 from reseen.errors import DataError
 from reseen.samples import Box, Sample
 

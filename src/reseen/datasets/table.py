@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+from reseen.datasets.benchmarks.layout import require_files
 from reseen.datasets.division import divide
-from reseen.datasets.layout import require_files
 from reseen.datasets.records import read_samples, read_table
 from reseen.datasets.soundness import require_sound
 from reseen.samples import Benchmark

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reseen.datasets.rendering.latents import shown
-from reseen.datasets.synthetic import Drawing, latents
+from reseen.datasets.synthetic.dataset import Drawing, latents
+from reseen.datasets.synthetic.latents import shown
 from reseen.geometry import compare
 from reseen.images import IdentityBatches, number_identities
 from reseen.losses import PairLoss

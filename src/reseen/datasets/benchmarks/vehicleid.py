@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from reseen.datasets.layout import compare_counts, find_root, read_pairs, require_files
+from reseen.datasets.benchmarks.layout import compare_counts, find_root, read_pairs, require_files
 from reseen.datasets.soundness import require_sound
 from reseen.protocols import vehicle_id, vehicle_id_retrieval
 from reseen.samples import Benchmark, Sample

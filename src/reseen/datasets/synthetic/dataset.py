@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.datasets.rendering.cameras import Camera, Modality, new_camera
-from reseen.datasets.rendering.latents import Latents, new_latents
-from reseen.datasets.rendering.scenes import Kind, Subject, new_subject, new_twin, picture
+from reseen.datasets.synthetic.cameras import Camera, Modality, new_camera
+from reseen.datasets.synthetic.latents import Latents, new_latents
+from reseen.datasets.synthetic.scenes import Kind, Subject, new_subject, new_twin, picture
 from reseen.protocols import DrawnShots, cross_camera, drawn_gallery
 from reseen.samples import Benchmark, Protocol, Sample
 

@@ -10,9 +10,9 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.datasets.rendering.cameras import Camera, clouds
-from reseen.datasets.rendering.painting import Canvas, paint
-from reseen.datasets.rendering.shapes import Paint, Shape, as_rows, box, place
+from reseen.datasets.synthetic.cameras import Camera, clouds
+from reseen.datasets.synthetic.painting import Canvas, paint
+from reseen.datasets.synthetic.shapes import Paint, Shape, as_rows, box, place
 
 BACKDROP_WIDTH = 3  # in picture widths
 POST, TRUNK, GLASS = Paint(0.2, 0.2, 0.22, 0.15), Paint(0.25, 0.18, 0.12, 0.2), Paint(0.25, 0.3, 0.36, 0.05)

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from reseen.datasets.rendering.shapes import Paint, View, choose, contrast, pick
+from reseen.datasets.synthetic.shapes import Paint, View, choose, contrast, pick
 
 PAINTS = (
     (0.93, 0.93, 0.93), (0.08, 0.08, 0.09), (0.68, 0.70, 0.72), (0.38, 0.40, 0.42), (0.68, 0.08, 0.10),

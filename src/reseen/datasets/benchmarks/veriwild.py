@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from reseen.datasets.layout import compare_counts, find_root, read_lines, require_files
+from reseen.datasets.benchmarks.layout import compare_counts, find_root, read_lines, require_files
 from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError
 from reseen.protocols import veri_wild

@@ -5,7 +5,14 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from reseen.datasets.layout import EXTENSIONS, compare_counts, find_root, list_pictures, parse_name, read_lines
+from reseen.datasets.benchmarks.layout import (
+    EXTENSIONS,
+    compare_counts,
+    find_root,
+    list_pictures,
+    parse_name,
+    read_lines,
+)
 from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError
 from reseen.protocols import cross_camera, veri_track

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.datasets.layout import (
+from reseen.datasets.benchmarks.layout import (
     compare_counts,
     describe,
     find_root,

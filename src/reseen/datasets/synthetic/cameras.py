@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from reseen.datasets.rendering.painting import Canvas
+from reseen.datasets.synthetic.painting import Canvas
 
 Modality = Literal["visible", "infrared"]
 CHANNELS: dict[Modality, slice] = {"visible": slice(0, 3), "infrared": slice(3, 4)}

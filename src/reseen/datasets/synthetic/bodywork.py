@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from reseen.datasets.rendering.shapes import Paint, Shape, View, box
-from reseen.datasets.rendering.vehicles import BONNET_HEAT, GLASS, RUBBER, Vehicle
+from reseen.datasets.synthetic.shapes import Paint, Shape, View, box
+from reseen.datasets.synthetic.vehicles import BONNET_HEAT, GLASS, RUBBER, Vehicle
 
 Face = Literal["left", "right", "front", "back"]
 Span = tuple[float, float]

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from reseen.datasets.rendering.shapes import Colour, Paint, choose, contrast, pick
+from reseen.datasets.synthetic.shapes import Colour, Paint, choose, contrast, pick
 
 SKINS = ((0.93, 0.76, 0.65), (0.86, 0.66, 0.52), (0.72, 0.50, 0.36), (0.50, 0.33, 0.23), (0.35, 0.22, 0.16))
 HAIRS = (

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from reseen.datasets.layout import compare_counts, describe, read_pairs, require_files
+from reseen.datasets.benchmarks.layout import compare_counts, describe, read_pairs, require_files
 from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError
 from reseen.protocols import cross_camera

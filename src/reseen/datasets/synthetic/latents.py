@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.datasets.rendering.cameras import Camera
-from reseen.datasets.rendering.shapes import choose
+from reseen.datasets.synthetic.cameras import Camera
+from reseen.datasets.synthetic.shapes import choose
 
 FRONT = 0.4  # without variation, everybody is seen from the front, a little to the side
 

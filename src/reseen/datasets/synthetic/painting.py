@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.datasets.rendering.shapes import PAINT, Rows
+from reseen.datasets.synthetic.shapes import PAINT, Rows
 
 Canvas = NDArray[np.float32]  # (C, H, W)
 Numbers = NDArray[np.float32]

@@ -8,16 +8,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.datasets.rendering.backdrops import BACKDROP_WIDTH, backdrop
-from reseen.datasets.rendering.body import Pose
-from reseen.datasets.rendering.bodywork import bodywork
-from reseen.datasets.rendering.cameras import CHANNELS, Camera, Modality, develop
-from reseen.datasets.rendering.latents import Latents
-from reseen.datasets.rendering.painting import paint
-from reseen.datasets.rendering.people import Person, look_alike, new_person
-from reseen.datasets.rendering.shapes import Paint, Rows, Shape, View, as_rows, box, place
-from reseen.datasets.rendering.vehicles import Vehicle, near_double, new_vehicle
-from reseen.datasets.rendering.walking import figure
+from reseen.datasets.synthetic.backdrops import BACKDROP_WIDTH, backdrop
+from reseen.datasets.synthetic.body import Pose
+from reseen.datasets.synthetic.bodywork import bodywork
+from reseen.datasets.synthetic.cameras import CHANNELS, Camera, Modality, develop
+from reseen.datasets.synthetic.latents import Latents
+from reseen.datasets.synthetic.painting import paint
+from reseen.datasets.synthetic.people import Person, look_alike, new_person
+from reseen.datasets.synthetic.shapes import Paint, Rows, Shape, View, as_rows, box, place
+from reseen.datasets.synthetic.vehicles import Vehicle, near_double, new_vehicle
+from reseen.datasets.synthetic.walking import figure
 
 Kind = Literal["person", "vehicle"]
 Subject = Person | Vehicle

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from reseen.datasets.rendering.people import Person
-from reseen.datasets.rendering.shapes import View
+from reseen.datasets.synthetic.people import Person
+from reseen.datasets.synthetic.shapes import View
 
 Point = tuple[float, float, float]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from reseen.datasets.layout import list_pictures, parse_name
+from reseen.datasets.benchmarks.layout import list_pictures, parse_name
 from reseen.samples import Sample
 
 FOLDERS = ("bounding_box_train", "query", "bounding_box_test")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from reseen.datasets.rendering.body import Body, Point, Pose
-from reseen.datasets.rendering.people import Garment, Person
-from reseen.datasets.rendering.shapes import Paint, Shape, View, box, limb
+from reseen.datasets.synthetic.body import Body, Point, Pose
+from reseen.datasets.synthetic.people import Garment, Person
+from reseen.datasets.synthetic.shapes import Paint, Shape, View, box, limb
 
 SHADOW = Paint(0.05, 0.05, 0.06, 0.2)
 

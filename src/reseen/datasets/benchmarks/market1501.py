@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from reseen.datasets.layout import compare_counts, find_root, list_pictures
-from reseen.datasets.market_layout import FOLDERS, read_market_folder
+from reseen.datasets.benchmarks.layout import compare_counts, find_root, list_pictures
+from reseen.datasets.benchmarks.market_layout import FOLDERS, read_market_folder
 from reseen.datasets.soundness import require_sound
 from reseen.protocols import cross_camera
 from reseen.samples import Benchmark, Sample

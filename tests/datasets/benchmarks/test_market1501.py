@@ -4,7 +4,7 @@ import pytest
 from tests.datasets.miniatures import duke, market, occluded_duke, picture, pictures
 
 from reseen.datasets import DukeMTMCReID, Market1501, OccludedDuke
-from reseen.datasets.dukemtmc import _say_withdrawn
+from reseen.datasets.benchmarks.dukemtmc import _say_withdrawn
 from reseen.errors import DataError
 
 

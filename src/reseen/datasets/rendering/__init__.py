@@ -1,1 +1,0 @@
-"""Draws what `reseen.datasets.Synthetic` shows: walking people and vehicles, as several cameras see them."""
