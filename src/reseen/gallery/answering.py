@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.gallery.decisions import Calibration
+from reseen.gallery.calibration.calibration import Calibration
 from reseen.gallery.engine import Engine
 from reseen.gallery.records import Item, Match, Where
 from reseen.gallery.rows import unit

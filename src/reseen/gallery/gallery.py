@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from reseen.errors import GalleryError
 from reseen.extras import needs
 from reseen.gallery.answering import CALIBRATION, By, Reranking, answers, calibration_of
-from reseen.gallery.decisions import Calibration
+from reseen.gallery.calibration.calibration import Calibration
 from reseen.gallery.engine import Engine, without_password
 from reseen.gallery.records import EVERYTHING, Added, Item, Label, Mark, Match, Where
 from reseen.gallery.rows import as_column, as_rows, as_vectors, checked_ids, unit

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from reseen.gallery import Calibration, Item, Match
-from reseen.gallery.decisions import Threshold
+from reseen.gallery.calibration.calibration import Threshold
 
 FALSE_ALARMS = 0.01
 """The wanted share of strangers who are taken for somebody known."""

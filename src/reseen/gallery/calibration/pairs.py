@@ -1,4 +1,4 @@
-"""What a calibration learns from: pairs of pictures, and searches, of which the answer is known.
+"""Labelled pairs and probes that a calibration is fitted to.
 
 Dimensions: N pairs, P probes.
 """

@@ -1,4 +1,4 @@
-"""What a similarity means: probabilities, thresholds, and when to say "none of these". Kept with a gallery."""
+"""Calibration kept with a gallery: probabilities of similarities, thresholds, and when to answer "none of these"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where to draw the line for a wanted rate of false positives, and how sure that is.
+"""Thresholds for a wanted rate of false positives, with their uncertainty.
 
 Dimensions: N pairs, P probes.
 """
@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.gallery.decisions import Threshold
-from reseen.gallery.pairs import Floats, LabelledPairs, Probes
+from reseen.gallery.calibration.calibration import Threshold
+from reseen.gallery.calibration.pairs import Floats, LabelledPairs, Probes
 
 RESAMPLES = 200
 

@@ -7,9 +7,9 @@ import pytest
 
 from reseen.errors import GalleryError
 from reseen.gallery import Calibration, Gallery, LabelledPairs, Probes, calibrate, labelled
-from reseen.gallery.calibrating import reliability, score
-from reseen.gallery.curves import isotonic, logistic
-from reseen.gallery.thresholds import line, thresholds
+from reseen.gallery.calibration.calibrators import isotonic, logistic
+from reseen.gallery.calibration.fit import reliability, score
+from reseen.gallery.calibration.thresholds import line, thresholds
 
 
 def known_pairs(count: int, seed: int = 0, people: int = 400) -> LabelledPairs:

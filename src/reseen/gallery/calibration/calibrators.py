@@ -1,4 +1,4 @@
-"""Two ways from similarities to probabilities: a rising staircase, and an S.
+"""Calibrators: isotonic regression and Platt scaling, from similarities to probabilities.
 
 Dimensions: N pairs.
 """
@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.gallery.decisions import Method
-from reseen.gallery.pairs import Floats
+from reseen.gallery.calibration.calibration import Method
+from reseen.gallery.calibration.pairs import Floats
 
 Curve = tuple[Floats, Floats]
 """Knots and values, as in `Calibration`."""

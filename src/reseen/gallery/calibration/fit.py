@@ -1,4 +1,4 @@
-"""From labelled pairs to probabilities and thresholds.
+"""Fit of a calibration to labelled pairs: probabilities and thresholds.
 
 Dimensions: N pairs.
 """
@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.errors import GalleryError
-from reseen.gallery.curves import FITS
-from reseen.gallery.decisions import Bin, Calibration, Fit, Method
-from reseen.gallery.pairs import Floats, LabelledPairs, Probes
-from reseen.gallery.thresholds import open_set_thresholds, pair_thresholds
+from reseen.gallery.calibration.calibration import Bin, Calibration, Fit, Method
+from reseen.gallery.calibration.calibrators import FITS
+from reseen.gallery.calibration.pairs import Floats, LabelledPairs, Probes
+from reseen.gallery.calibration.thresholds import open_set_thresholds, pair_thresholds
 
 RATES = (0.1, 0.01, 0.001)
 FOLDS = 5

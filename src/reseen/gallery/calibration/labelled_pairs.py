@@ -1,4 +1,4 @@
-"""Labelled pairs and probes out of a gallery: its named items, and the matches that users have marked."""
+"""Labelled pairs and probes drawn from a gallery: its named items, and the matches that users have marked."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections import defaultdict
 import numpy as np
 from numpy.typing import NDArray
 
+from reseen.gallery.calibration.pairs import LabelledPairs, Probes
 from reseen.gallery.gallery import Gallery
-from reseen.gallery.pairs import LabelledPairs, Probes
 from reseen.gallery.records import Item, Label, Where
 from reseen.gallery.rows import unit
 
