@@ -3,7 +3,6 @@
 import copy
 import csv
 import dataclasses
-import functools
 import itertools
 import re
 from collections.abc import Iterator
@@ -13,44 +12,24 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from tests.recipes.stepping import (
+    HEIGHT,
+    IDENTITIES,
+    RECIPES,
+    WIDTH,
+    network,
+    parsed,
+    pictures,
+    spectra,
+    terms,
+    tiny,
+)
 
 from reseen.commands.calling import WrongArgumentsError, parse
-from reseen.commands.train import usual_terms
 from reseen.errors import DataError
-from reseen.images import ImageSet, number_modalities
-from reseen.models import Embedder, ModelSpec
-from reseen.recipes import FOLDER, names, path_of
-from reseen.training import Objective, Plain, Term
-
-RECIPES = names()
-# The smallest picture that leaves every network a map of 4 x 2 positions.
-HEIGHT, WIDTH = 64, 32
-IDENTITIES, PICTURES = 3, 2
-
-
-def spectra(name: str) -> str:
-    return "both" if name.startswith(("sysu_mm01/", "regdb/", "demo_infrared")) else "visible"
-
-
-@functools.cache
-def parsed(name: str) -> dict[str, Any]:
-    """What `reseen train --config NAME` is called with, on drawn pictures."""
-    drawn = ["--data", "Synthetic", "--data.modality", spectra(name), "--data.height", str(HEIGHT)]
-    counts = ["num_train_identities", "num_test_identities", "num_cameras", "images_per_camera"]
-    for count, number in zip(counts, (IDENTITIES, 1, 3, PICTURES), strict=True):
-        drawn += [f"--data.{count}", str(number)]
-    return parse("train", ["--config", name, *drawn, "--out", "unused"])[1]
-
-
-def terms(name: str) -> list[Term]:
-    settings = parsed(name)
-    short = [settings[key] for key in ("loss", "loss_weight", "loss_on", "identity_loss")]
-    return settings["terms"] if settings["terms"] is not None else usual_terms(*short)
-
-
-def tiny(name: str) -> ModelSpec:
-    """The recipe's network for tiny pictures, without its first weights."""
-    return dataclasses.replace(parsed(name)["model"], height=HEIGHT, width=WIDTH, weights=None)
+from reseen.images import number_modalities
+from reseen.recipes import FOLDER, path_of
+from reseen.training import Objective, Plain
 
 
 def kind(name: str) -> str:
@@ -72,19 +51,6 @@ def one_of_each_kind() -> Iterator[Any]:
     for _, ones in itertools.groupby(sorted(RECIPES, key=kind), key=tiny):
         for number, (_, alike) in enumerate(itertools.groupby(ones, key=kind)):
             yield pytest.param(next(alike), marks=[pytest.mark.slow] if number else [])
-
-
-@functools.lru_cache(maxsize=1)
-def network(spec: ModelSpec) -> Embedder:
-    torch.manual_seed(0)
-    return Embedder(spec)
-
-
-@functools.cache
-def pictures(modality: str) -> ImageSet:
-    """The training pictures of all recipes with these modalities, unvaried and drawn once."""
-    name = next(name for name in RECIPES if spectra(name) == modality)
-    return ImageSet(parsed(name)["data"].train, lambda picture: picture, size=(HEIGHT, WIDTH))
 
 
 @pytest.mark.parametrize("name", RECIPES)
