@@ -28,7 +28,8 @@ from tests.recipes.stepping import (
 from reseen.commands.calling import WrongArgumentsError, parse
 from reseen.errors import DataError
 from reseen.images import number_modalities
-from reseen.recipes import FOLDER, path_of
+from reseen.recipes import FOLDER, path_of, settings_of
+from reseen.recipes.objective import role_of
 from reseen.training import Objective, Plain
 
 
@@ -102,6 +103,30 @@ def test_a_key_that_is_not_used_is_refused(right: str, wrong: str, tmp_path: Pat
     (tmp_path / "recipe.yaml").write_text(text.replace(right, wrong))
     with pytest.raises(WrongArgumentsError):
         parse("train", ["--config", str(tmp_path / "recipe.yaml"), "--data.root", "X", "--out", "unused"])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_term_knows_its_role(name: str) -> None:
+    given = settings_of(name).get("terms") or []
+    classifiers = ("IdentityLoss", "CircleSoftmaxLoss")
+    for term in given:
+        found = term["loss"]["class_path"] if isinstance(term["loss"], dict) else term["loss"]
+        expected = "identity" if found in classifiers else "auxiliary" if found == "CenterLoss" else "metric"
+        assert role_of(term) == expected
+
+
+@pytest.mark.parametrize(
+    ("term", "role"),
+    [
+        ({"loss": "reseen.losses.ArcFaceLoss"}, "identity"),
+        ({"loss": {"class_path": "AcrossRanks", "init_args": {"loss": {"class_path": "IdentityLoss"}}}}, "identity"),
+        ({"loss": {"class_path": "CrossModal", "init_args": {"loss": "HELoss"}}}, "metric"),
+        ({"loss": "CenterLoss", "role": "metric"}, "metric"),
+        ({"loss": "torch.nn.MSELoss"}, "metric"),  # a class of one's own that says nothing
+    ],
+)
+def test_a_loss_by_any_name_and_in_any_wrapper_tells_its_role(term: dict[str, Any], role: str) -> None:
+    assert role_of(term) == role
 
 
 @pytest.mark.parametrize("name", list(one_of_each_kind()))

@@ -16,15 +16,20 @@ from reseen.distributed import gather
 from reseen.geometry import Candidates, Pairs, Relation, chunks, compare, masked_mean
 from reseen.losses.mining import mine
 
+Role = Literal["identity", "metric", "auxiliary"]
+"""What a loss is for: to classify identities, to compare pictures, or beside a loss that does either."""
+
 
 class Loss(nn.Module, ABC):
     """A number to make small, from embeddings and who they show.
 
     Attributes:
+        role: What the loss is for, unless the term it stands in says otherwise.
         learning_rate: What the loss's own parameters want, by plain SGD on the unweighted loss (a loop that weights
             the loss divides this by the weight); None where they train like the rest of the network.
     """
 
+    role: Role = "metric"
     learning_rate: float | None = None
 
     @property
@@ -180,6 +185,7 @@ class Wrapper(Loss):
     def __init__(self, loss: Loss):
         super().__init__()
         self.loss = loss
+        self.role = loss.role
         self.learning_rate = loss.learning_rate
 
     @property

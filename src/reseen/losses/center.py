@@ -24,6 +24,7 @@ class CenterLoss(SizedLoss):
         0.5 on the gradient of the unweighted loss: `learning_rate`, which a loop divides by the weight.
     """
 
+    role = "auxiliary"
     learning_rate = 0.5
 
     def initial(self, num_identities: int, dim: int) -> Tensor:

@@ -28,6 +28,8 @@ class IdentityLoss(SizedLoss):
         fast-reid's form gives e'/(C-1) to the others; it is this one with e = e' C/(C-1).
     """
 
+    role = "identity"
+
     def __init__(self, num_identities: int | None = None, dim: int | None = None, *, smoothing: float = 0.1):
         super().__init__(num_identities, dim)
         if not 0 <= smoothing < 1:

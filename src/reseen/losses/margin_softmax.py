@@ -24,6 +24,8 @@ class MarginSoftmaxLoss(SizedLoss):
         smoothing: As of `IdentityLoss`; the papers have none, fast-reid's strong baseline has 0.1.
     """
 
+    role = "identity"
+
     def __init__(
         self,
         num_identities: int | None = None,

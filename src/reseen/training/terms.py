@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from reseen.losses import Loss, PairLoss, SizedLoss
+from reseen.losses.base import Role
 from reseen.models import Embedder, Outputs
 from reseen.training.scheme import Scheme
 
@@ -30,11 +31,14 @@ class Term:
             the weight, and a classifier of its own. Names with a ``+`` between them, as in
             ``branch.part_2_1+branch.part_2_2``, are one output: these side by side.
         weight: Factor in the sum.
+        role: ``identity`` for a classifier, ``metric`` for a loss that compares pictures, ``auxiliary`` for one beside
+            these; None for what the loss's class says. It changes no value: flags and studies find terms by it.
     """
 
     loss: Loss
     on: str = "embedding"
     weight: float = 1.0
+    role: Role | None = None
 
 
 class Objective(nn.Module):
