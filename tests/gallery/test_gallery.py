@@ -146,6 +146,44 @@ def test_updates_and_deletions_are_seen_at_once(open_gallery: Open, vectors, sig
     assert reader.search(vectors[:1], 1)[0][0].item.id == ids[0]
 
 
+def test_items_are_relabelled_and_only_changed_ones_counted(open_gallery: Open, vectors, sightings) -> None:
+    writer, reader = open_gallery(), open_gallery()
+    ids = writer.add(vectors, **sightings).ids
+    assert reader.count(Where(identities=["person 1"])) == NUM_EACH
+    assert writer.relabel([*ids[:2], ids[NUM_EACH], "f" * 32], "person 1") == 2  # the third was already
+    assert reader.count(Where(identities=["person 1"])) == NUM_EACH + 2
+    assert writer.relabel(ids[:2], None) == 2
+    assert writer.relabel(ids[:2], None) == 0
+    assert [item and item.identity for item in reader.items(ids[:3])] == [None, None, "person 0"]
+    assert writer.relabel(ids[2:3], 7) == writer.relabel(ids[2:3], "7") == 1  # two names
+    assert reader.identities() == [*sorted({f"person {n}" for n in range(NUM_PEOPLE)} | {"7"})]
+    assert writer.relabel([], "nobody") == 0
+    with pytest.raises(ValueError, match="64 bits"):
+        writer.relabel(ids[:1], 2**63)
+
+
+def test_identities_are_renamed_and_merged(open_gallery: Open, vectors, sightings) -> None:
+    writer, reader = open_gallery(), open_gallery()
+    assert writer.rename("person 1", "Ann") == writer.relabel(["f" * 32], "Ann") == 0  # nothing has been added
+    assert writer.identities() == []
+    numbered = {**sightings, "identities": [n // NUM_EACH for n in range(len(vectors))]}
+    ids = writer.add(vectors, **numbered).ids
+    assert reader.identities() == list(range(NUM_PEOPLE))
+    assert writer.rename("1", "Ann") == 0  # the text "1" is nobody here
+    assert writer.rename(1, "Ann") == NUM_EACH
+    assert writer.rename(2, "Ann") == NUM_EACH  # a merge
+    assert writer.rename("Ann", "Ann") == 0
+    assert reader.identities() == [0, *range(3, NUM_PEOPLE), "Ann"]
+    assert reader.count(Where(identities=["Ann"])) == 2 * NUM_EACH
+    found = reader.search(vectors[NUM_EACH : NUM_EACH + 1], NUM_PEOPLE, by="identity")[0]
+    assert sorted(str(match.item.identity) for match in found) == sorted(map(str, reader.identities()))
+    assert found[0].item.identity == "Ann"
+    names = [item and item.identity for item in reader.items(ids[::NUM_EACH])]
+    assert names == [0, "Ann", "Ann", *range(3, NUM_PEOPLE)]
+    with pytest.raises(ValueError, match="expected two identities"):
+        writer.rename("Ann", None)  # type: ignore[arg-type]
+
+
 def test_what_was_added_is_there_after_opening_again(open_gallery: Open, vectors, sightings) -> None:
     gallery = open_gallery("model a")
     ids = gallery.add(vectors, **sightings).ids

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,6 +72,10 @@ class Engine(ABC):
         """Set columns of items and return how many of these were held; ``extra`` comes as JSON text."""
 
     @abstractmethod
+    def rename(self, identity: Label, new: Label) -> int:
+        """Give every item of an identity another one and return how many there were."""
+
+    @abstractmethod
     def delete(self, ids: Sequence[str]) -> int:
         """Forget items and their pictures; return how many were held."""
 
@@ -98,6 +102,10 @@ class Engine(ABC):
     @abstractmethod
     def cameras(self) -> list[Label]:
         """Return every camera there is, in order."""
+
+    @abstractmethod
+    def identities(self) -> list[Label]:
+        """Return every identity there is, in order; Milvus reads every row for it."""
 
     @abstractmethod
     def times(self) -> tuple[float, float] | None:
@@ -134,6 +142,11 @@ class Engine(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let go of files and connections."""
+
+
+def ordered(labels: Iterable[Label]) -> list[Label]:
+    """Return labels in order: integers first, then texts."""
+    return sorted(labels, key=lambda label: (isinstance(label, str), label))
 
 
 def without_password(location: str) -> str:

@@ -147,6 +147,40 @@ class Gallery:
             raise ValueError(f"expected changes of {', '.join(CHANGEABLE)}, got {', '.join(unknown) or 'none'}")
         return self._engine.update(checked_ids(ids), {name: as_column(name, value) for name, value in changes.items()})
 
+    def relabel(self, items: Sequence[str], identity: Label | None) -> int:
+        """Set who items show and return how many of them showed somebody else, or nobody, before.
+
+        Args:
+            items: Ids; one that is not held is passed over.
+            identity: Who they show; None where nobody knows.
+
+        Raises:
+            ValueError: An id is not well formed, or the identity is no integer of 64 bits and no text.
+        """
+        new = as_column("identity", identity)
+        if self._engine.dim is None:
+            return 0
+        others = [item.id for item in self.items(items) if item is not None and item.identity != new]
+        return self._engine.update(others, {"identity": new}) if others else 0
+
+    def rename(self, identity: Label, new: Label) -> int:
+        """Give an individual another name and return how many items changed.
+
+        Where the new name is held already, the two become one: identities are merged. On one machine all of it happens
+        or nothing; Milvus renames 500 items at a time, and a broken call can be repeated.
+
+        Args:
+            identity: Who; 7 and ``"7"`` are two. Nothing changes where the gallery has nobody of this name.
+            new: The name from now on.
+
+        Raises:
+            ValueError: One of them is no integer of 64 bits and no text.
+        """
+        if identity is None or new is None:
+            raise ValueError(f"expected two identities, got {identity!r} and {new!r}; relabel takes None")
+        identity, new = as_column("identity", identity), as_column("identity", new)
+        return self._engine.rename(identity, new) if identity != new and self._engine.dim is not None else 0
+
     def delete(self, ids: Sequence[str]) -> int:
         """Forget items and their pictures; return how many there were.
 
@@ -249,6 +283,10 @@ class Gallery:
     def cameras(self) -> list[Label]:
         """Return every camera there is, in order."""
         return self._engine.cameras()
+
+    def identities(self) -> list[Label]:
+        """Return every identity there is, in order; Milvus reads every item for it."""
+        return self._engine.identities()
 
     def mark(self, query: str, item: str, *, similarity: float, same: bool) -> None:
         """Keep a user's verdict on a match for the next calibration; a later one on the same match takes its place."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from reseen.errors import GalleryError
 from reseen.gallery import snapshot
-from reseen.gallery.engine import Hit
+from reseen.gallery.engine import Hit, ordered
 from reseen.gallery.nearest import ABSENT, SMALLEST
 from reseen.gallery.records import Label, Where
 from reseen.gallery.rows import unit
@@ -72,10 +72,11 @@ class LocalEngine(Truth):
 
     def cameras(self) -> list[Label]:
         view = self._current()
-        codes = np.unique(view.columns.cameras[view.columns.alive])
-        return sorted(
-            (view.camera_codes.labels[code] for code in codes if code != ABSENT), key=lambda x: (isinstance(x, str), x)
-        )
+        return met(view.columns.cameras[view.columns.alive], view.camera_codes)
+
+    def identities(self) -> list[Label]:
+        view = self._current()
+        return met(view.columns.identities[view.columns.alive], view.identity_codes)
 
     def times(self) -> tuple[float, float] | None:
         columns = self._current().columns
@@ -176,6 +177,11 @@ class LocalEngine(Truth):
 def last(view: View) -> int:
     """Return the last row of the truth that a view has met."""
     return int(view.columns.rows[-1]) if len(view.columns) else ABSENT
+
+
+def met(codes: NDArray[np.int32], names: Codes) -> list[Label]:
+    """Return the labels behind codes, each once, in order."""
+    return ordered(names.labels[code] for code in np.unique(codes) if code != ABSENT)
 
 
 def as_columns(rows: Sequence[Sequence[Any]], identities: Codes, cameras: Codes) -> Columns:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pymilvus import DataType, MilvusClient, MilvusException
 
 from reseen.errors import GalleryError
-from reseen.gallery.engine import Engine, Facts, Hit, without_password
+from reseen.gallery.engine import Engine, Facts, Hit, ordered, without_password
 from reseen.gallery.milvus_rows import COLUMNS, as_item, as_time, condition, decoded, encoded, row
 from reseen.gallery.records import Item, Label, Mark, Where
 from reseen.gallery.rows import Rows
@@ -104,11 +104,20 @@ class MilvusEngine(Engine):
             written["source"] = encoded(written["source"])
         if "time" in written:
             written |= as_time(written["time"])
+        count = 0
         with self._told():
-            held = self._get(ids, [*COLUMNS, "vector", "picture"])
-            for start in range(0, len(held), BATCH):
-                self._client.upsert(self._name, [found | written for found in held[start : start + BATCH]])
-        return len(held)
+            for start in range(0, len(ids), BATCH):
+                held = self._get(ids[start : start + BATCH], [*COLUMNS, "vector", "picture"])
+                if held:
+                    self._client.upsert(self._name, [found | written for found in held])
+                count += len(held)
+        return count
+
+    def rename(self, identity: Label, new: Label) -> int:
+        with self._told():
+            named = self._all(self._name, condition(Where(identities=[identity])), ["id"], None)
+            ids = [found["id"] for found in named]
+        return self.update(ids, {"identity": new})
 
     def delete(self, ids: Sequence[str]) -> int:
         with self._told():
@@ -154,8 +163,14 @@ class MilvusEngine(Engine):
 
     def cameras(self) -> list[Label]:
         labels = [decoded(text) for text in self._known_cameras()]
-        held = [x for x in labels if x is not None and self.count(Where(cameras=[x]))]
-        return sorted(held, key=lambda x: (isinstance(x, str), x))
+        return ordered(x for x in labels if x is not None and self.count(Where(cameras=[x])))
+
+    def identities(self) -> list[Label]:
+        if self.dim is None:
+            return []
+        with self._told():
+            named = self._all(self._name, condition(Where(named=True)), ["id", "identity"], None)
+            return ordered({decoded(found["identity"]) for found in named})
 
     def times(self) -> tuple[float, float] | None:
         known = self.note(TIMES)

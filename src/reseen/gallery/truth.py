@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from reseen.errors import GalleryError
 from reseen.gallery.engine import Engine, Facts
-from reseen.gallery.records import Item, Mark
+from reseen.gallery.records import Item, Label, Mark
 from reseen.gallery.rows import Rows
 
 FORMAT = 1
@@ -163,6 +163,12 @@ class Truth(Engine):
             return db.executemany(
                 f"UPDATE items SET {assignments}, revision = ? WHERE id = ?",
                 [(*changes.values(), revision, key) for key in keys(ids)],
+            ).rowcount
+
+    def rename(self, identity: Label, new: Label) -> int:
+        with self._writing() as (db, revision):
+            return db.execute(
+                "UPDATE items SET identity = ?, revision = ? WHERE identity = ?", (new, revision, identity)
             ).rowcount
 
     def delete(self, ids: Sequence[str]) -> int:
