@@ -17,7 +17,7 @@ ROOT = Path(reseen.__file__).parent
 # From the ground up. What stands in one set does not import its neighbours.
 FLOORS: list[set[str]] = [
     {"errors"},
-    {"extras", "geometry", "pictures", "samples", "threads"},
+    {"extras", "files", "geometry", "pictures", "samples", "threads"},
     {"distributed", "scores", "shards", "video"},
     {"protocols"},
     {"losses", "metrics", "reranking", "datasets", "images", "models"},

@@ -1,5 +1,6 @@
 """Boxes on a video: the right pixels of the right frames."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -38,13 +39,68 @@ def test_boxes_are_read_as_the_format_has_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["1,2,3,4,5", "a,1,1,1,1,1", "0,1,1,1,5,5", "1,1,1,1,0,5", "1,1,nan,1,5,5", "1,1,1,1,inf,5", "", "1;2;3;4;5;6"],
+    ["1,2,3,4,5", "a,1,1,1,1,1", "0,1,1,1,5,5", "1.5,1,1,1,5,5", "1,1,nan,1,5,5", "1,1,1,1,inf,5", "1:2:3:4:5:6"],
 )
 def test_a_broken_line_is_named(tmp_path: Path, line: str) -> None:
     file = tmp_path / "gt.txt"
     file.write_text(f"1,1,1,1,5,5\n{line}\n")
     with pytest.raises(DataError, match=r"in line 2 of .*gt.txt"):
         read_boxes(file)
+
+
+@pytest.mark.parametrize("separator", [",", ", ", " ", "\t", ";", " , "])
+@pytest.mark.parametrize("number", ["{:d}", "{:d}.0", "{:d}.000000000000000000e+00"])
+@pytest.mark.parametrize("start", ["", "\ufeff", "frame{0}id{0}left{0}top{0}width{0}height{0}conf\n", "\n\n"])
+@pytest.mark.parametrize("end", ["\n", "{0}\n", "\r\n", "\n\n"])
+def test_every_tracker_writes_the_same_boxes(tmp_path: Path, separator: str, number: str, start: str, end: str) -> None:
+    rows = [(1, 7, 2, 3, 10, 20, 1), (1, -1, 1, 1, 5, 6, 1), (2, 7, 4, 4, 0, 20, 1), (4, 7, 3, 3, 10, 20, 0)]
+    lines = [separator.join(number.format(value) for value in row) for row in rows]
+    file = tmp_path / "boxes.txt"
+    file.write_bytes((start.format(separator) + "".join(line + end.format(separator) for line in lines)).encode())
+    assert read_boxes(file) == [TrackedBox(1, 7, (1, 2, 10, 20)), TrackedBox(1, None, (0, 0, 5, 6))]
+
+
+def test_boxes_without_a_size_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "boxes.txt").write_text("1,1,1,1,5,5\n2,1,1,1,0,5\n3,1,1,1,5,-2\n")
+    assert len(read_boxes(tmp_path / "boxes.txt")) == 1
+    assert "passed over 2 boxes" in caplog.text
+
+
+def test_a_file_of_confidence_0_alone_is_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "boxes.txt").write_text("1 1 1 1 5 5 0\n2 1 1 1 5 5 0\n")
+    with pytest.raises(DataError, match=r"confidence 0, .* in all 2"):
+        read_boxes(tmp_path / "boxes.txt")
+
+
+# What a phone writes: rows of pixels as its sensor has them, and in the track's header a matrix that turns them.
+TURNS = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_turned_video_is_cut_as_players_show_it(tmp_path: Path, turn: int) -> None:
+    """Coded 160 x 96 and shown turned by so many degrees with the clock: the box is of the picture that is shown."""
+    path = tmp_path / "phone.mp4"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mpeg4", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        pixels = np.zeros((96, 160, 3), np.uint8)
+        pixels[:, :80], pixels[:, 80:] = (200, 0, 0), (0, 0, 200)
+        file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        file.mux(stream.encode())
+    whole = path.read_bytes()
+    before, after = (
+        b"".join(struct.pack(">3i", *row) for row in ((a << 16, b << 16, 0), (c << 16, d << 16, 0), (0, 0, 1 << 30)))
+        for a, b, c, d in (TURNS[0], TURNS[turn])
+    )
+    header = whole.index(b"tkhd")
+    assert whole.count(before, header) == 1
+    path.write_bytes(whole[:header] + whole[header:].replace(before, after))
+    shown = np.rot90(pixels, -turn // 90)  # with the clock
+    height, width = shown.shape[:2]
+    box = (width // 2, height // 2, width // 2, height // 2)
+    (found,) = crops(path, [TrackedBox(1, 1, box)])
+    np.testing.assert_allclose(found.pixels.astype(int), shown[height // 2 :, width // 2 :], atol=60)
+    assert found.pixels.shape == (height // 2, width // 2, 3)
 
 
 def test_files_without_boxes_are_named(tmp_path: Path) -> None:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
+import os
 import struct
+import threading
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +19,67 @@ from PIL import Image, ImageOps
 
 from reseen.errors import DataError
 
+logger = logging.getLogger(__name__)
+
 Pixels = NDArray[np.uint8]
 """RGB (H, W, 3), 0..255."""
 Picture = str | Path | Pixels | Image.Image
 """A file, pixels, or a picture of Pillow."""
 
 # What Pillow raises on damaged files, depending on the format and on where the damage lies.
-DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, ZeroDivisionError)
+
+EXTENSIONS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif"),
+)
+"""How the names of pictures end, for every reader of folders."""
+
+MAX_PIXELS = 178_956_970
+"""Pixels of a picture at most, unless the environment's RESEEN_MAX_PIXELS says otherwise: Pillow's own limit."""
+
+_opening = threading.Lock()
+_last = threading.local()
+
+
+def is_picture(name: str) -> bool:
+    """Return whether a file is named as a picture is; hidden files (._0001.jpg) and names not in UTF-8 are not."""
+    return not name.startswith(".") and name.lower().endswith(EXTENSIONS) and _in_utf8(name)
+
+
+def _in_utf8(name: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def find_pictures(root: Path) -> list[str]:
+    """Return the paths of all pictures below a folder, from it, with forward slashes, sorted.
+
+    Links are followed, hidden folders are not. Files that are no pictures are counted in the log.
+    """
+    names, others = [], []
+    for folder, folders, files in os.walk(root, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        start = Path(folder).relative_to(root).as_posix()
+        prefix = "" if start == "." else f"{start}/"
+        names += [prefix + name for name in files if is_picture(name)]
+        others += [name for name in files if not is_picture(name)]
+    if others:
+        logger.info("%s: %s", root, passed_over(others))
+    return sorted(names)
+
+
+def passed_over(names: Iterable[str]) -> str:
+    """Return in words how many files were no pictures, by the endings of their names."""
+    kinds = Counter(
+        "hidden"
+        if name.startswith(".")
+        else (Path(name).suffix.lower() or "no ending")
+        if _in_utf8(name)
+        else "names not in UTF-8"
+        for name in names
+    )
+    shown = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common(5))
+    return f"passed over {kinds.total():,} files that are no pictures ({shown}{', ...' if len(kinds) > 5 else ''})"
 
 
 def as_pixels(picture: Picture) -> Pixels:
@@ -40,33 +100,132 @@ def as_pixels(picture: Picture) -> Pixels:
 
 
 def decode(path: Path) -> Pixels:
-    """Return the picture in a file as uint8 RGB (H, W, 3).
+    """Return the picture in a file as uint8 RGB (H, W, 3); of an animation, the first frame.
 
-    Cameras' orientation marks are obeyed; grey, palette, transparent and 16-bit pictures become RGB.
+    Cameras' orientation marks are obeyed; grey, palette, transparent and deeper pictures become RGB, see `flattened`.
 
     Raises:
-        DataError: The file is missing, empty, no picture or cut short; it is named.
+        DataError: The file is missing, empty, no picture, cut short, or larger than RESEEN_MAX_PIXELS; it is named.
     """
     try:
-        with Image.open(path) as picture:
+        with _open(path) as picture:
+            limit = int(os.environ.get("RESEEN_MAX_PIXELS", MAX_PIXELS))
+            if picture.width * picture.height > limit:
+                size = f"{picture.width:,} x {picture.height:,}"
+                raise DataError(
+                    f"expected at most {limit:,} pixels in {path}, got {size}; where that is meant, allow more with "
+                    "--max_pixels, or RESEEN_MAX_PIXELS in the environment"
+                )
             return flattened(picture)
     except FileNotFoundError:
         raise DataError(f"expected a picture at {path}, found no such file; check the root or the path") from None
     except DAMAGE as error:
-        if path.is_file() and path.stat().st_size == 0:
-            raise DataError(f"expected a picture at {path}, got an empty file; replace it or leave it out") from None
-        raise DataError(f"expected a picture at {path}, got: {error}; replace it or leave it out") from None
+        found = "an empty file" if _is_empty(path) else " ".join(str(error or type(error).__name__).split())[:200]
+        raise DataError(f"expected a picture at {path}, got: {found}; replace it or leave it out") from None
+
+
+def _open(path: Path) -> Image.Image:
+    """Open a picture of any size: `decode` has a limit of its own, and Pillow's warns at half of it."""
+    with _opening:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(path)
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return path.stat().st_size == 0
+    except (OSError, ValueError):  # as with a name of 300 letters
+        return False
+
+
+def decode_box(path: Path, box: tuple[int, int, int, int]) -> Pixels:
+    """Return the part of the picture in a file in a box, as `crop`; each thread keeps the file that it read last.
+
+    Raises:
+        DataError: As `decode`, or the box lies outside.
+    """
+    try:
+        facts = path.stat()
+    except (OSError, ValueError):
+        return decode(path)  # which says what is wrong
+    key = (path, facts.st_size, facts.st_mtime_ns, os.environ.get("RESEEN_SCALE"))
+    if getattr(_last, "key", None) != key:
+        _last.key = None
+        _last.pixels = decode(path)
+        _last.key = key
+    kept: Pixels = _last.pixels
+    return crop(kept, box, str(path))
+
+
+class Reader:
+    """Reads pictures from files, and passes over those that cannot be read if it is told to.
+
+    Args:
+        unreadable: ``"stop"`` raises; ``"skip"`` logs and counts.
+
+    Attributes:
+        skipped: How many have been passed over.
+    """
+
+    def __init__(self, unreadable: Literal["stop", "skip"] = "stop") -> None:
+        self.unreadable = unreadable
+        self.skipped = 0
+
+    def read(self, path: Path, box: tuple[int, int, int, int] | None = None) -> Pixels | None:
+        """Return the picture in a file, or the part of it in a box; None where it is passed over.
+
+        Raises:
+            DataError: It cannot be read, and is not to be passed over.
+        """
+        try:
+            return decode(path) if box is None else decode_box(path, box)
+        except DataError as error:
+            if self.unreadable == "stop":
+                raise
+            self.skipped += 1
+            logger.warning("passed over: %s", error)
+            return None
 
 
 def flattened(picture: Image.Image) -> Pixels:
-    """Return a picture of Pillow, of whatever mode and orientation, as pixels."""
+    """Return a picture of Pillow, of whatever mode and orientation, as pixels.
+
+    Grey pictures of more than 8 bits (16-bit counts, int32, float32, as thermal cameras write them) are scaled so that
+    the least value of the file becomes 0 and the greatest 255. With ``type`` in the environment's RESEEN_SCALE, the
+    range of the type is scaled instead: 0 to 65,535, or 0 to 1 for floats. Values that are not finite count as the
+    least.
+
+    Raises:
+        ValueError: A value lies outside the range of the type, or none is finite.
+    """
     upright = ImageOps.exif_transpose(picture)
-    if upright.mode.startswith("I;16"):
-        # Pillow would cut 16 bits at 255; the upper byte is what the eye would see.
-        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+    if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
+        upright = Image.fromarray(_scaled(np.asarray(upright)))
     elif upright.mode == "P":
         upright = upright.convert("RGBA")
     return np.array(upright.convert("RGB"))
+
+
+def _scaled(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Return grey values of any type as 0..255."""
+    known = np.isfinite(values)
+    if not known.any():
+        raise ValueError("no pixel is a finite number")
+    exact = values.astype(np.float64)
+    low, high = float(exact[known].min()), float(exact[known].max())
+    exact[~known] = low
+    if os.environ.get("RESEEN_SCALE", "range") == "type":
+        top = 1.0 if values.dtype.kind == "f" else 65535.0
+        if low < 0 or high > top:
+            raise ValueError(
+                f"its values go from {low:g} to {high:g}, beyond the type's 0 to {top:g}: use --scale range"
+            )
+        low, high = 0.0, top
+    levels: Pixels = np.round((exact - low) * (255.0 / (high - low) if high > low else 0.0)).astype(np.uint8)
+    return levels
 
 
 def crop(pixels: Pixels, box: tuple[int, int, int, int], name: str) -> Pixels:
@@ -76,11 +235,11 @@ def crop(pixels: Pixels, box: tuple[int, int, int, int], name: str) -> Pixels:
         DataError: The box lies outside; the picture is called by its name.
     """
     left, top, width, height = box
-    part = pixels[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)]
+    part: Pixels = pixels[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)]
     if part.size == 0:
         size = f"{pixels.shape[1]} x {pixels.shape[0]}"
         raise DataError(f"expected a box within {size} pixels of {name}, got {tuple(box)}; mend its row")
-    return part
+    return part.copy()  # and not a view, which would keep the whole picture in memory
 
 
 def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import csv
+import logging
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from reseen.errors import DataError
 from reseen.extras import needs
 from reseen.pictures import Pixels, crop
+
+logger = logging.getLogger(__name__)
+
+SEPARATOR = re.compile(r"[,;\s]+")
+NAMES = re.compile(r"[\"'#]*[a-zA-Z_]+[\"']*[,;\s]")  # of columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,33 +55,49 @@ class Crop:
 def read_boxes(path: str | Path) -> list[TrackedBox]:
     """Read ``frame, track, left, top, width, height, confidence, ...`` lines, whose pixels and frames count from 1.
 
-    Lines of confidence 0, which a ground truth wants passed over, are. A track of -1 is none.
+    Numbers may be separated by commas, semicolons, blanks or tabs, and whole ones be written as 1.0; blank lines and a
+    line of names at the top are passed over, and so are lines of confidence 0, which a ground truth wants passed over,
+    and, counted in the log, boxes without width or height. A track of -1 is none.
 
     Raises:
         DataError: The file is missing, empty, or a line is not of this form; it is named.
     """
-    boxes = []
     try:
-        with Path(path).open(newline="") as file:
-            for line, row in enumerate(csv.reader(file), 1):
-                try:
-                    frame, track = int(row[0]), int(row[1])
-                    left, top, width, height = (float(value) for value in row[2:6])
-                    if frame < 1 or not (width > 0 and height > 0 and math.isfinite(left + top + width + height)):
-                        raise ValueError
-                    confidence = float(row[6]) if len(row) > 6 else 1.0
-                except (ValueError, IndexError):
-                    raise DataError(
-                        f"expected 'frame, track, left, top, width, height, ...' in line {line} of {path}, "
-                        f"got '{','.join(row)}'; mend the line"
-                    ) from None
-                if confidence != 0:
-                    box = (round(left - 1), round(top - 1), max(1, round(width)), max(1, round(height)))
-                    boxes.append(TrackedBox(frame, None if track == -1 else track, box))
+        text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(f"expected boxes at {path}, got: {error.strerror}; check the path") from None
     except UnicodeDecodeError:
         raise DataError(f"expected lines of text at {path}, got something else; check the path") from None
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if lines and NAMES.match(lines[0][1]):
+        del lines[0]
+    boxes, without_size, ignored = [], 0, 0
+    for number, line in lines:
+        try:
+            frame, track, left, top, width, height, *more = (float(word) for word in SEPARATOR.split(line) if word)
+            if frame < 1 or not (
+                frame.is_integer() and track.is_integer() and math.isfinite(left + top + width + height)
+            ):
+                raise ValueError
+        except ValueError:
+            raise DataError(
+                f"expected 'frame, track, left, top, width, height, ...', frames from 1, in line {number} of {path}, "
+                f"got '{line[:80]}'; mend the line"
+            ) from None
+        if more and more[0] == 0:
+            ignored += 1
+        elif width <= 0 or height <= 0:
+            without_size += 1
+        else:
+            box = (round(left - 1), round(top - 1), max(1, round(width)), max(1, round(height)))
+            boxes.append(TrackedBox(int(frame), None if track == -1 else int(track), box))
+    if without_size:
+        logger.warning("%s: passed over %d boxes without width or height", path, without_size)
+    if not boxes and ignored:
+        raise DataError(
+            f"expected boxes to use in {path}, found confidence 0, which marks a box to be passed over, in all "
+            f"{ignored:,}; write the tracker's confidence as the seventh number, or leave it out"
+        )
     if not boxes:
         raise DataError(f"expected boxes at {path}, found none; check that it is the right file")
     return boxes
@@ -81,6 +105,8 @@ def read_boxes(path: str | Path) -> list[TrackedBox]:
 
 def crops(video: str | Path, boxes: Sequence[TrackedBox], *, every: int = 1) -> Iterator[Crop]:
     """Yield what a video shows in each box, frame by frame; the video is decoded once, and never held.
+
+    Frames are turned as the file says that they are to be shown, as phones' are; boxes are of frames so turned.
 
     Boxes that lie wholly outside the picture are passed over.
 
@@ -103,12 +129,13 @@ def crops(video: str | Path, boxes: Sequence[TrackedBox], *, every: int = 1) -> 
             wanted[boxed.frame].append(boxed)
     number, final = 0, max(wanted, default=0)
     try:
-        with av.open(str(video)) as file:
+        with av.open(str(video), metadata_errors="replace") as file:
             stream = file.streams.video[0]
             stream.thread_type = "AUTO"
             for number, frame in enumerate(file.decode(stream), 1):
                 if number in wanted:
-                    pixels = frame.to_ndarray(format="rgb24")
+                    # The angle goes against the clock, as that of rot90 does.
+                    pixels = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
                     height, width = pixels.shape[:2]
                     for boxed in wanted[number]:
                         left, top, across, down = boxed.box

@@ -12,7 +12,7 @@ from reseen.commands.sightings import Sighting, from_folder, from_table, from_vi
 from reseen.encoding import load
 from reseen.errors import DataError
 from reseen.gallery import Gallery
-from reseen.pictures import digest, thumbnail
+from reseen.pictures import Reader, digest, thumbnail
 
 BATCH = 64
 
@@ -34,6 +34,7 @@ def index(
     end: float | None = None,
     every: int = 1,
     thumbnails: bool = True,
+    unreadable: Literal["stop", "skip"] = "stop",
     device: str | None = None,
 ) -> None:
     """Add pictures to a gallery, and make it if there is none.
@@ -57,6 +58,7 @@ def index(
         end: Of a video, the second to end before.
         every: Of a video, take every so many frames.
         thumbnails: Keep a small JPEG of each picture, to be shown with matches.
+        unreadable: Stop at a picture that cannot be read, or skip and count it.
         device: Where the model runs; a GPU where there is one if not given.
     """
     given = [name for name, value in (("pictures", pictures), ("table", table), ("video", video)) if value is not None]
@@ -69,11 +71,12 @@ def index(
     ):
         if asked and there is None:
             raise DataError(f"expected {name}; see reseen index --help")
+    reader = Reader(unreadable)
     found: Iterator[Sighting]
     if pictures is not None:
-        found = from_folder(pictures, folders=identities == "folders", camera=camera)
+        found = from_folder(pictures, folders=identities == "folders", camera=camera, reader=reader)
     elif table is not None:
-        found = from_table(table, camera=camera)
+        found = from_table(table, camera=camera, reader=reader)
     elif video is not None and boxes is not None:
         who = naming(people, tracks=identities == "tracks")
         found = from_video(video, boxes, who=who, camera=camera, start=start, window=(begin, end), every=every)
@@ -92,7 +95,10 @@ def index(
                 contents=[digest(sighting.pixels) for sighting in batch],
             ).new
             count += len(batch)
-        Console(highlight=False).print(f"{count:,} pictures, {new:,} of them new; {len(kept):,} in {kept.location}")
+        skipped = f", {reader.skipped:,} unreadable passed over" if reader.skipped else ""
+        Console(highlight=False).print(
+            f"{count:,} pictures, {new:,} of them new{skipped}; {len(kept):,} in {kept.location}"
+        )
 
 
 def batches(found: Iterator[Sighting]) -> Iterator[list[Sighting]]:

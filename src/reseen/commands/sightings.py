@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from reseen.errors import DataError
-from reseen.pictures import Pixels, crop, decode
+from reseen.pictures import Pixels, Reader, find_pictures
 from reseen.video import crops, read_boxes
 
 Label = int | str
@@ -29,20 +27,23 @@ class Sighting:
     time: float | None = None
 
 
-def from_folder(root: Path, *, folders: bool, camera: Label | None) -> Iterator[Sighting]:
+def from_folder(root: Path, *, folders: bool, camera: Label | None, reader: Reader | None = None) -> Iterator[Sighting]:
     """Yield the pictures below a folder, in the order of their names.
 
     Args:
         root: The folder.
         folders: The folder that a picture lies in is who it shows.
         camera: Who took them all.
+        reader: Reads the pictures, and passes over those that it cannot read if it is told to.
 
     Raises:
         DataError: There is none, or one cannot be read.
     """
+    reader = reader or Reader()
     for path in files_below(root):
         named = path.parent.name if folders and path.parent != root else None
-        yield Sighting(decode(path), path.relative_to(root).as_posix(), named, camera)
+        if (pixels := reader.read(path)) is not None:
+            yield Sighting(pixels, path.relative_to(root).as_posix(), named, camera)
 
 
 def files_below(root: Path) -> list[Path]:
@@ -51,14 +52,13 @@ def files_below(root: Path) -> list[Path]:
     Raises:
         DataError: There is none.
     """
-    kinds = Image.registered_extensions()
-    files = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in kinds and path.is_file()]
+    files = [root / name for name in find_pictures(root)]
     if not files:
         raise DataError(f"expected pictures in {root}, found none; check the path")
     return files
 
 
-def from_table(table: Path, *, camera: Label | None) -> Iterator[Sighting]:
+def from_table(table: Path, *, camera: Label | None, reader: Reader | None = None) -> Iterator[Sighting]:
     """Yield the pictures of a CSV file.
 
     Columns: ``path``, from the table's folder, and, where known, ``identity, camera, track, time, left, top, width,
@@ -67,21 +67,23 @@ def from_table(table: Path, *, camera: Label | None) -> Iterator[Sighting]:
     Args:
         table: The file.
         camera: Who took those of which the table does not say it.
+        reader: As in `from_folder`; the boxes of one frame are best in rows that follow one another.
 
     Raises:
         DataError: The table or a picture cannot be read.
     """
+    reader = reader or Reader()
     rows = read_table(table, ("path",))
     who, places, tracks = (labels([row.get(name) for row in rows]) for name in ("identity", "camera", "track"))
     for number, row in enumerate(rows):
         try:
             time = float(row["time"]) if row.get("time") else None
             box = [round(float(row[name])) for name in ("left", "top", "width", "height")] if row.get("left") else None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise DataError(f"expected numbers in row {number + 1} of {table}, got: {error}; mend the row") from None
-        pixels = decode(table.parent / row["path"])
-        if box is not None:
-            pixels = crop(pixels, (box[0], box[1], box[2], box[3]), row["path"])
+        pixels = reader.read(table.parent / row["path"], None if box is None else (box[0], box[1], box[2], box[3]))
+        if pixels is None:
+            continue
         place = places[number] if places[number] is not None else camera
         yield Sighting(pixels, row["path"], who[number], place, tracks[number], time)
 

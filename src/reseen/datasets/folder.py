@@ -1,17 +1,17 @@
 """Pictures in folders or with telling names: the other way to bring one's own data."""
 
-import os
 import re
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
-from reseen.datasets.benchmarks.layout import EXTENSIONS, describe
+from reseen.datasets.benchmarks.layout import describe
 from reseen.datasets.division import divide
 from reseen.datasets.records import read_samples
 from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError
+from reseen.pictures import find_pictures
 from reseen.samples import Benchmark
 
 GROUPS = ("identity", "camera", "modality", "time", "track", "view", "split")
@@ -111,9 +111,4 @@ def _walk(root: Path) -> list[str]:
     """Return the paths of all pictures under a folder, from it, with forward slashes, sorted."""
     if not root.is_dir():
         raise DataError(f"expected a folder of pictures at {root}, found {describe(root)}")
-    names = []
-    for folder, _, files in os.walk(root, followlinks=True):
-        start = Path(folder).relative_to(root).as_posix()
-        prefix = "" if start == "." else f"{start}/"
-        names += [prefix + f for f in files if f.lower().endswith(EXTENSIONS) and not f.startswith(".")]
-    return sorted(names)
+    return find_pictures(root)

@@ -13,11 +13,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from reseen.errors import DataError
+from reseen.pictures import is_picture
 from reseen.samples import Sample
 
 logger = logging.getLogger(__name__)
-
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp")
 
 
 def find_root(root: str | Path, *, entries: Sequence[str], inside: Sequence[str] = ()) -> Path:
@@ -53,7 +52,7 @@ def list_folders(folder: Path) -> list[str]:
 
 def list_pictures(folder: Path) -> list[str]:
     """Return the names of the pictures in a folder, sorted; other files (Thumbs.db, ._0001.jpg) are passed over."""
-    return sorted(n for n in os.listdir(folder) if n.lower().endswith(EXTENSIONS) and not n.startswith("."))
+    return sorted(filter(is_picture, os.listdir(folder)))
 
 
 def read_lines(path: Path) -> list[str]:

@@ -5,16 +5,10 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from reseen.datasets.benchmarks.layout import (
-    EXTENSIONS,
-    compare_counts,
-    find_root,
-    list_pictures,
-    parse_name,
-    read_lines,
-)
+from reseen.datasets.benchmarks.layout import compare_counts, find_root, list_pictures, parse_name, read_lines
 from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError
+from reseen.pictures import is_picture
 from reseen.protocols import cross_camera, veri_track
 from reseen.samples import Benchmark, Sample
 
@@ -59,7 +53,7 @@ def _with_tracks(gallery: tuple[Sample, ...], path: Path) -> tuple[Sample, ...]:
         word: number
         for number, line in enumerate(read_lines(path), start=1)
         for word in line.split()
-        if word.lower().endswith(EXTENSIONS)
+        if is_picture(word)
     }
     names = [Path(s.path).name for s in gallery]
     if without := [name for name in names if name not in tracks]:
