@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from reseen import checkpoint
-from reseen.errors import CheckpointError
+from reseen.errors import CheckpointError, WriteError
 from reseen.models import Embedder, ModelSpec
 
 SPEC = ModelSpec(height=32, width=16)
@@ -106,7 +106,7 @@ def test_on_a_full_disk_the_file_before_stays(path: Path, model: Embedder) -> No
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
     try:
-        with pytest.raises(CheckpointError, match="what was there before is intact"):
+        with pytest.raises(WriteError, match="what was there before is intact"):
             checkpoint.save(path, model)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -115,5 +115,5 @@ def test_on_a_full_disk_the_file_before_stays(path: Path, model: Embedder) -> No
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, model: Embedder) -> None:
-    with pytest.raises(CheckpointError, match="No such file or directory"):
+    with pytest.raises(WriteError, match="No such file or directory"):
         checkpoint.save(tmp_path / "none" / "a.safetensors", model)

@@ -7,7 +7,6 @@ provenance. It is never half written: a new file takes the old one's place only 
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from reseen.errors import CheckpointError
+from reseen.files import write_atomically
 from reseen.models import Embedder, ModelSpec, WeightsReport
 from reseen.models.weights import load_weights, read_tensors
 
@@ -53,7 +53,7 @@ def save(
         config: The resolved configuration, YAML.
 
     Raises:
-        CheckpointError: The file cannot be written; one that was there is intact.
+        WriteError: The file cannot be written; one that was there is intact.
     """
     metadata = {
         "format": FORMAT,
@@ -135,27 +135,6 @@ def initialise(model: Embedder, path: str | Path) -> WeightsReport:
         tuple(name for name in given if name not in used),
         tuple(name for name in own if name not in used),
     )
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment there is the old one or the new one, whole.
-
-    Raises:
-        CheckpointError: The disk is full, or the place cannot be written.
-    """
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise CheckpointError(
-            f"expected room and permission to write {path} ({len(content) / 1e6:.1f} MB), got: {error.strerror}; "
-            "what was there before is intact"
-        ) from error
 
 
 def versions() -> dict[str, str]:

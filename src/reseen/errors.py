@@ -7,6 +7,7 @@
     ├── CheckpointError      a checkpoint or a file of weights is damaged or does not fit the network
     ├── ExportError          an exported model cannot be made, or departs from the one it was made from
     ├── GalleryError         a gallery is missing, damaged or busy, or holds vectors of another model
+    ├── WriteError           a file cannot be written: the disk is full, or the place may only be read
     ├── RunError             a run folder exists already, is incomplete, or belongs to another run
     └── TrainingError        training cannot go on, as with a loss that is not finite
 
@@ -32,6 +33,10 @@ class ExportError(ReseenError):
 
 class GalleryError(ReseenError):
     """A gallery is missing, damaged or busy, or holds vectors of another model."""
+
+
+class WriteError(ReseenError):
+    """A file cannot be written: the disk is full, or the place may only be read."""
 
 
 class RunError(ReseenError):

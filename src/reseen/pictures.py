@@ -235,11 +235,11 @@ def crop(pixels: Pixels, box: tuple[int, int, int, int], name: str) -> Pixels:
         DataError: The box lies outside; the picture is called by its name.
     """
     left, top, width, height = box
-    part: Pixels = pixels[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)]
+    part = pixels[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)]
     if part.size == 0:
         size = f"{pixels.shape[1]} x {pixels.shape[0]}"
         raise DataError(f"expected a box within {size} pixels of {name}, got {tuple(box)}; mend its row")
-    return part.copy()  # and not a view, which would keep the whole picture in memory
+    return np.array(part)  # and not a view, which would keep the whole picture in memory
 
 
 def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:

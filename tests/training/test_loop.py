@@ -13,7 +13,7 @@ from torch import Tensor
 
 from reseen import checkpoint
 from reseen.embedding import embed
-from reseen.errors import CheckpointError, DataError, RunError, TrainingError
+from reseen.errors import DataError, RunError, TrainingError, WriteError
 from reseen.evaluation import evaluate
 from reseen.geometry import Candidates
 from reseen.images import IdentityBatches, ImageSet, training_transform
@@ -255,7 +255,7 @@ def test_on_a_full_disk_the_last_state_stays_and_the_run_goes_on_from_it(tmp_pat
     out = tmp_path / "run"
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
-        with pytest.raises(CheckpointError, match=r"room and permission to write .*last\.pt"):
+        with pytest.raises(WriteError, match=r"room and permission to write .*last\.pt"):
             run(out, scheme=Filling())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -8,11 +8,11 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from reseen.checkpoint import write_atomically
 from reseen.commands.runs import data_of, model_of
 from reseen.embedding import embed
 from reseen.evaluation import evaluate as evaluate_embeddings
 from reseen.evaluation import evaluate_further
+from reseen.files import write_atomically
 from reseen.models import Embedder
 from reseen.reporting import Outcome, setting_columns, setting_rows
 from reseen.samples import Benchmark

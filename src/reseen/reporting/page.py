@@ -19,7 +19,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reseen.checkpoint import write_atomically
+from reseen.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def write_page(
     The file appears complete or not at all. Missing folders are made.
 
     Raises:
-        CheckpointError: The disk is full, or the place cannot be written.
+        WriteError: The disk is full, or the place cannot be written.
     """
     text = render(
         "page.html",

@@ -27,8 +27,8 @@ import pandas as pd
 import torch
 import yaml
 
-from reseen.checkpoint import write_atomically
 from reseen.errors import RunError
+from reseen.files import write_atomically
 from reseen.studies.progress import StudyProgress
 from reseen.studies.table import write_csv
 from reseen.training import Schedule

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from markupsafe import Markup
 
-from reseen.checkpoint import write_atomically
+from reseen.files import write_atomically
 from reseen.reporting import Section, facts, write_page
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table as Grid
 
-from reseen.checkpoint import write_atomically
+from reseen.files import write_atomically
 from reseen.reporting import Repeated
 
 FIGURES = {"mean_ap": "mAP", "rank_1": "rank 1"}

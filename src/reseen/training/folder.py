@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reseen.checkpoint import write_atomically
 from reseen.errors import RunError
+from reseen.files import write_atomically
 
 
 class RunFolder:

@@ -216,7 +216,7 @@ class Run:
 
         Raises:
             TrainingError: A loss or a weight is not finite; the state before stays.
-            CheckpointError: The disk is full; the state before stays.
+            WriteError: The disk is full; the state before stays.
         """
         self.look()
         if not all_finite(self.objective):

@@ -18,8 +18,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
-from reseen.checkpoint import write_atomically
 from reseen.errors import CheckpointError, RunError
+from reseen.files import write_atomically
 
 
 class Stateful(Protocol):

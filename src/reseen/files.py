@@ -1,0 +1,95 @@
+"""Writing files so that at any moment there is the old one or the new one, whole."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from reseen.errors import WriteError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file, all or nothing; it is on the disk when this returns.
+
+    Raises:
+        WriteError: The disk is full, or the place cannot be written; a file that was there is intact.
+    """
+    with replacing(path) as partial, partial.open("wb") as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path to write a file to, which takes the place of ``path`` once the block has ended well.
+
+    Processes that write one file at once take turns, and what a killed one has left is written over.
+
+    Raises:
+        WriteError: The disk is full, or the place cannot be written; a file that was there is intact.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with _locked(partial):
+            try:
+                yield partial
+                _force(partial)
+                partial.replace(path)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    partial.unlink()
+                raise
+        _force(path.parent)
+    except OSError as error:
+        raise write_error(path, error, "; what was there before is intact") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, where they are not there yet.
+
+    Raises:
+        WriteError: It cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+def write_error(path: Path, error: OSError, more: str = "") -> WriteError:
+    """Return what to raise where the system refuses to write something."""
+    return WriteError(f"expected room and permission to write {path}, got: {error.strerror or error}{more}")
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Open a file, empty, that no other process has open in this way."""
+    while True:
+        file = path.open("ab")
+        with file:
+            with contextlib.suppress(OSError):  # some network file systems have no locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if _is_still_at(file, path):
+                file.truncate(0)
+                yield
+                return
+
+
+def _is_still_at(file: BinaryIO, path: Path) -> bool:
+    """Return whether nobody has renamed or removed an open file."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _force(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
