@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from reseen.errors import ReseenError
+from reseen.launcher import is_first, join_group, leave_group, num_launched
 
 COMMANDS = {
     "demo": "train, evaluate and report on the built-in synthetic data",
@@ -27,6 +28,7 @@ COMMANDS = {
     "serve": "search a gallery over HTTP",
     "study": "measure on your own data what the papers measure: reseen study --help lists the studies",
 }
+SHARED = ("train", "evaluate", "embed")  # Several processes divide the work of these.
 STUDIES = {
     "losses": "losses under the same conditions, several times; is a difference more than noise?",
     "instances": "8, 16, 32 pictures of an identity in batches of one size: what does each loss lose?",
@@ -66,12 +68,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 2, f"expected a study among {', '.join(STUDIES)}, got '{' '.join(rest[:1])}'; as in reseen study losses"
             )
         name, rest = f"study {rest[0]}", rest[1:]
+    if num_launched() > 1 and name not in SHARED:
+        fail(
+            2,
+            f"expected one process for reseen {name}, got {num_launched()}; start it without torchrun, accelerate or "
+            f"mpirun, which are for {', '.join(SHARED)}",
+        )
     # Here, not above: this takes longer than `reseen --help` may.
     from reseen.commands.calling import WrongArgumentsError, call
 
     log_to_terminal()
     try:
+        join_group()
         call(name, rest)
+        leave_group()
     except WrongArgumentsError as error:
         fail(2, str(error))
     except (ReseenError, ValueError) as error:
@@ -89,7 +99,7 @@ def log_to_terminal() -> None:
     handler = RichHandler(show_path=False, show_level=False, show_time=False, markup=False, highlighter=None)
     logger = logging.getLogger("reseen")
     logger.handlers = [handler]
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.INFO if is_first() else logging.WARNING)
 
 
 def overview() -> str:

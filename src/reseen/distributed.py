@@ -6,13 +6,16 @@ Dimensions: N rows on each rank, the same number on all; R ranks.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from reseen.geometry import Candidates
+
+T = TypeVar("T")
 
 
 def num_ranks() -> int:
@@ -48,6 +51,34 @@ def gather_candidates(candidates: Candidates) -> Candidates:
         modalities=None if candidates.modalities is None else gather(candidates.modalities),
         gathered=True,
     )
+
+
+def on_all_ranks(work: Callable[[], T]) -> list[T]:
+    """Do this rank's part of some work and return what it gave on every rank, in their order.
+
+    An error of one rank is raised on all of them, so that none waits for another for ever.
+
+    Args:
+        work: Talks to no other rank; its result can be pickled.
+    """
+    if num_ranks() == 1:
+        return [work()]
+    mine: tuple[T | None, Exception | None]
+    try:
+        mine = work(), None
+    except Exception as error:
+        mine = None, error
+    parts: list[Any] = [None] * num_ranks()
+    dist.all_gather_object(parts, mine)
+    for _, failure in parts:
+        if failure is not None:
+            raise failure
+    return [value for value, _ in parts]
+
+
+def on_first_rank(work: Callable[[], T]) -> T:
+    """Do some work on the first rank only and return its result, or raise its error, on all of them."""
+    return on_all_ranks(lambda: work() if rank() == 0 else None)[0]  # type: ignore[return-value]
 
 
 def of_first_rank(tensors: list[Tensor]) -> list[Tensor]:

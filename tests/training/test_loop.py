@@ -201,7 +201,7 @@ def test_ctrl_c_ends_the_step_saves_and_says_how_to_go_on(tmp_path: Path) -> Non
 
     out = tmp_path / "run"
     handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt, match="stopped at step 8; resume the run in"):
+    with pytest.raises(KeyboardInterrupt, match=r"stopped at step 8; to go on .*--resume true"):
         run(out, scheme=Pressed())
     assert signal.getsignal(signal.SIGINT) is handler
     assert same(run(out, resume=True)[0], run(tmp_path / "whole")[0])
@@ -216,6 +216,13 @@ def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["thing.txt"]
     with pytest.raises(RunError, match="expected a run to resume"):
         run(tmp_path / "none", resume=True)
+
+
+@pytest.mark.parametrize("name", ["evaluate_every", "save_every", "patience", "log_every"])
+def test_a_count_of_nothing_is_refused_before_anything_is_written(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"expected {name} of 1 or more.*, got 0"):
+        run(tmp_path / "run", **{name: 0})
+    assert not (tmp_path / "run").exists()
 
 
 def test_data_that_cannot_be_trained_on_is_refused_at_once(tmp_path: Path) -> None:

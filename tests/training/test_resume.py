@@ -1,10 +1,12 @@
 """A run that is killed and resumed ends as one that was not."""
 
 import itertools
+import logging
 import multiprocessing
 import os
 import random
 import signal
+import stat
 import time
 import warnings
 from collections.abc import Callable
@@ -21,6 +23,7 @@ from reseen.errors import CheckpointError, RunError
 from reseen.images import IdentityBatches
 from reseen.losses import HardTripletLoss, Remembering
 from reseen.training import Schedule, Term
+from reseen.training import folder as folder_module
 from reseen.training import journal as journal_module
 
 
@@ -108,8 +111,8 @@ def test_killed_while_a_file_is_written(whole: Path, tmp_path: Path, moment: str
             os.kill(os.getpid(), signal.SIGKILL)
 
         def cut_off(file: int) -> None:
-            if now():
-                os.ftruncate(file, 100)
+            if stat.S_ISREG(os.fstat(file).st_mode) and now():  # not a folder
+                os.truncate(f"/dev/fd/{file}", 100)
                 die()
             fsync(file)
 
@@ -186,3 +189,65 @@ def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
 def test_the_state_holds_tensors_and_plain_values_only(whole: Path) -> None:
     """Loading it runs no code."""
     assert torch.load(whole / "state" / "last.pt", weights_only=True)["parts"]["batches"]["epoch"] == 2
+
+
+def test_one_process_trains_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that is queued again while the first one still runs must not write into the same files."""
+    monkeypatch.setattr(folder_module, "PATIENCE_SECONDS", 0.2)
+    out = tmp_path / "run"
+    child = in_child(lambda: run(out, **{**settings(), "schedule": Schedule(epochs=500, accumulation=2)}))
+    while not (out / "state" / "last.pt").exists():
+        time.sleep(0.01)
+    with pytest.raises(RunError, match="found another process training in it"):
+        go_on(out)
+    child.kill()
+    child.join()
+    run(out, resume=True, **{**settings(), "schedule": Schedule(epochs=501, accumulation=2), "patience": 1})
+
+
+def test_sigterm_ends_the_step_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+
+    def work() -> None:
+        with pytest.raises(KeyboardInterrupt, match="resume=True"):
+            run(out, **{**settings(), "save_every": None, "log_every": 1, "workers": 1})
+
+    child = in_child(work)
+    while not (out / "metrics.jsonl").exists() or '"loss"' not in (out / "metrics.jsonl").read_text():
+        time.sleep(0.002)
+    child.terminate()
+    child.join()
+    assert child.exitcode == 0
+    assert torch.load(out / "state" / "last.pt", weights_only=True)["parts"]["batches"]["position"] > 0
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_more_epochs_extend_a_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where the learning rate does not depend on the length, a run that is extended is a longer run, bit for bit."""
+
+    def steady(epochs: int) -> dict[str, Any]:
+        return {**settings(), "schedule": Schedule(epochs=epochs, warmup=1, milestones=(1.0,)), "config": "seed: 0\n"}
+
+    run(tmp_path / "long", **steady(3))
+    run(tmp_path / "short", **steady(2))
+    with caplog.at_level(logging.INFO, "reseen"):
+        run(tmp_path / "short", resume=True, **steady(3))
+    assert "extended from 2 to 3 epochs after epoch 2" in caplog.text
+    assert_same_run(tmp_path / "short", tmp_path / "long")
+    assert (tmp_path / "short" / "config.yaml").read_text().startswith("# extended from 2 to 3 epochs")
+    with pytest.raises(RunError, match=r"it has epochs 3, and now it is 2\); .*--init"):
+        run(tmp_path / "short", resume=True, **steady(2))
+
+
+@pytest.mark.parametrize(
+    "content", [101, "text", {"random": 1}, {"parts": 3, "random": [1]}, {"parts": {}, "random": [2]}]
+)
+def test_a_state_of_another_shape_is_refused(content: Any, tmp_path: Path) -> None:
+    state = tmp_path / "run" / "state" / "last.pt"
+    state.parent.mkdir(parents=True)
+    torch.save(content, state)
+    with pytest.raises((CheckpointError, RunError), match="expected the state of"):
+        run(tmp_path / "run", resume=True)
+    state.write_text("no state at all")
+    with pytest.raises(CheckpointError, match="expected a whole state"):
+        run(tmp_path / "run", resume=True)

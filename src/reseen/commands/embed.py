@@ -11,9 +11,10 @@ from rich.console import Console
 from reseen.commands.sightings import files_below
 from reseen.encoding import load
 from reseen.errors import RunError
+from reseen.launcher import is_first, num_launched
 from reseen.pictures import Pixels, decode
 from reseen.samples import Benchmark, Sample
-from reseen.shards import write_shards
+from reseen.shards import Turn, write_shards
 
 
 def embed(
@@ -107,8 +108,18 @@ def encode_to(
         mirrored=mirrored,
         shard=1024,
         progress=True,
+        turn=turn(),
     )
     say(folder, len(samples), encoder.dim, dtype)
+
+
+def turn() -> Turn:
+    """Return this process's part of the shards."""
+    if num_launched() == 1:
+        return Turn()
+    import torch.distributed as dist  # The processes' group is torch's.
+
+    return Turn(dist.get_rank(), dist.get_world_size(), dist.barrier)
 
 
 def pixels(sample: Sample) -> Pixels:
@@ -121,5 +132,7 @@ def pixels(sample: Sample) -> Pixels:
 
 
 def say(folder: Path, count: int, dim: int, dtype: str) -> None:
-    """Say what has been written."""
+    """Say what has been written, once."""
+    if not is_first():
+        return
     Console(highlight=False, soft_wrap=True).print(f"{count:,} x {dim} {dtype} in {folder}")

@@ -9,12 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from reseen.commands.runs import data_of, model_of
-from reseen.embedding import embed
-from reseen.evaluation import evaluate as evaluate_embeddings
-from reseen.evaluation import evaluate_further
 from reseen.files import write_atomically
+from reseen.launcher import is_first
+from reseen.model_evaluation import Outcome, evaluate_model
 from reseen.models import Embedder
-from reseen.reporting import Outcome, setting_columns, setting_rows
+from reseen.reporting import setting_columns, setting_rows
 from reseen.samples import Benchmark
 from reseen.scores import Reranking
 
@@ -53,6 +52,8 @@ def evaluate(
     model = model_of(run)
     benchmark = data_of(run) if data is None else data
     outcome = measure(model, benchmark, reranking=reranking, mirrored=mirrored, batch_size=batch_size, workers=workers)
+    if not is_first():
+        return
     folder = out or (run if run.is_dir() else run.parent)
     write_report(folder, outcome, data=benchmark.name, reranking=reranking, mirrored=mirrored)
     print_scores(outcome, title=benchmark.name, reranking=reranking)
@@ -67,17 +68,13 @@ def measure(
     batch_size: int = 64,
     workers: int = 0,
 ) -> Outcome:
-    """Return how well a model searches a data set, with the vectors it was found with."""
-    query, gallery = (
-        embed(model, samples, batch_size=batch_size, num_workers=workers, mirrored=mirrored, progress=True)
-        for samples in (data.query, data.gallery)
-    )
+    """Return how well a model searches data, with the vectors it was found with; several processes share the work."""
     improve: Reranking | None = None
     if reranking is not None:
         improve = getattr(importlib.import_module("reseen.reranking"), reranking)()
-    report = evaluate_embeddings(query, gallery, data.protocol, reranking=improve)
-    further = evaluate_further(data, query, gallery, reranking=improve)
-    return Outcome(report, query, gallery, improve, further)
+    return evaluate_model(
+        model, data, reranking=improve, batch_size=batch_size, num_workers=workers, mirrored=mirrored, progress=True
+    )
 
 
 def write_report(folder: Path, outcome: Outcome, **more: Any) -> None:

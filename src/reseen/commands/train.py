@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from accelerate import PartialState
 from accelerate.utils import set_seed
 from jsonargparse.typing import lazy_instance
 from rich.console import Console
@@ -17,6 +16,7 @@ from reseen import checkpoint, training
 from reseen.commands.evaluate import measure, print_scores, write_report
 from reseen.commands.runs import checkpoint_of
 from reseen.images import IdentityBatches, Transforms, training_transform
+from reseen.launcher import is_first
 from reseen.losses import AdaSPLoss, IdentityLoss, Loss
 from reseen.models import Embedder, ModelSpec
 from reseen.samples import Benchmark
@@ -153,10 +153,10 @@ def train(
         resume=resume,
     )
     seconds = time.monotonic() - started
-    if not PartialState().is_main_process:
+    outcome = measure(embedder, data, workers=workers, mirrored=mirrored) if data.query else None
+    if not is_first():
         return
-    if data.query:
-        outcome = measure(embedder, data, workers=workers, mirrored=mirrored)
+    if outcome is not None:
         write_report(out, outcome, data=data.name, mirrored=mirrored, training_seconds=round(seconds, 1))
         print_scores(outcome, title=data.name)
     Console(highlight=False).print(f"trained in {seconds / 60:.1f} minutes: {out}")

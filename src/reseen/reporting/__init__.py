@@ -1,11 +1,12 @@
 """What people look at: reports, comparisons and attention maps, each one self-contained HTML page."""
 
+from reseen.model_evaluation import Outcome
 from reseen.reporting.attention_page import write_attention
 from reseen.reporting.axes import Axis
 from reseen.reporting.comparison import write_comparison
 from reseen.reporting.grad_cam import attention
 from reseen.reporting.heat_map import heat_map
-from reseen.reporting.lists import Outcome, ranked_pictures, render_lists
+from reseen.reporting.lists import ranked_pictures, render_lists
 from reseen.reporting.page import Repeated, Section, charts, facts, table, write_page
 from reseen.reporting.pictures import Shot, Thumbnail
 from reseen.reporting.plots import Series, bar_chart, histogram, line_chart

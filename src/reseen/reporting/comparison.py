@@ -13,7 +13,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from reseen.evaluation import Report
-from reseen.reporting.lists import Outcome, queries_of_first_repeat, ranked_pictures
+from reseen.model_evaluation import Outcome
+from reseen.reporting.lists import queries_of_first_repeat, ranked_pictures
 from reseen.reporting.page import Section, charts, render, table, write_page
 from reseen.reporting.scores import match_curve, precision_spread
 from reseen.samples import Benchmark

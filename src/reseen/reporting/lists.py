@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,28 +13,10 @@ from numpy.typing import NDArray
 
 from reseen.evaluation import Report
 from reseen.metrics import ranked_list
+from reseen.model_evaluation import Outcome
 from reseen.reporting.page import percent, render
 from reseen.reporting.pictures import Shot, thumbnail
-from reseen.samples import Benchmark, Embeddings, Protocol, Sample
-from reseen.scores import Reranking
-
-
-class Outcome(NamedTuple):
-    """An evaluation with what it was made from.
-
-    Attributes:
-        report: What ``evaluate`` found.
-        query: Embeddings of the benchmark's query, in its order.
-        gallery: Embeddings of the benchmark's gallery, in its order.
-        reranking: As given to ``evaluate``.
-        further: What ``evaluate_further`` found.
-    """
-
-    report: Report
-    query: Embeddings
-    gallery: Embeddings
-    reranking: Reranking | None = None
-    further: Sequence[Report] = ()
+from reseen.samples import Benchmark, Protocol, Sample
 
 
 @dataclass(frozen=True)

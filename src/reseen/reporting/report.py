@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reseen import checkpoint
+from reseen.model_evaluation import Outcome
 from reseen.models import Embedder, ModelSpec, complexity
 from reseen.reporting.attention_page import HOW_TO_READ, why_found
 from reseen.reporting.curves import learning_curves
-from reseen.reporting.lists import Outcome, RankedPictures, ranked_pictures, render_lists, worst_and_best
+from reseen.reporting.lists import RankedPictures, ranked_pictures, render_lists, worst_and_best
 from reseen.reporting.page import Section, charts, facts, render, table, write_page
 from reseen.reporting.scores import (
     camera_table,

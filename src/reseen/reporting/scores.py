@@ -11,8 +11,9 @@ from markupsafe import Markup
 
 from reseen.evaluation import Report
 from reseen.metrics import Roc, ScoreHistogram, score_histogram
+from reseen.model_evaluation import Outcome
 from reseen.reporting.axes import Axis
-from reseen.reporting.lists import Outcome, searched_together
+from reseen.reporting.lists import searched_together
 from reseen.reporting.page import Repeated, percent, render, table
 from reseen.reporting.plots import Series, histogram, line_chart
 from reseen.samples import Benchmark

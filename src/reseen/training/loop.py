@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from reseen.errors import DataError
 from reseen.images import IdentityBatches, ImageSet, Transforms, number_modalities, training_transform
+from reseen.launcher import join_group
 from reseen.models import Embedder
 from reseen.samples import Benchmark
 from reseen.training.folder import RunFolder
@@ -74,20 +75,32 @@ def train(
         seed: Of everything random.
         tensorboard: Write TensorBoard events too.
         config: The run's resolved configuration, YAML, to keep in the folder and in the checkpoints.
-        resume: Go on with the run in ``out``, with the same arguments.
+        resume: Go on with the run in ``out``, with the same arguments, or with more epochs.
 
     Returns:
         The best mAP and when it was reached.
 
     Raises:
-        RunError: The folder is in use, has no run to resume, or the saved state is another run's.
+        RunError: The folder is in use, it has no run to resume, or the saved state is another run's.
         DataError: There are fewer than two identities to train on, a picture cannot be read, or no query has a match.
         TrainingError: A loss or a weight is not finite; what was saved before stays.
         ValueError: The arguments do not fit one another, as with more identities in a batch than there are.
-        KeyboardInterrupt: Ctrl-C was pressed; what resuming needs has been saved, and the message says how.
+        KeyboardInterrupt: Ctrl-C or SIGTERM came; what resuming needs has been saved, and the message says how.
     """
+    for name, number in (
+        ("evaluate_every", evaluate_every),
+        ("save_every", save_every),
+        ("patience", patience),
+        ("log_every", log_every),
+    ):
+        if number is not None and number < 1:
+            hint = "" if name == "log_every" else ", or null"
+            raise ValueError(f"expected {name} of 1 or more{hint}, got {number}")
+    if workers < 0:
+        raise ValueError(f"expected 0 workers or more, got {workers}")
     # Accelerate keeps one precision for a process; a second run may want another.
     AcceleratorState._reset_state()
+    join_group()
     accelerator = Accelerator(
         mixed_precision=precision,
         gradient_accumulation_steps=schedule.accumulation,
@@ -131,31 +144,28 @@ def train(
     scheme.start(model, objective.compared)
     set_seed(seed + rank)
 
-    # The folder, and what of the run is in it already.
+    # The folder, and what of the run is in it already; then the loop.
     folder = RunFolder(Path(out))
-    if accelerator.is_main_process:
-        folder.open(resume=resume, config=config)
-    accelerator.wait_for_everyone()
-    run = Run(
-        accelerator,
-        folder,
-        data,
-        objective,
-        sequence,
-        schedule,
-        scheme,
-        optimizers,
-        log_every=log_every,
-        tensorboard=tensorboard,
-        config=config,
-    )
-    if resume:
-        run.resume()
-
-    # The loop.
     evaluate_every = evaluate_every if data.query else None
     interruption = Interruption(enabled=accelerator.num_processes == 1)
-    with run:
+    with (
+        interruption,
+        folder.open(resume=resume, config=config),
+        Run(
+            accelerator,
+            folder,
+            data,
+            objective,
+            sequence,
+            schedule,
+            scheme,
+            optimizers,
+            log_every=log_every,
+            tensorboard=tensorboard,
+            resume=resume,
+            config=config,
+        ) as run,
+    ):
         if evaluate_every is not None and run.step == 0:
             run.evaluate()
         for epoch in range(sequence.epoch, schedule.epochs):
@@ -188,6 +198,7 @@ def train(
                         run.save()
                     interruption.raise_if_asked()
 
+                run.share_buffers()
                 run.save()
                 run.keep(folder.last)
                 interruption.raise_if_asked()
@@ -200,5 +211,6 @@ def train(
 
 
 def ignore_interrupts(worker: int) -> None:
-    """Leave Ctrl-C to the parent process, which lets its step end first."""
+    """Leave Ctrl-C and SIGTERM to the parent process, which lets its step end first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -13,14 +13,14 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from reseen import checkpoint
-from reseen.embedding import embed
+from reseen.distributed import of_first_rank
 from reseen.errors import TrainingError
-from reseen.evaluation import evaluate
+from reseen.files import write_atomically
 from reseen.images import Batches
+from reseen.model_evaluation import evaluate_model
 from reseen.samples import Benchmark
 from reseen.training.folder import RunFolder
 from reseen.training.journal import Journal, Watch
@@ -56,15 +56,17 @@ class Standing:
         self.__dict__.update(state)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Settings:
-    """What must be the same when a run is resumed.
+    """What must be the same when a run is resumed, but for the epochs, which may become more.
 
     Attributes:
         values: By name.
+        extended_from: How many epochs the saved run had, where it had fewer.
     """
 
     values: dict[str, Any]
+    extended_from: float | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the values."""
@@ -77,8 +79,11 @@ class Settings:
             ValueError: A value is another.
         """
         for name, value in state.items():
-            if self.values.get(name) != value:
-                raise ValueError(f"it has {name} {value}, and now it is {self.values.get(name)}")
+            now = self.values.get(name)
+            if name == "epochs" and now is not None and now > value:
+                self.extended_from = value
+            elif now != value:
+                raise ValueError(f"it has {name} {value}, and now it is {now}")
 
 
 class Run:
@@ -95,6 +100,7 @@ class Run:
         optimizers: To be saved with the rest.
         log_every: Steps between looks at the losses.
         tensorboard: Write events too.
+        resume: Go to the state that the folder has.
         config: The run's configuration, kept in checkpoints.
     """
 
@@ -111,6 +117,7 @@ class Run:
         *,
         log_every: int,
         tensorboard: bool,
+        resume: bool,
         config: str | None,
     ) -> None:
         self.accelerator = accelerator
@@ -121,6 +128,7 @@ class Run:
         self.schedule = schedule
         self.scheme = scheme
         self.config = config
+        self._resuming = resume
         self.steps_per_epoch = len(batches) // schedule.accumulation
         self.standing = Standing()
         events = folder.root / "tensorboard" if tensorboard else None
@@ -128,8 +136,9 @@ class Run:
         self.watch = Watch(objective.names, log_every * schedule.accumulation, accelerator)
         self.optimizers = optimizers
         terms = [[name, weight] for name, weight in zip(objective.names, objective.weights.tolist(), strict=True)]
+        self.settings = Settings({**dataclasses.asdict(schedule), "terms": terms})
         self.parts: dict[str, Stateful] = {
-            "settings": Settings({**dataclasses.asdict(schedule), "terms": terms}),
+            "settings": self.settings,
             "objective": objective,
             "batches": batches,
             "scheme": scheme,
@@ -143,6 +152,8 @@ class Run:
         self._images, self._since = 0, time.perf_counter()
 
     def __enter__(self) -> Run:
+        if self._resuming:
+            self._resume()
         total = self.steps_per_epoch * self.schedule.epochs
         self._bar = ProgressBar(total=total, done=self.step, shown=self.accelerator.is_main_process)
         self._bar.__enter__()
@@ -154,7 +165,8 @@ class Run:
             self.journal.close()
         if kind is KeyboardInterrupt and self.folder.state.exists():
             raise KeyboardInterrupt(
-                f"stopped at step {self.step}; resume the run in {self.folder.root} to go on"
+                f"stopped at step {self.step}; to go on from the state saved in {self.folder.root}, give the same "
+                "command with --resume true (in Python, train(..., resume=True))"
             ) from None
 
     @property
@@ -168,14 +180,24 @@ class Run:
         done = self.batches.epoch * len(self.batches) + self.batches.position
         return -(-done // self.schedule.accumulation)
 
-    def resume(self) -> None:
+    def _resume(self) -> None:
         """Go to the saved state; a run that was killed before its first one starts anew."""
         if self.folder.state.exists():
             load_state(self.folder.state, self.parts, self.accelerator)
+            if self.settings.extended_from is not None:
+                self._extend(self.settings.extended_from)
         else:
             logger.warning("no state in %s yet: starting from the first step", self.folder.root)
             if self.journal is not None:
                 self.journal.cut(0)
+
+    def _extend(self, epochs: float) -> None:
+        told = f"extended from {epochs:g} to {self.schedule.epochs:g} epochs after epoch {self.epoch:g}"
+        logger.info("%s: from here on the learning rate is that of the longer schedule", told)
+        if self.config is not None:
+            self.config = f"# {told}: in one go, the learning rates before it would be others.\n{self.config}"
+            if self.accelerator.is_main_process:
+                write_atomically(self.folder.config, self.config.encode())
 
     def count(self, values: Tensor, num_images: int) -> None:
         """Count a batch that was used: the terms' values (T,), and how many pictures this rank had of it."""
@@ -232,25 +254,30 @@ class Run:
             provenance = {"data": self.data.name, "seed": self.batches.seed, "step": self.step, "epoch": self.epoch}
             checkpoint.save(path, self.objective.model, provenance={**provenance, **scores}, config=self.config)
 
+    def share_buffers(self) -> None:
+        """Give every rank the first one's batch-norm statistics, which are those that are written and scored."""
+        if self.accelerator.num_processes == 1:
+            return
+        by_type: dict[torch.dtype, list[Tensor]] = {}
+        for buffer in self.objective.model.buffers():
+            by_type.setdefault(buffer.dtype, []).append(buffer)
+        for buffers in by_type.values():
+            for buffer, value in zip(buffers, of_first_rank(buffers), strict=True):
+                buffer.copy_(value)
+
     def evaluate(self) -> None:
-        """Measure the network, on one rank, and keep it if it is the best so far."""
+        """Measure the network, on all ranks together, and keep it if it is the best so far."""
+        self.share_buffers()
+        with torch.random.fork_rng(devices=[]):  # how often it is measured must not change a run
+            report = evaluate_model(self.objective.model, self.data, further=False).report
+        scores = {"mean_ap": report.mean_ap, "mean_inp": report.mean_inp, "rank_1": report.cmc(1)}
         if self.journal is not None:
-            with torch.random.fork_rng(devices=[]):  # how often it is measured must not change a run
-                query, gallery = (embed(self.objective.model, part) for part in (self.data.query, self.data.gallery))
-            report = evaluate(query, gallery, self.data.protocol)
-            scores = {"mean_ap": report.mean_ap, "mean_inp": report.mean_inp, "rank_1": report.cmc(1)}
             self.journal.write(step=self.step, epoch=self.epoch, **scores)
             logger.info("epoch %g: mAP %.1f %%, rank-1 %.1f %%", self.epoch, 100 * report.mean_ap, 100 * report.cmc(1))
-            self.standing.waited += 1
-            if self.standing.best is None or report.mean_ap > self.standing.best:
-                self.standing.best, self.standing.best_epoch, self.standing.waited = (
-                    report.mean_ap,
-                    round(self.epoch),
-                    0,
-                )
-                self.keep(self.folder.best, **scores)
-        (standing,) = broadcast_object_list([self.standing.state_dict()])
-        self.standing.load_state_dict(standing)
+        self.standing.waited += 1
+        if self.standing.best is None or report.mean_ap > self.standing.best:
+            self.standing.best, self.standing.best_epoch, self.standing.waited = report.mean_ap, round(self.epoch), 0
+            self.keep(self.folder.best, **scores)
         self._images, self._since = 0, time.perf_counter()
 
 

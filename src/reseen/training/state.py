@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 import random
 import signal
 import threading
@@ -55,21 +54,29 @@ def load_state(path: Path, parts: Mapping[str, Stateful], accelerator: Accelerat
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+    except Exception as error:  # A damaged file makes torch raise almost anything.
         raise CheckpointError(f"expected a whole state at {path}, got a damaged file; start the run anew") from error
-    if len(state["random"]) != accelerator.num_processes:
+    try:
+        saved, random_states = state["parts"], list(state["random"])
+    except (KeyError, TypeError, IndexError) as error:
+        raise CheckpointError(f"expected the state of a run at {path}, got something else; start anew") from error
+    if len(random_states) != accelerator.num_processes:
         raise RunError(
-            f"expected to resume on {len(state['random'])} ranks as the run was saved, got {accelerator.num_processes}"
+            f"expected to resume on {len(random_states)} ranks as the run was saved, got {accelerator.num_processes}"
         )
     try:
         for name, part in parts.items():
-            part.load_state_dict(state["parts"][name])
-    except (KeyError, RuntimeError, ValueError) as error:
+            part.load_state_dict(saved[name])
+        set_random_state(random_states[accelerator.process_index])
+    except (KeyError, RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise RunError(
-            f"expected the state of this run in {path}, got another's ({str(error).splitlines()[0]}); "
-            "resume with the configuration that the run was started with"
+            f"expected the state of this run in {path}, got another's ({_line(error)}); resume with the configuration "
+            "that the run was started with, or start a new run from its weights with --init"
         ) from error
-    set_random_state(state["random"][accelerator.process_index])
+
+
+def _line(error: Exception) -> str:
+    return f"no {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
 
 
 def random_state() -> dict[str, Any]:
@@ -93,37 +100,61 @@ def set_random_state(state: dict[str, Any]) -> None:
 
 
 class Interruption:
-    """Ctrl-C, held back until a step is whole.
+    """Ctrl-C and SIGTERM, which schedulers send before they kill: held back until a step is whole.
 
-    Signals reach the main thread only: in another one everything is as usual.
+    As a context, it makes SIGTERM raise KeyboardInterrupt as Ctrl-C does. Signals reach the main thread only: in
+    another one everything is as usual.
 
     Args:
         enabled: False on several ranks, which would notice at different steps and wait for one another for ever.
     """
 
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
     def __init__(self, *, enabled: bool) -> None:
         self.enabled = enabled
         self.asked = False
 
+    @property
+    def _possible(self) -> bool:
+        return self.enabled and threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> Interruption:
+        self._terminate = signal.getsignal(signal.SIGTERM)
+        self._changed = self._possible and self._terminate is signal.SIG_DFL  # a handler of the caller's own stays
+        if self._changed:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._changed:
+            signal.signal(signal.SIGTERM, self._terminate)
+
     @contextmanager
     def held_back(self) -> Iterator[None]:
-        """Only note a first Ctrl-C; a second one interrupts at once."""
-        if not self.enabled or threading.current_thread() is not threading.main_thread():
+        """Only note a first signal; a second one interrupts at once."""
+        if not self._possible:
             yield
             return
 
         def note(number: int, frame: FrameType | None) -> None:
             self.asked = True
-            signal.signal(signal.SIGINT, before)
+            restore()
 
-        before = signal.getsignal(signal.SIGINT)  # known before the first Ctrl-C can come
-        signal.signal(signal.SIGINT, note)
+        def restore() -> None:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+        # Known before the first signal can come.
+        before = {number: signal.getsignal(number) for number in self.SIGNALS}
+        for number in self.SIGNALS:
+            signal.signal(number, note)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            restore()
 
     def raise_if_asked(self) -> None:
-        """Let the Ctrl-C take effect that was held back."""
+        """Let the signal take effect that was held back."""
         if self.asked:
             raise KeyboardInterrupt

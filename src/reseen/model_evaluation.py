@@ -1,0 +1,103 @@
+"""Evaluation of a model on a benchmark: embeds its pictures and scores the search; several ranks share the work.
+
+Dimensions: N pictures, D components.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from reseen.distributed import num_ranks, on_all_ranks, on_first_rank, rank
+from reseen.embedding import embed
+from reseen.evaluation import Report, evaluate, evaluate_further
+from reseen.models import Embedder
+from reseen.samples import Benchmark, Embeddings, Protocol, Sample
+from reseen.scores import Reranking
+
+
+class Outcome(NamedTuple):
+    """An evaluation with what it was made from.
+
+    Attributes:
+        report: What ``evaluate`` found.
+        query: Embeddings of the benchmark's query, in its order.
+        gallery: Embeddings of the benchmark's gallery, in its order.
+        reranking: As given to ``evaluate``.
+        further: What ``evaluate_further`` found.
+    """
+
+    report: Report
+    query: Embeddings
+    gallery: Embeddings
+    reranking: Reranking | None = None
+    further: Sequence[Report] = ()
+
+
+def evaluate_model(
+    model: Embedder,
+    benchmark: Benchmark,
+    *,
+    reranking: Reranking | None = None,
+    further: bool = True,
+    batch_size: int = 64,
+    num_workers: int = 0,
+    mirrored: bool = False,
+    progress: bool = False,
+) -> Outcome:
+    """Embed a benchmark's query and gallery and evaluate the search.
+
+    Under ``torch.distributed`` every rank calls this with the same model and benchmark. Each embeds whole batches of
+    its own and scores its part of the gallery; re-ranking, drawn galleries and further settings, which need everything
+    in one place, are done by the first rank. Every rank returns the same figures as a single process would.
+
+    Args:
+        model: Its mode is left as it was.
+        benchmark: Has a query and a gallery.
+        reranking: Improves the scores or the vectors first, as in ``k_reciprocal()``.
+        further: Evaluate the benchmark's further settings too.
+        batch_size: Pictures at a time.
+        num_workers: Processes that read pictures.
+        mirrored: Average the vectors of each picture and of its mirror image.
+        progress: Draw a bar, on the first rank.
+
+    Raises:
+        DataError: A picture cannot be read, or no query has a match.
+    """
+
+    def embedded(samples: Sequence[Sample]) -> Embeddings:
+        part = share(len(samples), batch_size)
+        vectors = on_all_ranks(
+            lambda: (
+                embed(
+                    model,
+                    samples[part],
+                    batch_size=batch_size,
+                    num_workers=num_workers,
+                    mirrored=mirrored,
+                    progress=progress and rank() == 0,
+                ).vectors
+            )
+        )
+        return Embeddings.of(torch.cat(vectors), samples)
+
+    query, gallery = embedded(benchmark.query), embedded(benchmark.gallery)
+    report = _evaluate(query, gallery, benchmark.protocol, reranking)
+    others = further and benchmark.further
+    found = on_first_rank(lambda: evaluate_further(benchmark, query, gallery, reranking=reranking)) if others else []
+    return Outcome(report, query, gallery, reranking, found)
+
+
+def _evaluate(query: Embeddings, gallery: Embeddings, protocol: Protocol, reranking: Reranking | None) -> Report:
+    if num_ranks() == 1 or reranking is not None or protocol.draws is not None:
+        return on_first_rank(lambda: evaluate(query, gallery, protocol, reranking=reranking))
+    parts = query[share(len(query))], gallery[share(len(gallery))]
+    return evaluate(*parts, protocol, across_ranks=True)
+
+
+def share(count: int, size: int = 1) -> slice:
+    """Return this rank's part of ``count`` rows, cut between batches of ``size``, which stay those of one process."""
+    rows = -(-count // (size * num_ranks())) * size
+    return slice(rank() * rows, (rank() + 1) * rows)
