@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reseen.encoding import load
     from reseen.evaluation import evaluate
     from reseen.gallery import Gallery
+    from reseen.model_evaluation import evaluate_model
     from reseen.models import Embedder, ModelSpec
     from reseen.samples import Benchmark, Embeddings, Protocol, Sample
     from reseen.training import train
@@ -34,6 +35,7 @@ __all__ = [
     "Sample",
     "embed",
     "evaluate",
+    "evaluate_model",
     "load",
     "train",
 ]
@@ -49,6 +51,7 @@ _HOMES = {
     "Sample": "samples",
     "embed": "embedding",
     "evaluate": "evaluation",
+    "evaluate_model": "model_evaluation",
     "load": "encoding",
     "train": "training",
 }
