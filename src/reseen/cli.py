@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 
 from reseen.errors import ReseenError
 from reseen.launcher import is_first, join_group, leave_group, num_launched
@@ -58,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     name, rest = given[0], given[1:]
     if name not in COMMANDS:
-        fail(2, f"expected one of {', '.join(COMMANDS)}, got '{name}'; see reseen --help")
+        near = get_close_matches(name, COMMANDS, n=1)
+        hint = f"; did you mean {near[0]}? See" if near else "; see"
+        fail(2, f"expected one of {', '.join(COMMANDS)}, got '{name}'{hint} reseen --help")
     if name == "study":
         if rest and rest[0] in ("-h", "--help"):
             print("usage: reseen study NAME --data ... --out FOLDER\n\n" + listed(STUDIES))
@@ -77,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Here, not above: this takes longer than `reseen --help` may.
     from reseen.commands.calling import WrongArgumentsError, call
 
+    if os.getcwd() not in sys.path:  # A class of one's own beside one's data, as `python -m` finds it.
+        sys.path.append(os.getcwd())
     log_to_terminal()
     try:
         join_group()

@@ -17,6 +17,7 @@ import jsonargparse._typehints
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 from jsonargparse._loaders_dumpers import get_yaml_default_loader
 
+from reseen.commands.mistakes import explain
 from reseen.errors import ReseenError
 from reseen.recipes import only_true_and_false, path_of
 from reseen.samples import Benchmark
@@ -80,11 +81,12 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
         parser.add_argument(word, type=parameters[word].annotation, help=_said_of(command, word), **optional)
     skip: set[str | int] = {word for word in (*named, "resolved") if word in parameters}
     parser.add_function_arguments(command, as_positional=False, skip=skip)
+    words = _classes_first(_with_recipes(arguments))
     try:
-        settings = parser.parse_args(_with_recipes(arguments))
+        settings = parser.parse_args(words)
     except ArgumentError as error:
-        said = " ".join(str(error).split()).replace("a dot import path string", "a name listed there or package.Class")
-        raise WrongArgumentsError(f"{said}; see reseen {name} --help") from error
+        line = explain(str(error), command, words)
+        raise WrongArgumentsError(f"{line}{' See' if line.endswith('?') else '; see'} reseen {name} --help") from error
     values = {key: value for key, value in vars(parser.instantiate(settings)).items() if key != "config"}
     if "resolved" in parameters:
         values["resolved"] = json.loads(parser.dump(settings, format="json", skip_unset=False, skip_validation=True))
@@ -119,6 +121,20 @@ def _with_recipes(arguments: Sequence[str]) -> list[str]:
         if words[number - 1] == "--config" and not Path(word).is_file():
             words[number] = str(path_of(word))
     return words
+
+
+def _classes_first(words: Sequence[str]) -> list[str]:
+    """Put a class before its arguments where these come first: ``--loss.beta 0.7 --loss FIDILoss``."""
+    sorted_words = list(words)
+    for flag in dict.fromkeys(word.partition("=")[0] for word in words if word.startswith("--")):
+        places = [n for n, word in enumerate(sorted_words) if word == flag or word.startswith(f"{flag}=")]
+        first = next((n for n, word in enumerate(sorted_words) if word.startswith(f"{flag}.")), None)
+        if first is not None and len(places) == 1 and places[0] > first:
+            size = 1 if "=" in sorted_words[places[0]] else 2
+            moved = sorted_words[places[0] : places[0] + size]
+            del sorted_words[places[0] : places[0] + size]
+            sorted_words[first:first] = moved
+    return sorted_words
 
 
 def _said_of(command: Callable[..., None], parameter: str) -> str:

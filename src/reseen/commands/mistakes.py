@@ -1,0 +1,289 @@
+"""What a mistake on the command line is answered: what was expected, what was given, and what may have been meant.
+
+jsonargparse's messages name Python's types; here they are read for where the mistake is, and said anew from the verb's
+signature.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import re
+import sys
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from reseen.samples import Benchmark
+
+TABLES = (".csv", ".tsv", ".parquet", ".pq")
+OTHER_WORDS = {"lr": "schedule.learning_rate", "batch_size": "batches.identities"}
+YES_AND_NO = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "false", "0": "false"}
+SCALARS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word", Path: "a path"}
+
+# Where a message of jsonargparse says that the mistake lies, from the outside inwards.
+STEP = re.compile(r"Parser key \"([^\"]+)\":|Problem with given class_path '([^']+)':")
+NO_CLASS = re.compile(r"Expected a dot import path string: (\S*)")
+NO_OPTION = re.compile(r"Option '([^']*)' is not accepted")
+NO_OPTION_OF_GROUP = re.compile(r"Group '([^']*)' does not accept option '([^']*)'")
+NO_IMPORT = re.compile(r"(No module named .*|module .* has no attribute .*|Import path does not correspond .*)")
+MISSING = re.compile(r"following arguments are required: (.*)")
+NO_VALUE = re.compile(r"argument (\S+): expected")
+UNKNOWN = re.compile(r"unrecognized arguments: (.*)", re.DOTALL)
+GIVEN = re.compile(r"(?:Got|Given) value: (.*)")
+
+
+def explain(message: str, command: Callable[..., Any], words: Sequence[str]) -> str:
+    """Return one line about a mistake.
+
+    Args:
+        message: What jsonargparse says.
+        command: The verb's function.
+        words: What stood on the command line.
+    """
+    if found := UNKNOWN.search(message):
+        return _unknown(found[1].split()[0], command)
+    if found := NO_OPTION_OF_GROUP.search(message):
+        return _unknown(f"--{found[1]}.{found[2]}", command)
+    if found := NO_VALUE.search(message):
+        return f"expected a value after {found[1]}, got none"
+    path, owner, keys = "", command, ""
+    for key, class_path in STEP.findall(message):
+        if key:
+            path, keys = f"{path}.{key}".strip("."), f"{keys}.{key}".strip(".")
+        else:
+            owner, keys = _imported(class_path) or owner, ""
+    if "Unable to load config" in message:
+        path = path.partition(".")[0]
+        return f"expected a YAML file of settings for --{path}, got {_word_after(f'--{path}', words) or 'another'}"
+    if found := MISSING.search(message):
+        return _missing(found[1], path, owner)
+    kind = _annotation(owner, keys) if keys else None
+    if found := NO_OPTION.search(message):
+        return _no_option(found[1], path, owner, command)
+    if found := NO_CLASS.search(message):
+        return _no_class(found[1], path, kind)
+    if found := NO_IMPORT.search(message):
+        given = _word_after(f"--{path}", words)
+        return _not_importable(found[1], path, given, _annotation(command, path))
+    if kind is None:
+        return _plain(message)
+    value = _value(message, f"--{path}", words)
+    return _with_hint(f"expected {described(kind)} for --{path}, got {value}", meant(value, kind))
+
+
+def described(kind: Any) -> str:
+    """Return a type in words, as in ``a whole number or null``."""
+    if kind in SCALARS:
+        return SCALARS[kind]
+    if kind is None or kind is type(None):
+        return "null"
+    origin, inside = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(described(part) for part in inside))
+    if origin is Literal:
+        return f"one of {', '.join(map(str, inside))}" if len(inside) > 1 else str(inside[0])
+    if _is_list(origin):
+        element = described(inside[0]) if inside else "a value"
+        return f"a list in brackets, each {element},"
+    if origin is dict or origin is Mapping:
+        return "names with values, as in {name: value},"
+    return f"settings of a {kind.__name__}" if isinstance(kind, type) else "another value"
+
+
+def meant(value: str, kind: Any) -> str | None:
+    """Return what a value may have been meant to be; None where nothing is near."""
+    parts = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    if type(None) in parts and value.lower() in ("none", "off", "no", "never"):
+        return "null"
+    for part in parts:
+        if get_origin(part) is Literal and (near := nearest(value, map(str, get_args(part)))):
+            return near
+        if part is bool and value.lower() in YES_AND_NO:
+            return YES_AND_NO[value.lower()]
+        if part in (int, float) and (number := re.match(r"-?\d+(\.\d+)?", value)):
+            return number[0] if part is float else str(round(float(number[0])))
+        if _is_list(get_origin(part)) and not value.startswith("["):
+            (element, *_) = (*get_args(part), str)
+            return f"[{meant(value, element) or value}]"
+    return None
+
+
+def nearest(word: str, among: Iterable[str]) -> str | None:
+    """Return the word that is most like another, whatever their case and dashes; None where none is near."""
+
+    def plain(text: str) -> str:
+        return text.lower().replace("-", "_")
+
+    spelled = {plain(name): name for name in among}
+    near = get_close_matches(plain(word), spelled, n=1, cutoff=0.6)
+    if not near:  # A word that is cut off: AdaSP.
+        near = [name for name in spelled if name.startswith(plain(word))][:1] if word else []
+    return spelled[near[0]] if near else None
+
+
+def flags_of(command: Callable[..., Any], within: str = "") -> list[str]:
+    """Return the flags of a verb, those of grouped settings included, as in ``--schedule.epochs``."""
+    flags = []
+    for parameter in _parameters(command).values():
+        if parameter.kind is parameter.POSITIONAL_ONLY or parameter.name == "resolved":
+            continue
+        name, kind = f"{within}{parameter.name}", parameter.annotation
+        flags.append(f"--{name}")
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type) and not issubclass(kind, Benchmark):
+            flags += flags_of(kind, f"{name}.")
+    return flags
+
+
+def classes_of(base: type) -> list[str]:
+    """Return the names of the library's classes that can stand for a base class."""
+    found: dict[str, None] = {}
+    waiting = [base]
+    while waiting:
+        kind = waiting.pop(0)
+        waiting += kind.__subclasses__()
+        own = kind.__module__.startswith("reseen.") and not kind.__name__.startswith("_")
+        real = getattr(sys.modules[kind.__module__], kind.__name__, None) is kind  # jsonargparse makes some of its own
+        if own and real and not inspect.isabstract(kind) and kind is not Benchmark:
+            found[kind.__name__] = None
+    return list(found)
+
+
+def _unknown(word: str, command: Callable[..., Any]) -> str:
+    parameters = _parameters(command)
+    if not word.startswith("-"):
+        places = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_ONLY]
+        ahead = f"{' '.join(name.upper() for name in places)} and then flags" if places else "flags"
+        hint = _data_of(word) if "data" in parameters else None
+        return _with_hint(f"expected {ahead}, got the word {word}", hint)
+    flags = ["--config", *flags_of(command)]
+    name = word.lstrip("-").replace("-", "_")
+    by_end = [flag for flag in flags if flag.rpartition(".")[2] == name or flag == f"--{OTHER_WORDS.get(name)}"]
+    near = by_end[0] if by_end else nearest(word, flags) or nearest_by_end(name, flags) if len(name) > 1 else None
+    return _with_hint(f"expected a flag of this verb, got {word}", near)
+
+
+def nearest_by_end(name: str, flags: Sequence[str]) -> str | None:
+    """Return the flag whose last part is most like a name."""
+    ends = {flag.rpartition(".")[2]: flag for flag in flags if "." in flag}
+    near = nearest(name.rpartition(".")[2], ends)
+    return None if near is None else ends[near]
+
+
+def _missing(names: str, path: str, owner: Callable[..., Any]) -> str:
+    parameters = _parameters(owner)
+    places = {p.name for p in parameters.values() if p.kind is p.POSITIONAL_ONLY}
+    inside = f"--{path}." if path else "--"
+    listed = [name.upper() if name in places else f"{inside}{name}" for name in names.replace("'", "").split(", ")]
+    return f"expected {' and '.join(listed)}{f' for {owner.__name__}' if path else ''}, got none"
+
+
+def _no_option(option: str, path: str, owner: Callable[..., Any], command: Callable[..., Any]) -> str:
+    if not path:
+        return _unknown(f"--{option}", command)
+    if owner is Benchmark:
+        return f"expected a data set before --{path}.{option}, as in --{path} Table, got none"
+    accepted = [name for name in _parameters(owner) if name != "self"] if owner is not command else []
+    takes = f"an argument of {owner.__name__} ({', '.join(accepted) or 'none'})"
+    near = nearest(option, accepted)
+    return _with_hint(f"expected {takes}, got --{path}.{option}", near and f"--{path}.{near}")
+
+
+def _no_class(given: str, path: str, kind: Any) -> str:
+    base = _class_in(kind)
+    names = classes_of(base) if base is not None else []
+    null = ", or null" if type(None) in get_args(kind) else ""
+    if null and given.lower() in ("none", "off", "no", ""):
+        near: str | None = "null"
+    else:
+        near = _data_of(given) if base is Benchmark and _data_of(given) else nearest(given, names)
+    listed = ", ".join([*names, f"package.Class{null}"])
+    return _with_hint(f"expected one of {listed} for --{path}, got {given or 'nothing'}", near)
+
+
+def _not_importable(reason: str, path: str, given: str | None, kind: Any) -> str:
+    base = _class_in(kind)
+    hint = _data_of(given) if base is Benchmark and given else None
+    if hint:
+        return _with_hint(f"expected a data set's name for --{path}, got {given}", hint)
+    what = f"package.Class, a {base.__name__}," if base is not None else "package.Class"
+    found = "another kind of thing there" if reason.startswith("Import path") else reason.splitlines()[0].strip()
+    return (
+        f"expected {what} for --{path}, got {given or 'another'} ({found}); a file mine.py in the folder where you "
+        "are is named as in mine.MyClass"
+    )
+
+
+def _data_of(word: str) -> str | None:
+    """Return how pictures at a path are named as data; None where the word is no such path."""
+    if word.lower().endswith(TABLES):
+        return f"--data Table --data.path {word}"
+    return f"--data Folder --data.root {word}" if Path(word).is_dir() else None
+
+
+def _annotation(owner: Callable[..., Any], keys: str) -> Any:
+    """Return the type of a setting, as of ``schedule.epochs``; None where it cannot be found."""
+    kind: Any = owner
+    for key in keys.split("."):
+        parameter = _parameters(_class_in(kind) or kind).get(key) if callable(_class_in(kind) or kind) else None
+        if parameter is None or parameter.annotation is parameter.empty:
+            return None
+        kind = parameter.annotation
+    return kind
+
+
+def _class_in(kind: Any) -> type | None:
+    """Return the class of settings or objects in a type such as ``Loss | None``."""
+    parts = get_args(kind) or (kind,)
+    known = (*SCALARS, type(None))
+    return next((part for part in parts if isinstance(part, type) and part not in known), None)
+
+
+def _parameters(of: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(of, eval_str=True).parameters
+    except (NameError, TypeError, ValueError):  # Names that only a type checker imports.
+        return {}
+
+
+def _imported(path: str) -> Callable[..., Any] | None:
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except (ImportError, ValueError):
+        return None
+    return found if callable(found) else None
+
+
+def _is_list(origin: Any) -> bool:
+    return isinstance(origin, type) and issubclass(origin, Sequence)
+
+
+def _value(message: str, flag: str, words: Sequence[str]) -> str:
+    """Return the value that was not taken, as it was written."""
+    found = [value for value in GIVEN.findall(message) if not value.startswith(("NestedArg", "Namespace"))]
+    return found[0].strip() if found else _word_after(flag, words) or "another"
+
+
+def _word_after(flag: str, words: Sequence[str]) -> str | None:
+    for number, word in enumerate(words):
+        if word == flag and number + 1 < len(words):
+            return words[number + 1]
+        if word.startswith(f"{flag}="):
+            return word.partition("=")[2]
+    return None
+
+
+def _with_hint(said: str, near: str | None) -> str:
+    return said if near is None else f"{said}; did you mean {near}?"
+
+
+def _plain(message: str) -> str:
+    """Return a message that nothing above knows, on one line and without Python's names for types."""
+    line = " ".join(message.split())
+    line = re.sub(r"Does not validate against any of the Union subtypes Subtypes: \[.*?\] Errors: ", "", line)
+    line = re.sub(r" Given value type: .*? Given value: ", "; got ", line)
+    return re.sub(r"<class '(?:\w+\.)*(\w+)'>|typing\.(\w+)", lambda found: found[1] or found[2], line)
