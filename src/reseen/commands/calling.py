@@ -17,7 +17,9 @@ import jsonargparse._typehints
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 from jsonargparse._loaders_dumpers import get_yaml_default_loader
 
+from reseen.commands.foreign_losses import accept_losses
 from reseen.commands.mistakes import explain
+from reseen.commands.yaml_files import read_yaml
 from reseen.errors import ReseenError
 from reseen.recipes import only_true_and_false, path_of
 from reseen.samples import Benchmark
@@ -82,6 +84,7 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
     skip: set[str | int] = {word for word in (*named, "resolved") if word in parameters}
     parser.add_function_arguments(command, as_positional=False, skip=skip)
     words = _classes_first(_with_recipes(arguments))
+    accept_losses(words)
     try:
         settings = parser.parse_args(words)
     except ArgumentError as error:
@@ -113,13 +116,19 @@ def verb(name: str) -> Callable[..., None]:
 
 
 def _with_recipes(arguments: Sequence[str]) -> list[str]:
-    """Put the path of a packaged recipe where its name is given for a file: ``--config market1501/bot``."""
+    """Put the path of a packaged recipe where its name is given for a file: ``--config market1501/bot``.
+
+    Raises:
+        RunError: There is no such file, or one that is named is not made of settings.
+    """
     words = [
         word for given in arguments for word in (given.split("=", 1) if given.startswith("--config=") else [given])
     ]
     for number, word in enumerate(words[1:], start=1):
         if words[number - 1] == "--config" and not Path(word).is_file():
             words[number] = str(path_of(word))
+        elif words[number - 1] == "--config" or (word.endswith((".yaml", ".yml")) and Path(word).is_file()):
+            read_yaml(Path(word))
     return words
 
 

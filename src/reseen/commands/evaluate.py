@@ -84,8 +84,11 @@ def write_report(folder: Path, outcome: Outcome, **more: Any) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "report.json"
-    before = json.loads(path.read_text()) if path.is_file() else {}
-    kept = {k: before[k] for k in ("training_seconds",) if k in before}
+    try:
+        before = json.loads(path.read_text())
+        kept = {k: before[k] for k in ("training_seconds",) if k in before}
+    except (OSError, ValueError, TypeError):  # There is none, or it is damaged and about to be replaced.
+        kept = {}
     figures = outcome.report.to_dict()
     if outcome.further:
         figures["further"] = [report.to_dict() for report in outcome.further]

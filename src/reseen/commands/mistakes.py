@@ -10,7 +10,6 @@ import dataclasses
 import importlib
 import inspect
 import re
-import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -70,7 +69,7 @@ def explain(message: str, command: Callable[..., Any], words: Sequence[str]) -> 
         given = _word_after(f"--{path}", words)
         return _not_importable(found[1], path, given, _annotation(command, path))
     if kind is None:
-        return _plain(message)
+        return plain(message)
     value = _value(message, f"--{path}", words)
     return _with_hint(f"expected {described(kind)} for --{path}, got {value}", meant(value, kind))
 
@@ -115,13 +114,13 @@ def meant(value: str, kind: Any) -> str | None:
 def nearest(word: str, among: Iterable[str]) -> str | None:
     """Return the word that is most like another, whatever their case and dashes; None where none is near."""
 
-    def plain(text: str) -> str:
+    def folded(text: str) -> str:
         return text.lower().replace("-", "_")
 
-    spelled = {plain(name): name for name in among}
-    near = get_close_matches(plain(word), spelled, n=1, cutoff=0.6)
+    spelled = {folded(name): name for name in among}
+    near = get_close_matches(folded(word), spelled, n=1, cutoff=0.6)
     if not near:  # A word that is cut off: AdaSP.
-        near = [name for name in spelled if name.startswith(plain(word))][:1] if word else []
+        near = [name for name in spelled if name.startswith(folded(word))][:1] if word else []
     return spelled[near[0]] if near else None
 
 
@@ -145,9 +144,8 @@ def classes_of(base: type) -> list[str]:
     while waiting:
         kind = waiting.pop(0)
         waiting += kind.__subclasses__()
-        own = kind.__module__.startswith("reseen.") and not kind.__name__.startswith("_")
-        real = getattr(sys.modules[kind.__module__], kind.__name__, None) is kind  # jsonargparse makes some of its own
-        if own and real and not inspect.isabstract(kind) and kind is not Benchmark:
+        own = kind.__module__.startswith("reseen.") and not kind.__name__.startswith(("_", "LazyInstance_"))
+        if own and not inspect.isabstract(kind) and kind is not Benchmark:
             found[kind.__name__] = None
     return list(found)
 
@@ -281,7 +279,7 @@ def _with_hint(said: str, near: str | None) -> str:
     return said if near is None else f"{said}; did you mean {near}?"
 
 
-def _plain(message: str) -> str:
+def plain(message: str) -> str:
     """Return a message that nothing above knows, on one line and without Python's names for types."""
     line = " ".join(message.split())
     line = re.sub(r"Does not validate against any of the Union subtypes Subtypes: \[.*?\] Errors: ", "", line)

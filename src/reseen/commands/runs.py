@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from reseen import checkpoint
+from reseen.commands.mistakes import plain
+from reseen.commands.yaml_files import read_yaml
 from reseen.errors import RunError
 from reseen.models import Embedder
 from reseen.samples import Benchmark
@@ -44,12 +45,15 @@ def data_of(run: Path) -> Benchmark:
 
 
 def config_of(run: Path) -> dict[str, Any]:
-    """Return the configuration that a run wrote."""
+    """Return the configuration that a run wrote.
+
+    Raises:
+        RunError: There is none, or the file is damaged.
+    """
     path = (run if run.is_dir() else run.parent) / "config.yaml"
     if not path.is_file():
         raise RunError(f"expected the run's configuration at {path}, found none; name the data with --data")
-    config: dict[str, Any] = yaml.safe_load(path.read_text())
-    return config
+    return read_yaml(path)
 
 
 def _build(data: Any, run: Path) -> Benchmark:
@@ -58,5 +62,7 @@ def _build(data: Any, run: Path) -> Benchmark:
     try:
         benchmark: Benchmark = parser.instantiate(parser.parse_object({"data": data})).data
     except ArgumentError as error:
-        raise RunError(f"expected data that can be named again in {run}/config.yaml, got: {error}") from error
+        raise RunError(
+            f"expected data that can be named again in {run}/config.yaml, got: {plain(str(error))}; name it with --data"
+        ) from error
     return benchmark

@@ -119,6 +119,7 @@ def own_rates(objective: Objective) -> list[dict[str, Any]]:
     for loss, weight in zip(objective.losses, objective.weights.tolist(), strict=True):
         for module in loss.modules():
             parameters = list(module.parameters(recurse=False))
-            if isinstance(module, Loss) and module.learning_rate is not None and parameters and weight:
-                groups.append({"params": parameters, "lr": module.learning_rate / weight})
+            rate = getattr(module, "learning_rate", None) if isinstance(module, Loss) else None
+            if rate is not None and parameters and weight:
+                groups.append({"params": parameters, "lr": rate / weight})
     return groups

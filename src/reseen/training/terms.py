@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from reseen.losses import Loss, PairLoss, SizedLoss
 from reseen.losses.base import Role
 from reseen.models import Embedder, Outputs
+from reseen.training.loss_adapter import LossAdapter, as_loss
 from reseen.training.scheme import Scheme
 
 
@@ -25,7 +26,7 @@ class Term:
     """A loss, the output it is taken on, and its weight in the sum.
 
     Attributes:
-        loss: Any loss.
+        loss: Any loss, also of another library: a module with ``forward(embeddings, labels)``.
         on: ``feature`` (before the neck, where metric losses belong), ``embedding`` (after it, where the classifier
             belongs), a branch, or a pattern such as ``branch.*``: then each output that matches has the loss, with
             the weight, and a classifier of its own. Names with a ``+`` between them, as in
@@ -54,7 +55,7 @@ class Objective(nn.Module):
         weights: (T,).
 
     Raises:
-        ValueError: There is no term, or one is on an output that the network does not have.
+        ValueError: There is no term, one is on an output that the network does not have, or a loss does not fit.
     """
 
     weights: Tensor
@@ -71,8 +72,9 @@ class Objective(nn.Module):
             outputs = outputs_of(term.on, model.dims)
             copies = [copy.deepcopy(term.loss) for _ in outputs[1:]]
             for loss, output in zip([term.loss, *copies], outputs, strict=True):
-                size(loss, num_identities, dim_of(output, model.dims))
-                self.losses.append(loss)
+                dim = dim_of(output, model.dims)
+                size(loss, num_identities, dim)
+                self.losses.append(as_loss(loss, dim=dim, num_identities=num_identities))
                 self.outputs.append(output)
                 weights.append(term.weight)
         self.register_buffer("weights", torch.tensor(weights), persistent=False)
@@ -142,6 +144,8 @@ def size(loss: nn.Module, num_identities: int, dim: int) -> None:
 
 def name_of(loss: nn.Module) -> str:
     """Return a loss's name and, in brackets, that of the one inside: ``AcrossRanks(HELoss)``."""
+    if isinstance(loss, LossAdapter):
+        return name_of(loss.module)
     inside = getattr(loss, "loss", None)
     return f"{type(loss).__name__}({name_of(inside)})" if isinstance(inside, Loss) else type(loss).__name__
 

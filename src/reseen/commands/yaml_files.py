@@ -1,0 +1,53 @@
+"""YAML files of settings, read with care: anybody may have written them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from reseen.errors import RunError
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values only; no aliases, which can name a file's parts within themselves or multiply them without end."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem="an alias, which is not taken,", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for number, (key, _) in enumerate(node.value):
+            if isinstance(key.value, str) and key.value in keys[:number]:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} twice", problem_mark=key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the settings of a YAML file, by name.
+
+    Raises:
+        RunError: The file cannot be read, is no YAML, has aliases or a name twice, or holds no settings by name.
+    """
+    expected = f"expected settings by name in {path}, as in loss_weight: 0.1"
+    try:
+        found = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except yaml.MarkedYAMLError as error:
+        place = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
+        raise RunError(f"{expected}, got {error.problem}{place}") from error
+    except RecursionError as error:
+        raise RunError(f"{expected}, got lists or settings within one another, too deep to read") from error
+    except UnicodeDecodeError as error:
+        raise RunError(f"{expected}, got bytes that are no text in UTF-8") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise RunError(f"{expected}, got {str(error).partition(chr(10))[0]}") from error
+    except OSError as error:
+        raise RunError(f"{expected}, got: {error.strerror}") from error
+    if not isinstance(found, dict):
+        kind = {type(None): "nothing", list: "a list"}.get(type(found), "a single value")
+        raise RunError(f"{expected}, got {kind}")
+    return found
