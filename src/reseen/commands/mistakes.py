@@ -10,6 +10,7 @@ import dataclasses
 import importlib
 import inspect
 import re
+import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -144,8 +145,9 @@ def classes_of(base: type) -> list[str]:
     while waiting:
         kind = waiting.pop(0)
         waiting += kind.__subclasses__()
-        own = kind.__module__.startswith("reseen.") and not kind.__name__.startswith(("_", "LazyInstance_"))
-        if own and not inspect.isabstract(kind) and kind is not Benchmark:
+        package = sys.modules.get(".".join(kind.__module__.split(".")[:2]))
+        public = kind.__name__ in getattr(package, "__all__", ())
+        if kind.__module__.startswith("reseen.") and public and not inspect.isabstract(kind) and kind is not Benchmark:
             found[kind.__name__] = None
     return list(found)
 

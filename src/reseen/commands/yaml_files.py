@@ -9,9 +9,17 @@ import yaml
 
 from reseen.errors import RunError
 
+LARGEST = 1_000_000  # bytes: reading takes a minute for some ten times as much
+DEEPEST = 50
+
 
 class _Loader(yaml.SafeLoader):
     """Plain values only; no aliases, which can name a file's parts within themselves or multiply them without end."""
+
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        if self.flow_level >= DEEPEST:
+            raise yaml.MarkedYAMLError(problem="brackets too deep within one another", problem_mark=self.get_mark())
+        super().fetch_flow_collection_start(token)
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -35,6 +43,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     expected = f"expected settings by name in {path}, as in loss_weight: 0.1"
     try:
+        if path.stat().st_size > LARGEST:
+            raise RunError(f"{expected}, got {path.stat().st_size / 1e6:.1f} MB; settings take less than one")
         found = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except yaml.MarkedYAMLError as error:
         place = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"

@@ -1,0 +1,195 @@
+"""Mistakes at the command line, and the one line that each is answered with."""
+
+import pytest
+import yaml
+
+from reseen.cli import main
+from reseen.commands.calling import parse
+from reseen.commands.runs import data_of
+from reseen.errors import RunError
+from tests.commands.test_verbs import TINY, failing
+
+DRAWN = "--data Synthetic --out X"
+
+MISTAKES = {
+    f"train --loss AdaSP {DRAWN}": "got AdaSP; did you mean AdaSPLoss?",
+    f"train --loss none {DRAWN}": "package.Class, or null for --loss, got none; did you mean null?",
+    f"train --identity_loss AdaSPLoss {DRAWN}": "expected one of IdentityLoss, package.Class, or null for",
+    f"train --loss.betta 0.3 --loss FIDILoss {DRAWN}": "an argument of FIDILoss (alpha, beta), got --loss.betta; did "
+    "you mean --loss.beta?",
+    f"train --loss.temperature warm {DRAWN}": "expected a number for --loss.temperature, got warm",
+    f"train --loss mine.MyLoss {DRAWN}": "got mine.MyLoss (No module named 'mine'); a file mine.py in the folder",
+    f"train --loss json.dumps {DRAWN}": "expected package.Class, a Loss, for --loss, got json.dumps",
+    f"train --loss json.nothing {DRAWN}": "module 'json' has no attribute 'nothing'",
+    f"train --loss_weight heavy {DRAWN}": "expected a number for --loss_weight, got heavy",
+    f"train --scheme Moreid {DRAWN}": "did you mean MoReID?",
+    f"train --terms foo {DRAWN}": "expected a list in brackets, each settings of a Term, or null for --terms, got foo",
+    f"train --height 128px {DRAWN}": "got --height; did you mean --model.height?",
+    f"train --model.height 128px {DRAWN}": "expected a whole number for --model.height, got 128px; did you mean 128?",
+    f"train --model.neck foo {DRAWN}": "expected one of own, bnneck, common, rectified, none for --model.neck, got foo",
+    f"train --model.weights {DRAWN}": "expected a value after --model.weights, got none",
+    "train --data Tabel --data.path p.csv --out X": "got Tabel; did you mean Table?",
+    "train --data people.csv --out X": "got people.csv; did you mean --data Table --data.path people.csv?",
+    "train people.csv": "got the word people.csv; did you mean --data Table --data.path people.csv?",
+    "train --data Table --out X": "expected --data.path for Table, got none",
+    "train --data Table --data.pth p.csv --out X": "got --data.pth; did you mean --data.path?",
+    "train --data.path p.csv --out X": "expected a data set before --data.path, as in --data Table, got none",
+    f"train --data.height tall {DRAWN}": "expected a whole number for --data.height, got tall",
+    "train --data Synthetic": "expected --out, got none",
+    "train --out": "expected a value after --out, got none",
+    f"train --schedule.epoch 3 {DRAWN}": "got --schedule.epoch; did you mean --schedule.epochs?",
+    f"train --schedule.epochs three {DRAWN}": "expected a whole number for --schedule.epochs, got three",
+    f"train --schedule.milestones 3 {DRAWN}": "each a number, or null for --schedule.milestones, got 3; did you mean "
+    "[3]?",
+    f"train --schedule foo {DRAWN}": "expected a YAML file of settings for --schedule, got foo",
+    f"train --epochs 3 {DRAWN}": "did you mean --schedule.epochs?",
+    f"train --lr 0.1 {DRAWN}": "did you mean --schedule.learning_rate?",
+    f"train --batch_size 64 {DRAWN}": "did you mean --batches.identities?",
+    f"train --evaluate-every 3 {DRAWN}": "did you mean --evaluate_every?",
+    f"train --evaluate_every never {DRAWN}": "expected a whole number or null for --evaluate_every, got never; did you "
+    "mean null?",
+    f"train --augmentation.flip 0.5x {DRAWN}": "expected a number or null for --augmentation.flip, got 0.5x",
+    f"train --resume yes {DRAWN}": "expected true or false for --resume, got yes; did you mean true?",
+    f"train --seed 1.5 {DRAWN}": "expected a whole number for --seed, got 1.5",
+    f"train -o Y {DRAWN}": "expected a flag of this verb, got -o",
+    "evaluate": "expected RUN, got none",
+    "evaluate runs/no extra": "expected RUN and then flags, got the word extra",
+    "evaluate runs/no --batchsize 3": "did you mean --batch_size?",
+    "evaluate runs/no --reranking k-reciprocal": "got k-reciprocal; did you mean k_reciprocal?",
+    "evaluate runs/no --data Table": "expected --data.path for Table, got none",
+    "embed runs/no --out X --parts test": "each one of train, query, gallery, or null for --parts, got test; did you "
+    "mean [test]?",
+    "calibrate g --rates 0.1": "expected a list in brackets, each a number, or null for --rates, got 0.1; did you mean "
+    "[0.1]?",
+    "index g --picture p": "did you mean --pictures?",
+    "trian --data Synthetic": "did you mean train?",
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_a_mistake_is_answered_with_what_was_meant(words, capsys):
+    status, line = failing(capsys, *words.split())
+    assert status == 2
+    assert MISTAKES[words] in line
+    for word in ("<class", "typing.", "Union", "NestedArg", "Parser key", "LazyInstance"):
+        assert word not in line
+
+
+def test_flags_may_stand_in_any_order():
+    loss = parse("train", ["--loss.beta", "0.7", *DRAWN.split(), "--loss", "FIDILoss"])[1]["loss"]
+    assert (type(loss).__name__, loss.beta) == ("FIDILoss", 0.7)
+    loss = parse("train", ["--loss.beta=0.7", *DRAWN.split(), "--loss=FIDILoss"])[1]["loss"]
+    assert loss.beta == 0.7
+    words = ["--data.num_train_identities", "3", "--out", "X", "--data.height", "32", "--data", "Synthetic"]
+    data = parse("train", words)[1]["data"]
+    assert len({sample.identity for sample in data.train}) == 3
+
+
+BOMB = "a: &a [x, x]\n" + "".join(
+    f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
+FILES = {
+    "": "got nothing",
+    "- 1": "got a list",
+    "word": "got a single value",
+    "a: [1": "in line 1",
+    "a: &a [*a]": "got an alias, which is not taken, in line 1",
+    BOMB: "got an alias, which is not taken, in line 2",
+    "seed: 1\nseed: 2": "got seed twice in line 2",
+    "a: " + "[" * 5000: "too deep",
+    "a:\n" + "- " * 5000 + "1": "too deep to read",
+    "a: 1\n" * 250_000: "got 1.2 MB; settings",
+    f"a: {'1' * 5000}": "got Exceeds the limit",
+}
+
+
+@pytest.mark.parametrize("content", FILES, ids=range(len(FILES)))
+def test_a_file_of_settings_is_read_with_care(content, tmp_path, capsys):
+    (tmp_path / "config.yaml").write_text(content)
+    for words in (["train", "--config"], ["train", *DRAWN.split(), "--model"]):
+        status, line = failing(capsys, *words, tmp_path / "config.yaml")
+        assert status == 1
+        assert FILES[content] in line
+    with pytest.raises(RunError, match="expected settings by name in"):
+        data_of(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["seed: 1", "data: 3", "data: [1]", "data: {class_path: Nothing}"])
+def test_a_configuration_without_its_data_is_one_line(content, tmp_path):
+    (tmp_path / "config.yaml").write_text(content)
+    with pytest.raises(RunError, match="expected data that can be named again") as said:
+        data_of(tmp_path)
+    assert len(str(said.value).splitlines()) == 1
+    assert "<class" not in str(said.value)
+
+
+def test_bytes_are_no_settings(tmp_path, capsys):
+    (tmp_path / "config.yaml").write_bytes(b"\xff\xfe\x00")
+    assert "no text in UTF-8" in failing(capsys, "train", "--config", tmp_path / "config.yaml")[1]
+
+
+MINE = """
+import torch
+from torch import nn
+
+class MyLoss(nn.Module):
+    def __init__(self, margin: float = 0.3):
+        super().__init__()
+        self.margin = margin
+
+    def forward(self, embeddings, labels):
+        distance = torch.cdist(embeddings, embeddings)
+        same = labels[:, None] == labels
+        return torch.relu(self.margin + distance[same].mean() - distance[~same].mean())
+
+class Three(nn.Module):
+    def forward(self, embeddings, labels, weights):
+        return (embeddings.sum(1) * weights).mean()
+
+class Many(nn.Module):
+    def forward(self, embeddings, labels):
+        return embeddings.sum(1)
+"""
+
+
+@pytest.fixture
+def in_own_folder(tmp_path, monkeypatch):
+    """A folder with a module in it, where one stands; the module has another name each time, as modules stay loaded."""
+    name = f"mine_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(MINE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("/nowhere")  # so that what the verb adds is taken back
+    return name
+
+
+SMALL = ["--data.num_train_identities", "4", "--data.num_test_identities", "3", "--data.height", "32"]
+
+
+@pytest.mark.parametrize("how", ["flag", "file"])
+def test_a_loss_of_ones_own_trains_by_its_name(how, in_own_folder, tmp_path):
+    words = ["--loss.margin", "0.5", "--loss", f"{in_own_folder}.MyLoss"]
+    if how == "file":
+        loss = {"class_path": f"{in_own_folder}.MyLoss", "init_args": {"margin": 0.5}}
+        (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"loss": loss}))
+        words = ["--config", "mine.yaml"]
+    main(["train", *DRAWN.split(), *SMALL, *TINY, *words])
+    config = yaml.safe_load((tmp_path / "X" / "config.yaml").read_text())
+    assert config["loss"] == {"class_path": f"{in_own_folder}.MyLoss", "init_args": {"margin": 0.5}}
+    assert '"MyLoss on feature"' in (tmp_path / "X" / "metrics.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "Three",
+            "a loss with forward(embeddings, labels), got Three with forward(embeddings, labels, weights); write",
+        ),
+        ("Many", "expected one number, a loss, from Many, got torch.float32 (8,); take its mean"),
+    ],
+)
+def test_a_loss_that_does_not_fit_is_refused_before_the_first_batch(name, said, in_own_folder, tmp_path, capsys):
+    status, line = failing(capsys, "train", *DRAWN.split(), *SMALL, *TINY, "--loss", f"{in_own_folder}.{name}")
+    assert status == 1
+    assert said in line
+    assert not (tmp_path / "X").exists()
