@@ -117,3 +117,11 @@ def test_on_a_full_disk_the_file_before_stays(path: Path, model: Embedder) -> No
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, model: Embedder) -> None:
     with pytest.raises(WriteError, match="No such file or directory"):
         checkpoint.save(tmp_path / "none" / "a.safetensors", model)
+
+
+def test_a_runs_folder_stands_for_its_last_weights(path: Path, model: Embedder) -> None:
+    with pytest.raises(CheckpointError, match=r"expected last\.safetensors in .*, found a\.safetensors; train a run"):
+        checkpoint.load(path.parent)
+    path.rename(path.parent / "last.safetensors")
+    assert checkpoint.load(path.parent).spec == SPEC
+    assert checkpoint.describe(path.parent).provenance["step"] == 7

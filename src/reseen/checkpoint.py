@@ -72,6 +72,7 @@ def load(path: str | Path) -> Embedder:
     Raises:
         CheckpointError: There is no such file, it is damaged or no checkpoint, or its weights are another network's.
     """
+    path = file_of(path)
     description = describe(path)
     try:
         model = Embedder(description.spec, pretrained=False)
@@ -81,13 +82,29 @@ def load(path: str | Path) -> Embedder:
     return model.eval()
 
 
+def file_of(path: str | Path) -> Path:
+    """Return the file of a checkpoint; of a run's folder, that of its last weights.
+
+    Raises:
+        CheckpointError: The folder holds no weights.
+    """
+    place = Path(path)
+    if not place.is_dir():
+        return place
+    if not (place / "last.safetensors").is_file():
+        found = ", ".join(sorted(p.name for p in place.iterdir())[:8]) or "nothing"
+        raise CheckpointError(f"expected last.safetensors in {place}, found {found}; train a run in it first")
+    return place / "last.safetensors"
+
+
 def describe(path: str | Path) -> Description:
     """Return what a checkpoint says of itself, without reading its weights.
 
     Raises:
         CheckpointError: There is no such file, or it is damaged or no checkpoint.
     """
-    if not Path(path).is_file():
+    path = file_of(path)
+    if not path.is_file():
         raise CheckpointError(f"expected a checkpoint at {path}, found no such file; check the path")
     try:
         with safe_open(path, framework="pt") as file:

@@ -208,7 +208,7 @@ def load(path: str | Path, device: str | None = None) -> Encoder:
         return OnnxEncoder(place, device)
     from reseen import checkpoint
 
-    return TorchEncoder(checkpoint.load(place / "last.safetensors" if place.is_dir() else place), device)
+    return TorchEncoder(checkpoint.load(place), device)
 
 
 def batched(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:

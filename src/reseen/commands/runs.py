@@ -26,13 +26,15 @@ def model_of(run: Path) -> Embedder:
 
 
 def checkpoint_of(run: Path) -> Path:
-    """Return the file that ``model_of`` loads."""
-    if run.is_file():
-        return run
-    if (run / "last.safetensors").is_file():
-        return run / "last.safetensors"
-    found = "no such folder" if not run.is_dir() else ", ".join(sorted(p.name for p in run.iterdir())) or "nothing"
-    raise RunError(f"expected a run with last.safetensors in {run}, found {found}; train one first")
+    """Return the file that ``model_of`` loads.
+
+    Raises:
+        RunError: There is nothing of that name.
+        CheckpointError: The folder holds no model.
+    """
+    if not run.exists():
+        raise RunError(f"expected a run with last.safetensors in {run}, found no such folder; train one first")
+    return checkpoint.file_of(run)
 
 
 def data_of(run: Path) -> Benchmark:
