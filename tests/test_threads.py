@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from reseen.threads import share_out
+from reseen.threads import share_out, usable
 
 
 def test_every_piece_once(several_threads: None) -> None:
@@ -53,3 +53,16 @@ def test_an_error_stops_the_rest(several_threads: None) -> None:
         share_out(work, range(1000))
     assert len(begun) < 100
     assert torch.get_num_threads() == before
+
+
+def test_no_more_workers_than_cores_and_said_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1}, raising=False)
+    usable.cache_clear()
+    with caplog.at_level("WARNING"):
+        assert [usable(8), usable(8), usable(2), usable(0)] == [2, 2, 2, 0]
+    assert [record.message for record in caplog.records] == [
+        "8 workers on 2 cores would wait for one another: taking 2"
+    ]
+    usable.cache_clear()

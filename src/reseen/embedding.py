@@ -23,6 +23,7 @@ from reseen.images import ImageSet, test_transform
 from reseen.models import Embedder, in_mode
 from reseen.samples import Embeddings, Sample
 from reseen.shards import Turn, open_embeddings, write_shards
+from reseen.threads import usable
 
 __all__ = ["embed", "embed_to", "fingerprint_of_model", "open_embeddings"]
 
@@ -116,7 +117,9 @@ def _vectors(
     """Give the vectors (B, D) of one batch after the other, float32, where the model is."""
     device = next(model.parameters()).device
     pictures = ImageSet(samples, test_transform((model.spec.height, model.spec.width)), cache=None)
-    loader = DataLoader(pictures, batch_size=batch_size, num_workers=num_workers, pin_memory=device.type == "cuda")
+    loader = DataLoader(
+        pictures, batch_size=batch_size, num_workers=usable(num_workers), pin_memory=device.type == "cuda"
+    )
     with in_mode(model, training=False):
         for images, _, rows in loader:
             images = images.to(device, non_blocking=True)

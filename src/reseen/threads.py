@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -9,6 +12,16 @@ from typing import TypeVar
 import torch
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+
+@functools.lru_cache  # says it once
+def usable(workers: int) -> int:
+    """Return how many worker processes to start where so many are asked for: at most one a core of this process."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers > cores:
+        logger.warning("%d workers on %d cores would wait for one another: taking %d", workers, cores, cores)
+    return min(workers, cores)
 
 
 def share_out(work: Callable[[T], None], pieces: Iterable[T]) -> None:

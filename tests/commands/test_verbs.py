@@ -5,10 +5,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from reseen.cli import main
 from reseen.datasets import Synthetic
+from reseen.models import Embedder, ModelSpec
 
 TINY = [
     *("--model.backbone", "tests.training.tiny.Tiny", "--model.height", "32", "--model.width", "16"),
@@ -84,6 +86,26 @@ def test_report_is_one_page(run, tmp_path):
     assert "people" in page
     assert "<img" in page
     assert 'src="http' not in page
+
+
+def test_a_page_is_not_written_over_unless_forced(run, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    page.write_text("mine")
+    status, line = failing(capsys, "report", run, "--out", page)
+    assert (status, page.read_text()) == (1, "mine")
+    assert "name another, or say --force true" in line
+    main(["report", str(run), "--out", str(page), "--force", "true"])
+    assert "<img" in page.read_text()
+
+
+def test_what_is_written_and_what_weights_gave_is_said_once(run, table, tmp_path, capsys):
+    weights = tmp_path / "weights.pth"
+    torch.save(Embedder(ModelSpec("osnet_x0_25", height=32, width=16)).network.backbone.state_dict(), weights)
+    words = [*TINY, "--model.backbone", "osnet_x0_25", "--model.weights", str(weights)]
+    main(["train", "--data", "Table", "--data.path", str(table), "--out", str(tmp_path / "new"), *words])
+    assert " ".join(capsys.readouterr().out.split()).count("tensors used") == 1
+    main(["evaluate", str(run), "--out", str(tmp_path / "scores")])
+    assert f"written: {tmp_path}/scores/report.json, {tmp_path}/scores/per_query.csv" in capsys.readouterr().out
 
 
 def test_check_data_passes_sound_data_and_stops_at_unsound(table, tmp_path, capsys):

@@ -21,6 +21,7 @@ from reseen.losses import HardTripletLoss, IdentityLoss, Loss
 from reseen.models import Embedder
 from reseen.samples import Benchmark
 from reseen.training import Plain, Schedule, Term
+from reseen.training import progress as progress_module
 from reseen.training import run as run_module
 
 
@@ -273,6 +274,29 @@ def test_progress_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     with caplog.at_level(logging.INFO, logger=run_module.__name__):
         run(tmp_path / "run")
     assert [r.message.split(":")[0] for r in caplog.records] == ["epoch 0", "epoch 1", "epoch 2", "epoch 3"]
+
+
+def test_where_no_terminal_shows_a_bar_lines_say_how_it_goes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_module, "SECONDS_BETWEEN_LINES", 0.0)
+    with caplog.at_level(logging.INFO, logger="reseen"):
+        run(tmp_path / "run")
+    told = [r.message for r in caplog.records if "minutes left" in r.message]
+    assert len(told) == 9  # of 18 steps, with log_every 2
+    assert told[0].startswith("epoch 0.3, step 2 of 18: loss ")
+
+
+def test_where_nobody_listens_to_the_log_it_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = logging.getLogger("reseen")
+    monkeypatch.setattr(library, "hasHandlers", lambda: False)
+    monkeypatch.setattr(library, "handlers", [])
+    level = library.level
+    run(tmp_path / "run")
+    assert capsys.readouterr().err.splitlines()[0].startswith("epoch 0: mAP ")
+    assert (library.handlers, library.level) == ([], level)
 
 
 def test_a_loss_with_a_rate_of_its_own_moves_by_plain_sgd(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from reseen.commands.evaluate import Improvement, measure
 from reseen.commands.runs import data_of, model_of
+from reseen.errors import RunError
 from reseen.reporting import write_report
 from reseen.samples import Benchmark
 
@@ -20,6 +21,7 @@ def report(
     lists: int = 6,
     batch_size: int = 64,
     workers: int = 0,
+    force: bool = False,
 ) -> None:
     """Write one HTML page about a run: scores, curves, the best and the worst queries with what was found for them.
 
@@ -33,7 +35,13 @@ def report(
         lists: How many of the worst and how many of the best queries to show.
         batch_size: Pictures at a time.
         workers: Processes that read pictures.
+        force: Write over a page of that name that is there; report.html in the run's folder is always made anew.
+
+    Raises:
+        RunError: There is a page already at `out`.
     """
+    if out is not None and out.exists() and not force:
+        raise RunError(f"expected a new page at {out}, found a file; name another, or say --force true")
     model = model_of(run)
     benchmark = data_of(run) if data is None else data
     outcome = measure(model, benchmark, reranking=reranking, batch_size=batch_size, workers=workers)

@@ -114,21 +114,19 @@ def train(
         schedule: How long, how fast, by which optimiser.
         scheme: What a batch is compared with; null for itself.
         init: Start from the weights of another run (or checkpoint) as far as they fit; what does not is listed.
-        resume: Go on with the run in `out`, with the same settings.
+        resume: Go on with the run in `out`, with the same settings; more epochs extend it.
         evaluate_every: Epochs between measurements on the query and the gallery; null for none.
         patience: Stop after so many measurements without a better mAP.
         save_every: Steps between saves of what resuming needs, besides the end of each epoch.
         precision: Mixed precision.
-        workers: Processes that read pictures.
-        seed: Of everything random.
+        workers: Processes that read pictures, up to as many as there are cores; 0 reads them between the steps.
+        seed: Seed of all random numbers.
         mirrored: Average the vectors of each picture and its mirror image in the final measurement.
         tensorboard: Write TensorBoard's events.
         resolved: All settings as plain values, from the command line.
     """
     set_seed(seed)
     embedder = Embedder(model)
-    if embedder.report is not None:
-        logger.info("%s", embedder.report)
     if init is not None:
         logger.info("%s", checkpoint.initialise(embedder, checkpoint_of(init)))
     started = time.monotonic()
@@ -159,7 +157,7 @@ def train(
     if outcome is not None:
         write_report(out, outcome, data=data.name, mirrored=mirrored, training_seconds=round(seconds, 1))
         print_scores(outcome, title=data.name)
-    Console(highlight=False).print(f"trained in {seconds / 60:.1f} minutes: {out}")
+    Console(highlight=False, soft_wrap=True).print(f"trained in {seconds / 60:.1f} minutes: {out}")
 
 
 def usual_terms(loss: Loss | None, weight: float, on: str, identity: IdentityLoss | None) -> list[Term]:

@@ -19,6 +19,7 @@ from reseen.images import IdentityBatches, ImageSet, Transforms, number_modaliti
 from reseen.launcher import join_group
 from reseen.models import Embedder
 from reseen.samples import Benchmark
+from reseen.threads import usable
 from reseen.training.folder import RunFolder
 from reseen.training.run import Run, Standing
 from reseen.training.schedule import Schedule
@@ -71,8 +72,8 @@ def train(
         save_every: Steps between saves of what resuming needs, besides the end of each epoch; None for those only.
         log_every: Steps between lines of metrics.jsonl, and between looks whether the losses are finite.
         precision: ``bf16`` or ``fp16`` for mixed precision.
-        workers: Processes that read pictures; 0 reads them between the steps.
-        seed: Of everything random.
+        workers: Processes that read pictures, up to as many as there are cores; 0 reads them between the steps.
+        seed: Seed of all random numbers.
         tensorboard: Write TensorBoard events too.
         config: The run's resolved configuration, YAML, to keep in the folder and in the checkpoints.
         resume: Go on with the run in ``out``, with the same arguments, or with more epochs.
@@ -126,7 +127,7 @@ def train(
     loader = DataLoader(
         images,
         batch_sampler=sequence,
-        num_workers=workers,
+        num_workers=usable(workers),
         persistent_workers=workers > 0,
         worker_init_fn=ignore_interrupts,
         pin_memory=device.type == "cuda",
