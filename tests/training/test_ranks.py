@@ -1,5 +1,6 @@
 """Two ranks train as one process does."""
 
+import dataclasses
 import os
 import socket
 from collections.abc import Callable
@@ -13,9 +14,15 @@ from tests.training.test_resume import in_child
 from tests.training.tiny import data, model, run, same
 
 from reseen import checkpoint
+from reseen.distributed import on_all_ranks, on_first_rank
+from reseen.errors import DataError
 from reseen.images import IdentityBatches
+from reseen.launcher import join_group
 from reseen.losses import AcrossRanks, AdaSPLoss, HardTripletLoss, IdentityLoss
+from reseen.model_evaluation import evaluate_model
 from reseen.models import Embedder
+from reseen.protocols import cross_camera
+from reseen.reranking import k_reciprocal
 from reseen.training import Schedule, Term
 
 
@@ -99,3 +106,59 @@ def test_another_number_of_ranks_is_refused(two: Path) -> None:
     assert len(data().train) == 48
     with pytest.raises(RunError, match="resume on 2 ranks as the run was saved, got 1"):
         train_steadily(two, resume=True)
+
+
+def test_both_ranks_end_with_the_statistics_that_are_written(tmp_path: Path) -> None:
+    """Batch norms see their own rank's part of a batch; what a run returns is still what is on the disk."""
+    out = tmp_path / "run"
+
+    def work(rank: int) -> None:
+        trained, _ = run(out, schedule=Schedule(epochs=1, warmup=0))
+        torch.save(trained.state_dict(), out / f"{rank}.pt")
+
+    on_two_ranks(work)
+    first, second = (torch.load(out / f"{rank}.pt", weights_only=True) for rank in range(2))
+    assert first["network.backbone.bn.num_batches_tracked"] == 6
+    written = checkpoint.load(out / "last.safetensors").state_dict()
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+        assert torch.equal(tensor, written[name]), name
+
+
+def figures_of(batch_size: int) -> list[list[float]]:
+    """Return the figures of rules that need everything in one place, and of one that is divided."""
+    whole, scored = data(), []
+    drawn = dataclasses.replace(whole, protocol=cross_camera(draws=5), further=(whole,))
+    for benchmark, reranking in ((whole, None), (drawn, None), (whole, k_reciprocal(k1=4, k2=2))):
+        outcome = evaluate_model(model().eval(), benchmark, batch_size=batch_size, reranking=reranking)
+        for report in (outcome.report, *outcome.further):
+            scored.append([report.mean_ap, report.mean_inp, report.cmc(1), report.cmc(3), float(report.num_queries)])
+        assert list(outcome.gallery.paths) == [sample.path for sample in whole.gallery]
+    return scored
+
+
+@pytest.mark.parametrize("batch_size", [5, 64])  # parts of 10 and 2 pictures; one rank has nothing to embed
+def test_two_ranks_evaluate_as_one_process_does(batch_size: int, tmp_path: Path) -> None:
+    def work(rank: int) -> None:
+        join_group()
+        torch.save(figures_of(batch_size), tmp_path / f"{rank}.pt")
+
+    on_two_ranks(work)
+    for rank in range(2):
+        torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), figures_of(batch_size), rtol=1e-6, atol=1e-6)
+
+
+def test_an_error_of_one_rank_is_raised_on_both(tmp_path: Path) -> None:
+    """A picture that only one rank reads is damaged: the other must not wait for it for ever."""
+
+    def broken() -> None:
+        raise DataError("expected a picture")
+
+    def work(rank: int) -> None:
+        PartialState(cpu=True)
+        with pytest.raises(DataError, match="expected a picture"):
+            on_all_ranks(lambda: broken() if rank == 1 else None)
+        with pytest.raises(DataError, match="expected a picture"):
+            on_first_rank(broken)
+
+    on_two_ranks(work)

@@ -58,24 +58,27 @@ class RunFolder:
         if resume:
             if not self.root.is_dir():
                 raise RunError(f"expected a run to resume in {self.root}, found none; check the path")
-            try:
+            with self._writable():
                 self.state.parent.mkdir(exist_ok=True)
-            except OSError as error:
-                raise RunError(
-                    f"expected to write into {self.root}, got: {error.strerror}; see who may write there"
-                ) from error
             stack.enter_context(self._held())
             return
         if self.taken():
             raise RunError(f"expected a new folder for the run, found {self.root} in use; choose another, or resume it")
-        try:
+        with self._writable():
             self.state.parent.mkdir(parents=True, exist_ok=True)
             self.metrics.unlink(missing_ok=True)
-        except OSError as error:
-            raise RunError(f"expected to make the folder {self.root}, got: {error.strerror}; choose another") from error
         stack.enter_context(self._held())
         if config is not None:
             write_atomically(self.config, config.encode())
+
+    @contextmanager
+    def _writable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunError(
+                f"expected to write into {self.root}, got: {error.strerror}; choose another folder, or see who may"
+            ) from error
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -84,7 +87,9 @@ class RunFolder:
         Raises:
             RunError: Another process has it, and keeps it.
         """
-        with self.lock.open("w") as file:
+        with self._writable():
+            file = self.lock.open("w")
+        with file:
             until = time.monotonic() + PATIENCE_SECONDS
             while True:
                 try:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ class Journal:
 
     def __init__(self, path: Path, *, tensorboard: Path | None) -> None:
         self.path = path
-        self.path.touch()
+        with self._written():
+            self.path.touch()
         self._tensorboard = tensorboard
         self._events: Any = None
 
@@ -39,13 +41,8 @@ class Journal:
             RunError: The disk is full.
         """
         line = json.dumps({"step": step, "epoch": round(epoch, 4), **values})
-        try:
-            with self.path.open("a") as file:
-                file.write(f"{line}\n")
-        except OSError as error:
-            raise RunError(
-                f"expected room to write {self.path}, got: {error.strerror}; make room and resume the run"
-            ) from error
+        with self._written(), self.path.open("a") as file:
+            file.write(f"{line}\n")
         if self._tensorboard is not None:
             if self._events is None:  # From here on, events of a run that was killed do not count.
                 from torch.utils.tensorboard import SummaryWriter
@@ -65,8 +62,18 @@ class Journal:
 
     def cut(self, length: int) -> None:
         """Drop what comes after so many bytes."""
-        if self.path.stat().st_size > length:
-            os.truncate(self.path, length)
+        with self._written():
+            if self.path.stat().st_size > length:
+                os.truncate(self.path, length)
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunError(
+                f"expected room and permission to write {self.path}, got: {error.strerror}; then resume the run"
+            ) from error
 
     def close(self) -> None:
         """Write out what is waiting."""
