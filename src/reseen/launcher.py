@@ -43,6 +43,12 @@ def join_group() -> None:
     import torch
     from accelerate import PartialState
 
+    gpus, here = torch.cuda.device_count(), _number(("LOCAL_WORLD_SIZE",), 1)
+    if 0 < gpus < here:
+        raise RunError(
+            f"expected a GPU for each of the {here} processes of this machine, found {gpus}; start fewer, or hide the "
+            "GPUs with CUDA_VISIBLE_DEVICES= to work on the CPU"
+        )
     # Without being told so, accelerate looks for a group of processes on GPUs only.
     found = PartialState(cpu=not torch.cuda.is_available()).num_processes
     if found != launched:

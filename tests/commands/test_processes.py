@@ -140,6 +140,15 @@ def test_accelerate_that_starts_one_of_two_is_said(tmp_path, monkeypatch, capsys
     assert "expected the processes that accelerate launch was asked for, found one alone" in line
 
 
+def test_more_processes_than_gpus_are_refused(tmp_path, monkeypatch, capsys):
+    for name, value in {**LAUNCHED, "RANK": "0", "LOCAL_RANK": "0", "CUDA_VISIBLE_DEVICES": "0"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    status, line = failing(capsys, "train", "--data", "Synthetic", "--out", tmp_path)
+    assert status == 1
+    assert "expected a GPU for each of the 2 processes of this machine, found 1" in line
+
+
 @pytest.mark.slow
 def test_torchrun_itself(table, tmp_path):  # noqa: F811
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
