@@ -23,7 +23,7 @@ def demo(*, recipe: str = "demo", out: Path | None = None) -> None:
     before, *_, after = (100 * entry["mean_ap"] for entry in measured if "mean_ap" in entry)
     Console(highlight=False).print(
         f"\nmAP before training {before:.1f}, after {after:.1f}\nlook at {folder / 'report.html'}\n"
-        "next, with pictures of your own in a table: reseen train --data Table --data.path people.csv --out runs/first\n"
+        "next, with your own pictures in a table: reseen train --data Table --data.path people.csv --out runs/first\n"
         f"or search with this model: reseen index gallery --model {folder} --pictures FOLDER"
     )
 
