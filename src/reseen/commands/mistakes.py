@@ -19,6 +19,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from reseen.samples import Benchmark
 
+Source = Callable[..., Any] | tuple[Callable[..., Any], ...]
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
 OTHER_WORDS = {"lr": "schedule.learning_rate", "batch_size": "batches.identities"}
 YES_AND_NO = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "false", "0": "false"}
@@ -36,12 +37,12 @@ UNKNOWN = re.compile(r"unrecognized arguments: (.*)", re.DOTALL)
 GIVEN = re.compile(r"(?:Got|Given) value: (.*)")
 
 
-def explain(message: str, command: Callable[..., Any], words: Sequence[str]) -> str:
+def explain(message: str, command: Source, words: Sequence[str]) -> str:
     """Return one line about a mistake.
 
     Args:
         message: What jsonargparse says.
-        command: The verb's function.
+        command: The verb's function, or several that have its flags together.
         words: What stood on the command line.
     """
     if found := UNKNOWN.search(message):
@@ -50,7 +51,8 @@ def explain(message: str, command: Callable[..., Any], words: Sequence[str]) -> 
         return _unknown(f"--{found[1]}.{found[2]}", command)
     if found := NO_VALUE.search(message):
         return f"expected a value after {found[1]}, got none"
-    path, owner, keys = "", command, ""
+    owner: Source = command
+    path = keys = ""
     for key, class_path in STEP.findall(message):
         if key:
             path, keys = f"{path}.{key}".strip("."), f"{keys}.{key}".strip(".")
@@ -125,7 +127,7 @@ def nearest(word: str, among: Iterable[str]) -> str | None:
     return spelled[near[0]] if near else None
 
 
-def flags_of(command: Callable[..., Any], within: str = "") -> list[str]:
+def flags_of(command: Source, within: str = "") -> list[str]:
     """Return the flags of a verb, those of grouped settings included, as in ``--schedule.epochs``."""
     flags = []
     for parameter in _parameters(command).values():
@@ -152,7 +154,7 @@ def classes_of(base: type) -> list[str]:
     return list(found)
 
 
-def _unknown(word: str, command: Callable[..., Any]) -> str:
+def _unknown(word: str, command: Source) -> str:
     parameters = _parameters(command)
     if not word.startswith("-"):
         places = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_ONLY]
@@ -173,21 +175,21 @@ def nearest_by_end(name: str, flags: Sequence[str]) -> str | None:
     return None if near is None else ends[near]
 
 
-def _missing(names: str, path: str, owner: Callable[..., Any]) -> str:
+def _missing(names: str, path: str, owner: Source) -> str:
     parameters = _parameters(owner)
     places = {p.name for p in parameters.values() if p.kind is p.POSITIONAL_ONLY}
     inside = f"--{path}." if path else "--"
     listed = [name.upper() if name in places else f"{inside}{name}" for name in names.replace("'", "").split(", ")]
-    return f"expected {' and '.join(listed)}{f' for {owner.__name__}' if path else ''}, got none"
+    return f"expected {' and '.join(listed)}{f' for {_name(owner)}' if path else ''}, got none"
 
 
-def _no_option(option: str, path: str, owner: Callable[..., Any], command: Callable[..., Any]) -> str:
+def _no_option(option: str, path: str, owner: Source, command: Source) -> str:
     if not path:
         return _unknown(f"--{option}", command)
     if owner is Benchmark:
         return f"expected a data set before --{path}.{option}, as in --{path} Table, got none"
     accepted = [name for name in _parameters(owner) if name != "self"] if owner is not command else []
-    takes = f"an argument of {owner.__name__} ({', '.join(accepted) or 'none'})"
+    takes = f"an argument of {_name(owner)} ({', '.join(accepted) or 'none'})"
     near = nearest(option, accepted)
     return _with_hint(f"expected {takes}, got --{path}.{option}", near and f"--{path}.{near}")
 
@@ -224,11 +226,11 @@ def _data_of(word: str) -> str | None:
     return f"--data Folder --data.root {word}" if Path(word).is_dir() else None
 
 
-def _annotation(owner: Callable[..., Any], keys: str) -> Any:
+def _annotation(owner: Source, keys: str) -> Any:
     """Return the type of a setting, as of ``schedule.epochs``; None where it cannot be found."""
     kind: Any = owner
     for key in keys.split("."):
-        parameter = _parameters(_class_in(kind) or kind).get(key) if callable(_class_in(kind) or kind) else None
+        parameter = _parameters(_class_in(kind) or kind).get(key)
         if parameter is None or parameter.annotation is parameter.empty:
             return None
         kind = parameter.annotation
@@ -242,7 +244,13 @@ def _class_in(kind: Any) -> type | None:
     return next((part for part in parts if isinstance(part, type) and part not in known), None)
 
 
-def _parameters(of: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+def _name(owner: Source) -> str:
+    return str(getattr(owner, "__name__", "this verb"))
+
+
+def _parameters(of: Source) -> Mapping[str, inspect.Parameter]:
+    if isinstance(of, tuple):
+        return {name: parameter for each in of for name, parameter in _parameters(each).items()}
     try:
         return inspect.signature(of, eval_str=True).parameters
     except (NameError, TypeError, ValueError):  # Names that only a type checker imports.
