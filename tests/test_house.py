@@ -16,9 +16,9 @@ ROOT = Path(reseen.__file__).parent
 
 # From the ground up. What stands in one set does not import its neighbours.
 FLOORS: list[set[str]] = [
-    {"errors"},
-    {"extras", "files", "geometry", "launcher", "pictures", "samples", "threads"},
-    {"distributed", "scores", "shards", "video"},
+    {"errors", "labels"},
+    {"extras", "files", "geometry", "launcher", "pictures", "samples", "terminal", "threads"},
+    {"distributed", "scores", "shards", "tables", "video"},
     {"protocols"},
     {"losses", "metrics", "reranking", "datasets", "images", "models"},
     {"checkpoint", "embedding", "evaluation"},
