@@ -62,6 +62,14 @@ def test_imports_only_go_down(path: Path) -> None:
         assert LEVEL[other] < LEVEL[here], f"{path.relative_to(ROOT)} imports reseen.{other}, which is not below it"
 
 
+def test_names_reach_the_terminal_through_one_console() -> None:
+    """rich's own would take names for markup; the bars of progress have no names, or say that they are none."""
+    others = {"terminal.py", "training/progress.py", "studies/progress.py"}
+    for path in modules():
+        if path.relative_to(ROOT).as_posix() not in others:
+            assert "rich.console import Console" not in path.read_text(), f"{path} prints, use reseen.terminal.Terminal"
+
+
 @pytest.mark.parametrize("package", EXPORTS)
 def test_every_file_is_exported(package: str) -> None:
     exported = importlib.import_module(f"reseen.{package}")

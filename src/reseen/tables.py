@@ -76,6 +76,17 @@ class TextTable:
         """Return a column (N,) as text; nothing but empty text where the table lacks it."""
         return self.columns.get(column) or [""] * len(self)
 
+    def paths(self, root: Path) -> list[str]:
+        """Return the files of the column ``path`` (N,), which starts from a folder where it is not absolute.
+
+        Raises:
+            DataError: A row has none.
+        """
+        paths = self.texts("path")
+        if "" in paths:
+            raise DataError(f"expected path in every row of {self.source}, found none in row {paths.index('') + 1}")
+        return [os.path.join(root, path) for path in paths]
+
     def labels(self, column: str) -> list[int | str | None]:
         """Return a column (N,) as labels, None where it is empty."""
         return self._each(column, lambda text: parse_label(text) if text else None)
@@ -162,7 +173,8 @@ def read_table(path: Path, *, required: Sequence[str], optional: Sequence[str] =
         raise DataError(f"expected a table of CSV or Parquet at {path}, got: {found}; mend the file") from None
     every = ", ".join(name or "a column without a name" for name in header)
     if set(required) - set(header):
-        raise DataError(f"expected columns {' and '.join(required)} in {path}, found {every}; rename them")
+        wanted = f"{'columns' if len(required) > 1 else 'a column'} {' and '.join(required)}"
+        raise DataError(f"expected {wanted} in {path}, found {every}; rename them")
     if twice := sorted({name for name in header if name and header.count(name) > 1}):
         raise DataError(f"expected each column once in {path}, found {', '.join(twice)} twice; rename one")
     box = _form_of_boxes(header, path) if boxes else ()

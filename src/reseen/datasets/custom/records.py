@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from reseen.errors import DataError
@@ -24,14 +23,11 @@ def read_samples(table: TextTable, *, root: Path) -> list[Sample]:
     Raises:
         DataError: A row has no path, a modality is unknown, or a number or crop cannot be read.
     """
-    paths = table.texts("path")
-    if "" in paths:
-        raise DataError(f"expected path in every row of {table.source}, found none in row {paths.index('') + 1}")
     if unknown := set(table.texts("modality")) - {*MODALITIES, ""}:
         found = ", ".join(sorted(map(repr, unknown)))
         raise DataError(f"expected modality {' or '.join(MODALITIES)} in {table.source}, found {found}")
     columns = zip(
-        paths,
+        table.paths(root),
         [UNKNOWN if identity is None else identity for identity in table.identities()],
         table.labels("camera"),
         [modality or None for modality in table.texts("modality")],
@@ -41,8 +37,7 @@ def read_samples(table: TextTable, *, root: Path) -> list[Sample]:
         table.labels("view"),
         strict=True,
     )
-    folder = str(root)
-    return [Sample(os.path.join(folder, path), *others) for path, *others in columns]
+    return [Sample(*column) for column in columns]
 
 
 def splits_of(table: TextTable) -> list[str] | None:
