@@ -187,7 +187,7 @@ def read_table(path: Path, *, required: Sequence[str], optional: Sequence[str] =
         raise DataError(f"expected one row or more in {path}, found none")
     for name, values in read.items():
         for row, value in enumerate(values, start=1):
-            if not value.isprintable() and (len(value.splitlines()) > 1 or "\0" in value):
+            if not value.isprintable() and ("\0" in value or len(value.splitlines()) > 1):
                 raise DataError(f"expected {name} on one line in {path}, found {value[:60]!r} in row {row}; mend it")
     return table
 
@@ -212,33 +212,33 @@ def _form_of_boxes(header: Sequence[str], path: Path) -> tuple[str, ...]:
 def _read_text(path: Path) -> tuple[list[str], Callable[[int], list[str]]]:
     """Return the header of a CSV file, and what gives a column by its place."""
     with path.open(newline="", encoding="utf-8-sig") as file:
-        first = file.readline()
+        first = next((line for line in file if line.strip()), "")
         file.seek(0)
         separator = max(",;\t", key=first.count)
         lines = csv.reader(file, delimiter=separator, skipinitialspace=True, strict=True)
         try:
-            header = [name.strip().lower() for name in next(lines, [])]
             rows = [(lines.line_num, cells) for line in lines if any(cells := [cell.strip() for cell in line])]
         except csv.Error as error:
             raise ValueError(f"{error} (line {lines.line_num}); look for a stray quote") from None
+    header = [name.lower() for name in rows[0][1]] if rows else []
     while header and not header[-1]:
         del header[-1]
-    for number, cells in rows:
+    for place, (number, cells) in enumerate(rows):
         if len(cells) < len(header) or any(cells[len(header) :]):
             raise DataError(
                 f"expected {len(header)} values, as many as columns, in line {number} of {path}, "
                 f"found {len(cells)}: {separator.join(cells)[:80]!r}; mend the line, with quotes around a value that "
                 f"holds {separator!r}"
             )
-        if [cell.lower() for cell in cells[: len(header)]] == header:
+        if place and cells[0].lower() == header[0] and [cell.lower() for cell in cells[: len(header)]] == header:
             raise DataError(f"expected the names of the columns once in {path}, found them again in line {number}")
-        if any(len(cell.splitlines()) > 1 for cell in cells):
+        if not all(map(str.isprintable, cells)) and any(len(cell.splitlines()) > 1 for cell in cells):
             # A stray quote makes one value of all rows up to the next.
             raise DataError(
                 f"expected every value on one line in {path}, found a line break in quotes that end in line {number}; "
                 "look for a stray quote"
             )
-    return header, lambda place: [cells[place] for _, cells in rows]
+    return header, lambda place: [cells[place] for _, cells in rows[1:]]
 
 
 def _read_parquet(path: Path) -> tuple[list[str], Callable[[int], list[str]]]:
