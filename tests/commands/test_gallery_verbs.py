@@ -11,7 +11,7 @@ from PIL import Image
 
 from reseen import checkpoint
 from reseen.cli import main
-from reseen.gallery import Gallery, Where
+from reseen.gallery import Gallery, Where, labelled
 from reseen.labels import is_hidden, visible
 from reseen.models import Embedder, ModelSpec
 
@@ -150,6 +150,12 @@ def test_one_individual_is_one_whatever_names_it(place, capsys, tmp_path):
         assert kept.identities() == [0, 1, 2, "newcomer"]
         assert [kept.count(Where(identities=[n])) for n in range(3)] == [5, 5, 5]
         assert kept.cameras() == [1, "gate"]
+        pairs, _ = labelled(kept, other_camera=False)
+        assert (pairs.same.sum(), len(pairs)) == (3 * 10, 16 * 15 / 2)  # of five pictures each, and the newcomer
+    found = said(capsys, "search", *tool, tmp_path / "days" / "1" / "0.png", "--by", "identity", "--k", "9")
+    answers = [line.split()[1] for line in found.splitlines()[2:]]
+    assert len(answers) == 5  # one of them of nobody known
+    assert {"0", "1", "2", "newcomer"} < set(answers)
 
 
 def test_names_given_later_are_counted_and_taken_if_asked(place, capsys, tmp_path):
