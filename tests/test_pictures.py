@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from reseen.datasets.layout import list_pictures
+from reseen.datasets.benchmarks.layout import list_pictures
 
 from reseen.commands.sightings import files_below, from_folder
 from reseen.datasets import Folder
