@@ -170,8 +170,20 @@ def test_no_embeddings_there(tmp_path: Path) -> None:
     assert empty.vectors.shape == (0, 5)
 
 
-def test_a_table_has_columns_of_one_type(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"every identity of one type.*int, str"):
+def test_integers_beside_text_come_back_as_they_were(tmp_path: Path) -> None:
+    names = [7, "007", "anna", -1, 2**62, "7.0", 8, 9]
+    known = [Sample(s.path, names[i], [None, 1, "gate"][i % 3], draw=s.draw) for i, s in enumerate(samples(8))]
+    found = embedded_to(tmp_path, Tiny(), known, shard=3)
+    assert found.identities.tolist() == names
+    assert [type(name) for name in found.identities] == [type(name) for name in names]
+    assert found.cameras is not None
+    assert found.cameras.tolist() == [s.camera for s in known]
+    tables = [pd.read_parquet(path) for path in sorted((tmp_path / "table").iterdir())]
+    assert pd.concat(tables).identity.tolist() == [str(name) for name in names]
+
+
+def test_labels_that_text_does_not_tell_apart_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"every identity of one type.*got '1'"):
         embedded_to(tmp_path, Tiny(), [Sample("a", 1), Sample("b", "1")])
     assert not any(tmp_path.iterdir())
 

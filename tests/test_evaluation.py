@@ -258,3 +258,21 @@ def test_further_settings_are_evaluated_from_the_vectors_at_hand() -> None:
         assert report.mean_ap == alone.mean_ap
         assert report.num_queries == alone.num_queries
     assert evaluate_further(Benchmark("", (), query, gallery, any_view), embedded(query), embedded(gallery)) == []
+
+
+@pytest.mark.parametrize("sides", ["both", "the gallery"])
+def test_identities_beyond_64_bits_are_individuals_like_any_others(sides: str) -> None:
+    """NumPy would round those beside a -1 to float64, in which all of these are one."""
+    generator = np.random.default_rng(0)
+    who = np.concatenate([[-1], generator.integers(0, 40, 199)])
+    huge = [-1 if number < 0 else 2**63 + 12345 + 7 * int(number) for number in who]
+    vectors = generator.standard_normal((200, 16)).astype(np.float32)
+    first = 0 if sides == "both" else 1
+    maps = [
+        evaluate(Embeddings(vectors[first:100], of[first:100]), Embeddings(vectors[100:], [-1, *of[101:]]), any_view)
+        for of in (huge, who.tolist(), [f"person {number}" for number in who])
+    ]
+    assert maps[0].mean_ap == maps[1].mean_ap
+    assert maps[0].num_queries == maps[1].num_queries
+    assert maps[0].mean_ap < 0.2
+    assert Embeddings.joined([Embeddings(vectors, huge), Embeddings(vectors[:1], [2**63])]).identities[-1] == 2**63

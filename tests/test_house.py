@@ -16,9 +16,9 @@ ROOT = Path(reseen.__file__).parent
 
 # From the ground up. What stands in one set does not import its neighbours.
 FLOORS: list[set[str]] = [
-    {"errors"},
-    {"extras", "files", "geometry", "launcher", "pictures", "samples", "threads"},
-    {"distributed", "scores", "shards", "video"},
+    {"errors", "labels"},
+    {"extras", "files", "geometry", "launcher", "pictures", "samples", "terminal", "threads"},
+    {"distributed", "scores", "shards", "tables", "video"},
     {"protocols"},
     {"losses", "metrics", "reranking", "datasets", "images", "models"},
     {"checkpoint", "embedding", "evaluation"},
@@ -60,6 +60,14 @@ def test_imports_only_go_down(path: Path) -> None:
     assert here in LEVEL, f"{here} has no floor: put it in FLOORS and in docs/architecture.md"
     for other in imported_rooms(path) - {here}:
         assert LEVEL[other] < LEVEL[here], f"{path.relative_to(ROOT)} imports reseen.{other}, which is not below it"
+
+
+def test_names_reach_the_terminal_through_one_console() -> None:
+    """rich's own would take names for markup; the bars of progress have no names, or say that they are none."""
+    others = {"terminal.py", "training/progress.py", "studies/progress.py"}
+    for path in modules():
+        if path.relative_to(ROOT).as_posix() not in others:
+            assert "rich.console import Console" not in path.read_text(), f"{path} prints, use reseen.terminal.Terminal"
 
 
 @pytest.mark.parametrize("package", EXPORTS)

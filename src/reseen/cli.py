@@ -23,6 +23,8 @@ COMMANDS = {
     "recipes": "list the recipes of the papers' tables: published figures, parameters, memory, GPU hours",
     "export": "write a model as ONNX, checked against the original",
     "index": "put pictures into a gallery",
+    "label": "name the pictures of a gallery, rename or merge identities, or list them",
+    "delete": "delete pictures of a gallery",
     "search": "find who is on a picture in a gallery",
     "compare": "say how alike two pictures are, and with what probability they show the same individual",
     "calibrate": "turn a gallery's scores into probabilities and a threshold",
@@ -101,7 +103,10 @@ def log_to_terminal() -> None:
     """Show what the library logs, one line each."""
     from rich.logging import RichHandler
 
+    from reseen.terminal import VisibleFormatter
+
     handler = RichHandler(show_path=False, show_level=False, show_time=False, markup=False, highlighter=None)
+    handler.setFormatter(VisibleFormatter("%(message)s"))
     logger = logging.getLogger("reseen")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO if is_first() else logging.WARNING)
@@ -123,7 +128,9 @@ def listed(names: Mapping[str, str]) -> str:
 
 def fail(status: int, message: str) -> None:
     """Say in one line what went wrong, and leave."""
-    print(f"reseen: {message}", file=sys.stderr)
+    from reseen.labels import visible
+
+    print(f"reseen: {visible(message)}", file=sys.stderr)
     sys.exit(status)
 
 

@@ -14,6 +14,9 @@
 A wrong argument from code is a ``ValueError``. Every message says what was expected, what was found and what to do.
 """
 
+import os
+from pathlib import Path
+
 
 class ReseenError(Exception):
     """Anything a user can mend."""
@@ -45,3 +48,14 @@ class RunError(ReseenError):
 
 class TrainingError(ReseenError):
     """Training cannot go on."""
+
+
+def describe(folder: Path, *, shown: int = 8) -> str:
+    """Return in words what lies in a folder."""
+    if not folder.exists():
+        return "no such folder"
+    if not folder.is_dir():
+        return "a file"
+    names = sorted(os.listdir(folder))
+    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more if names else "an empty folder"

@@ -191,14 +191,17 @@ def _as_tensor(array: NDArray[Any]) -> Tensor:
 
 
 def as_labels(values: ArrayLike | Tensor) -> Labels:
-    """Return labels as a one-dimensional array; integers stay integers, anything mixed stays as it is."""
+    """Return labels as a one-dimensional array; integers stay integers, anything mixed stays as it is.
+
+    Integers beyond 64 bits stay Python's own: NumPy would round them to float64, where many become one.
+    """
     if isinstance(values, np.ndarray):
         return values
     if hasattr(values, "detach"):
         return values.detach().cpu().numpy()
     listed = list(values)  # type: ignore[arg-type]
-    if listed and all(isinstance(v, (int, np.integer)) for v in listed):
-        return np.asarray(listed)
+    if listed and all(isinstance(v, (int, np.integer)) and -(2**63) <= v < 2**63 for v in listed):
+        return np.asarray(listed, dtype=np.int64)
     labels = np.empty(len(listed), dtype=object)
     labels[:] = listed
     return labels

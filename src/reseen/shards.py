@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from reseen.errors import RunError
+from reseen.labels import parse_label
 from reseen.samples import Embeddings, Labels, Sample, as_labels
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def write_shards(
 
     Args:
         folder: Where to.
-        samples: N samples; identities, and each other column, are of one type.
+        samples: N samples; a column of integers beside text is written as text.
         vectors_of: Gives the vectors (n, D) of n samples.
         model: The fingerprint of what gives them.
         dim: D.
@@ -74,12 +75,11 @@ def write_shards(
         turn: This process's part of the work.
 
     Raises:
+        ValueError: Of a column of integers and text, some would not be told apart as text.
         RunError: The folder holds other work.
     """
-    for name in COLUMNS:
-        if len(kinds := {type(value).__name__ for s in samples if (value := getattr(s, name)) is not None}) > 1:
-            raise ValueError(f"expected every {name} of one type to write a table, got {', '.join(sorted(kinds))}")
-    work = {
+    mixed = [name for name in COLUMNS if _is_mixed(samples, name)]
+    work: dict[str, Any] = {
         "samples": len(samples),
         "dim": dim,
         "dtype": dtype,
@@ -87,6 +87,7 @@ def write_shards(
         "mirrored": mirrored,
         "samples_sha256": _fingerprint_of_samples(samples),
         "model_sha256": model,
+        **({"integers_as_text": mixed} if mixed else {}),
     }
     if turn.rank == 0:
         _begin(folder, work)
@@ -99,7 +100,7 @@ def write_shards(
     for start in track(missing, "Embedding", disable=not progress or turn.rank > 0):
         rows = samples[start : start + shard]
         _write_rows(folder / "vectors.npy", start, vectors_of(rows).astype(dtype))
-        _write_table(_part(folder, start // shard), rows)
+        _write_table(_part(folder, start // shard), rows, mixed)
     turn.wait()
 
 
@@ -119,7 +120,8 @@ def open_embeddings(folder: str | Path) -> Embeddings:
         raise RunError(f"expected {len(parts)} shards in {folder}, {missing} are missing: embed again to go on")
     vectors: Any = np.load(folder / "vectors.npy", mmap_mode="r") if parts else np.empty((0, work["dim"]), np.float32)
     tables = [parquet.read_table(part) for part in parts]
-    columns = {plural: _labels(tables, name) for name, plural in COLUMNS.items()}
+    mixed = work.get("integers_as_text", ())
+    columns = {plural: _labels(tables, name, mixed=name in mixed) for name, plural in COLUMNS.items()}
     return Embeddings(vectors, **{name: column for name, column in columns.items() if column is not None})
 
 
@@ -161,8 +163,29 @@ def _write_rows(path: Path, start: int, vectors: NDArray[Any]) -> None:
         os.fsync(file.fileno())
 
 
-def _write_table(path: Path, samples: Sequence[Sample]) -> None:
-    table = pa.table({name: [getattr(sample, name) for sample in samples] for name in COLUMNS})
+def _is_mixed(samples: Sequence[Sample], name: str) -> bool:
+    """Return whether a column holds integers beside text, which Parquet does not.
+
+    Raises:
+        ValueError: As text some of them could not be told apart, such as 7 and "7".
+    """
+    values = {value for s in samples if (value := getattr(s, name)) is not None}
+    if len({type(value) for value in values}) < 2:
+        return False
+    if wrong := [value for value in values if parse_label(str(value)) != value]:
+        raise ValueError(
+            f"expected every {name} of one type, or none that reads as one of the other, to write a table, "
+            f"got {wrong[0]!r}"
+        )
+    return True
+
+
+def _write_table(path: Path, samples: Sequence[Sample], mixed: Sequence[str]) -> None:
+    def column(name: str) -> list[Any]:
+        values = [getattr(sample, name) for sample in samples]
+        return [None if value is None else str(value) for value in values] if name in mixed else values
+
+    table = pa.table({name: column(name) for name in COLUMNS})
     sink = pa.BufferOutputStream()
     parquet.write_table(table, sink)
     _replace(path, sink.getvalue().to_pybytes())
@@ -175,8 +198,10 @@ def _replace(path: Path, content: bytes) -> None:
     os.replace(unfinished, path)
 
 
-def _labels(tables: Sequence[pa.Table], name: str) -> Labels | None:
+def _labels(tables: Sequence[pa.Table], name: str, *, mixed: bool) -> Labels | None:
     values = [value for table in tables for value in table[name].to_pylist()]
+    if mixed:
+        values = [None if value is None else parse_label(value) for value in values]
     return None if values and all(value is None for value in values) else as_labels(values)
 
 

@@ -11,7 +11,8 @@ from PIL import Image
 
 from reseen import checkpoint
 from reseen.cli import main
-from reseen.gallery import Gallery
+from reseen.gallery import Gallery, Where, labelled
+from reseen.labels import is_hidden, visible
 from reseen.models import Embedder, ModelSpec
 
 NUM_PEOPLE, NUM_EACH, SIZE = 6, 6, (32, 16)
@@ -104,10 +105,145 @@ def test_a_search_finds_who_it_is(place, capsys, tmp_path, extra):
 
 def test_a_camera_is_asked_for_by_name(place, capsys):
     picture = place / "people" / "person 1" / "1.png"
-    for cameras, found in (("gate", True), ("[gate, 7]", True), ("7", False)):
-        table = said(capsys, "search", *words(place), picture, "--cameras", cameras)
-        assert ("person 1" in table) == found
-        assert ("no sighting to compare with" in table) != found
+    for cameras in ("gate", "[gate]", '"gate"'):
+        assert "person 1" in said(capsys, "search", *words(place), picture, "--cameras", cameras)
+    for cameras in ("7", "[gate, 7]"):
+        told = refused(capsys, "search", *words(place), picture, "--cameras", cameras)
+        assert f"expected cameras among gate in {place / 'gallery'}, got 7" in told
+
+
+def test_cameras_001_and_1_are_two_everywhere(place, capsys, tmp_path):
+    tool = [tmp_path / "gallery", "--model", place / "model.safetensors"]
+    for camera in ("001", "1", "12:30", "#1"):
+        folder = tmp_path / camera
+        folder.mkdir()
+        Image.fromarray(person(0, len(list(tmp_path.iterdir())))).save(folder / "a.png")
+        said(capsys, "index", *tool, "--pictures", folder, "--camera", camera)
+    with Gallery(tmp_path / "gallery") as kept:
+        assert kept.cameras() == [1, "#1", "001", "12:30"]
+    picture = tmp_path / "001" / "a.png"
+    for asked, number in (("001", 1), ("1", 1), ("[001, 1]", 2), ('"001"', 1), ("12:30", 1), ("#1", 1), ("", 4)):
+        assert len(said(capsys, "search", *tool, picture, "--cameras", asked).splitlines()) == 2 + number, asked
+    told = refused(capsys, "search", *tool, picture, "--cameras", '"1"')
+    assert "expected cameras among 1, #1, 001, 12:30 in" in told
+    assert 'got "1"' in told
+
+
+def test_one_individual_is_one_whatever_names_it(place, capsys, tmp_path):
+    """Folders, and tables with and without a name among the numbers, give the same labels."""
+    tool = [tmp_path / "gallery", "--model", place / "model.safetensors"]
+    for number in range(3):
+        (tmp_path / "days" / str(number)).mkdir(parents=True)
+        for day in range(3):
+            Image.fromarray(person(number, 10 * day + number)).save(tmp_path / "days" / str(number) / f"{day}.png")
+    (tmp_path / "unknown").mkdir()
+    Image.fromarray(person(7, 1)).save(tmp_path / "unknown" / "x.png")
+    rows = [f"days/{number}/1.png,{number},1" for number in range(3)]
+    (tmp_path / "1.csv").write_text("path,identity,camera\n" + "\n".join(rows))
+    rows = [f"days/{number}/2.png, {number}, 1" for number in range(3)]
+    (tmp_path / "2.csv").write_text("Path, Identity, Camera\n" + "\n".join([*rows, "unknown/x.png, newcomer, gate"]))
+    said(capsys, "index", *tool, "--pictures", tmp_path / "days", "--identities", "folders")
+    said(capsys, "index", *tool, "--pictures", tmp_path / "unknown", "--identities", "folders")
+    said(capsys, "index", *tool, "--table", tmp_path / "1.csv")
+    assert "4 pictures, 4 of them new" in said(capsys, "index", *tool, "--table", tmp_path / "2.csv")
+    with Gallery(tmp_path / "gallery") as kept:
+        assert kept.identities() == [0, 1, 2, "newcomer"]
+        assert [kept.count(Where(identities=[n])) for n in range(3)] == [5, 5, 5]
+        assert kept.cameras() == [1, "gate"]
+        pairs, _ = labelled(kept, other_camera=False)
+        assert (pairs.same.sum(), len(pairs)) == (3 * 10, 16 * 15 / 2)  # of five pictures each, and the newcomer
+    found = said(capsys, "search", *tool, tmp_path / "days" / "1" / "0.png", "--by", "identity", "--k", "9")
+    answers = [line.split()[1] for line in found.splitlines()[2:]]
+    assert len(answers) == 5  # one of them of nobody known
+    assert {"0", "1", "2", "newcomer"} < set(answers)
+
+
+def test_names_given_later_are_counted_and_taken_if_asked(place, capsys, tmp_path):
+    tool = [tmp_path / "gallery", "--model", place / "model.safetensors", "--pictures", place / "people"]
+    said(capsys, "index", *tool)
+    again = said(capsys, "index", *tool, "--identities", "folders")
+    assert "36 pictures, 0 of them new" in again
+    assert "36 held already under another identity or none: not changed; --relabel true changes them" in again
+    with Gallery(tmp_path / "gallery") as kept:
+        assert kept.identities() == []
+        assert "held already" not in said(capsys, "index", *tool)  # which says nothing of who they are
+        taken = said(capsys, "index", *tool, "--identities", "folders", "--relabel", "true")
+        assert "36 held already under another identity or none: changed" in taken
+        assert kept.identities() == [f"person {n}" for n in range(NUM_PEOPLE)]
+    assert "held already" not in said(capsys, "index", *tool, "--identities", "folders")
+
+
+def test_items_are_labelled_renamed_merged_and_deleted(place, capsys, tmp_path):
+    gallery = tmp_path / "gallery"
+    said(
+        capsys,
+        *("index", gallery, "--model", place / "model.safetensors"),
+        *("--pictures", place / "people", "--identities", "folders"),
+    )
+    assert said(capsys, "label", gallery, "--identity", "person 0", "--to", "007").strip() == "6 items changed"
+    merged = said(capsys, "label", gallery, "--identity", "person 1", "--to", "007")
+    assert "6 items changed, merged with those of 007" in merged
+    said(capsys, "label", gallery, "--identity", "person 2", "--to", "7")
+    said(capsys, "label", gallery, "--identity", "person 3", "--to", '"7"')
+    said(capsys, "label", gallery, "--identity", "person 4", "--to", "Unknown")
+    counts = [line.rsplit(None, 1) for line in said(capsys, "label", gallery).splitlines()[1:]]
+    assert counts == [["7", "6"], ["007", "12"], ['"7"', "6"], ["person 5", "6"], ["(nobody known)", "6"]]
+
+    assert "36 items" in said(capsys, "label", gallery, "--out", tmp_path / "all.csv")
+    rows = list(csv.DictReader((tmp_path / "all.csv").read_text().splitlines()))
+    ids = [row["id"] for row in rows if row["path"].startswith("person 4")]
+    assert said(capsys, "label", gallery, "--ids", ", ".join(ids[:2]), "--to", "Ann").strip() == "2 items changed"
+    (tmp_path / "names.csv").write_text("path,identity\nperson 4/0.png,Bob\nperson 5/5.png,unknown\nperson 5/1.png,\n")
+    assert said(capsys, "label", gallery, "--table", tmp_path / "names.csv").strip() == "2 items changed"
+    with Gallery(gallery) as kept:
+        assert [kept.count(Where(identities=[who])) for who in ("Ann", "Bob", "person 5", None)] == [1, 1, 5, 5]
+
+    assert "12 items deleted; 24 in" in said(capsys, "delete", gallery, "--identity", "007")
+    assert "1 items deleted; 23 in" in said(capsys, "delete", gallery, "--ids", ids[0])
+    (tmp_path / "gone.csv").write_text("identity\n7\nperson 5\n")
+    assert "11 items deleted; 12 in" in said(capsys, "delete", gallery, "--table", tmp_path / "gone.csv")
+    (tmp_path / "gone.csv").write_text("path\nperson 4/1.png\n")
+    assert "1 items deleted; 11 in" in said(capsys, "delete", gallery, "--table", tmp_path / "gone.csv")
+    with Gallery(gallery) as kept:
+        assert kept.identities() == ["7"]
+
+    for wrong, message in (
+        (["label", "--identity", "nobody", "--to", "x"], 'expected identities among "7" in'),
+        (["label", "--identity", "7", "--to", "x"], 'expected identities among "7" in'),
+        (["label", "--to", "x"], "expected --to with --identity or --ids"),
+        (["label", "--ids", ids[0]], "expected --to with --identity or --ids"),
+        (["label", "--ids", ids[0], "--to", "x"], f"found 1 that are of none, first {ids[0]}"),
+        (["label", "--ids", "x", "--to", "y"], "expected ids of 32 hexadecimal digits, got 'x'"),
+        (["label", "--table", str(tmp_path / "names.csv")], "found 0 of person 4/0.png, the first of"),
+        (["delete"], "expected one of --ids, --identity and --table"),
+        (["delete", "--identity", "nobody"], "expected identities among"),
+        (["delete", "--ids", ids[0], "--identity", "x"], "expected one of"),
+    ):
+        assert message in refused(capsys, wrong[0], gallery, *wrong[1:])
+    with Gallery(gallery) as kept:
+        assert len(kept) == 11
+
+
+def test_names_are_shown_as_they_are(place, capsys, tmp_path):
+    """Names that rich would take for markup or emoji, and characters that a terminal would obey."""
+    names = ["[/b]", "[red]Bob[/red]", ":dog:", "a\x1b[31mb\x1b]0;c\x07", "two\nlines", "\u202egnirts"]
+    tool = ["--model", place / "model.safetensors"]
+    said(capsys, "index", tmp_path / "gallery", *tool, "--pictures", place / "people", "--identities", "folders")
+    with Gallery(tmp_path / "gallery") as kept:
+        for number, name in enumerate(names):
+            kept.rename(f"person {number}", name)
+    for number, name in enumerate(names):
+        picture = tmp_path / "[bold]x[red].png"
+        Image.fromarray(person(number, 77)).save(picture)
+        for extra in ([], ["--by", "identity"], ["--out", tmp_path / "page.html"]):
+            table = said(capsys, "search", tmp_path / "gallery", *tool, picture, "--k", "3", *extra)
+            assert visible(name) in table
+            assert table.isprintable() or set(filter(is_hidden, table)) == {"\n"}
+            assert table.startswith("[bold]x[red].png")
+    listing = said(capsys, "label", tmp_path / "gallery")
+    assert all(visible(name) in listing for name in names)
+    told = refused(capsys, "search", tmp_path / "gallery", *tool, picture, "--cameras", "\x1b[31m[red]")
+    assert "\\x1b[31m[red]" in told
 
 
 def test_a_stranger_is_none_of_these(place, capsys, tmp_path):

@@ -73,11 +73,11 @@ def test_parquet_gives_what_csv_gives(write, tmp_path):
     ("written", "read"),
     [
         (["2", "10"], [2, 10]),
-        (["0002", "2"], ["0002", "2"]),
-        (["2", "anna"], ["2", "anna"]),
+        (["0002", "2"], ["0002", 2]),
+        (["2", "anna"], [2, "anna"]),
         (["-3", "0"], [-3, 0]),
         (["NA", "None"], ["NA", "None"]),
-        (["1.0", "2"], ["1.0", "2"]),
+        (["1.0", "2"], ["1.0", 2]),
     ],
 )
 def test_labels_stay_apart_as_they_are_written(write, written, read):
@@ -118,9 +118,9 @@ def test_pictures_may_lie_elsewhere(write, tmp_path):
     ("rows", "message"),
     [
         (["path,person", "a.jpg,1"], "expected columns path and identity in .*found path, person"),
-        (["path,identity,Identity", "a.jpg,1,2"], "and each column once"),
+        (["path,identity,Identity", "a.jpg,1,2"], "expected each column once in .*, found identity twice"),
         (["path,identity"], "expected one row or more"),
-        (["path,identity,split", "a.jpg,,train"], "expected identity in every row of .*, found none in row 1"),
+        (["path,identity,split", ",1,train"], "expected path in every row of .*, found none in row 1"),
         (
             ["path,identity,split", "a.jpg,1,val"],
             "expected only the splits train, test, query, gallery in .*, found 'val'",
@@ -129,7 +129,7 @@ def test_pictures_may_lie_elsewhere(write, tmp_path):
         (["path,identity,time", "a.jpg,1,noon"], "expected a number as time in .*, found 'noon' in row 1"),
         (
             ["path,identity,left,top", "a.jpg,1,3,4"],
-            "expected left, top, width, height of a crop in .*, or none of them, found 3, 4",
+            "expected the box of a picture in one form in .*, found columns of left, top; rename",
         ),
         (["path,identity,left,top,width,height", "a.jpg,1,3,4,0,2"], "found 3, 4, 0, 2 in row 1"),
         (["path,identity,split", "a.jpg,1,train", "b.jpg,1,train"], "expected two identities or more to train on"),
@@ -171,3 +171,26 @@ def test_a_damaged_table_is_named(tmp_path):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError, match=f"expected .*{name}"):
             Table(tmp_path / name)
+
+
+def test_a_picture_of_nobody_known_is_a_distractor(write):
+    """Neither trained on nor searched for; in the gallery it is another individual than any query."""
+    rows = ["a.jpg,1,1,train", "b.jpg,2,1,train", "c.jpg,,1,train", "d.jpg,3,1,query", "e.jpg,Unknown,1,query"]
+    rows += ["f.jpg,3,2,gallery", "g.jpg,,2,gallery", "h.jpg,unknown,1,gallery"]
+    table = Table(write("path,identity,camera,split", *rows))
+    assert [s.identity for s in table.train] == [1, 2]
+    assert [s.identity for s in table.query] == [3]
+    assert [s.identity for s in table.gallery] == [3, "unknown", "unknown"]
+    assert table.distractors == {"unknown"}
+    unsplit = write("path,identity,camera", *(f"{p}{c}.jpg,{p},{c}" for p in "abcd" for c in (1, 2)), "x.jpg,unknown,1")
+    drawn = Table(unsplit, test_identities=0.5)
+    assert [s.identity for s in (*drawn.train, *drawn.query, *drawn.gallery)].count("unknown") == 1
+    assert drawn.gallery[-1].identity == "unknown"
+    trained = Table(unsplit, test_identities=0)
+    assert (len(trained.train), len(trained.query), len(trained.gallery)) == (8, 0, 0)
+
+
+def test_backslashes_are_hinted_at(write, tmp_path):
+    path = write("path,identity,split", "pics\\a.jpg,1,train", "pics\\b.jpg,2,train", touch=False)
+    with pytest.raises(DataError, match=r"found 2 missing, first .*pics\\a\.jpg; written on Windows\? write /"):
+        Table(path)

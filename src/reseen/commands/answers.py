@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image
 from rich.table import Table
 
-from reseen.commands.queries import Query
 from reseen.gallery import Gallery, Match, Where
+from reseen.gallery.queries import Query
+from reseen.labels import visible
 
 if TYPE_CHECKING:
     from reseen.reporting.pictures import Shot
@@ -52,7 +53,7 @@ def cells(match: Match) -> dict[str, str]:
         "probability": None if match.probability is None else f"{match.probability:.1%}",
         "source": item.source,
     }
-    return {name: str(value) for name, value in known.items() if value is not None}
+    return {name: visible(str(value)) for name, value in known.items() if value is not None}
 
 
 def table_of(rows: Sequence[dict[str, str]], *, title: str | None = None) -> Table:
@@ -77,11 +78,12 @@ def tables(answers: Sequence[Answer], *, short: bool, nobody: str) -> Iterator[T
     """
     if short and len(answers) > 1:
         best = [cells(matches[0]) if matches else {"identity": nobody} for _, matches in answers]
-        yield table_of([{"query": query.name, **row} for (query, _), row in zip(answers, best, strict=True)])
+        yield table_of([{"query": visible(query.name), **row} for (query, _), row in zip(answers, best, strict=True)])
         return
     for query, matches in answers:
         ranked = [{"rank": f"{n}", **cells(match)} for n, match in enumerate(matches, 1)]
-        yield table_of(ranked, title=query.name) if ranked else f"{query.name}: {nobody}"
+        name = visible(query.name)
+        yield table_of(ranked, title=name) if ranked else f"{name}: {nobody}"
 
 
 @dataclass(frozen=True)

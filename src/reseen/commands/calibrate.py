@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from reseen.gallery import Calibration, Gallery, LabelledPairs, labelled
 from reseen.gallery import calibrate as fit
+from reseen.terminal import Terminal
 
 
 def calibrate(
@@ -39,7 +39,7 @@ def calibrate(
         pairs, probes = labelled(kept, other_camera=other_camera, gap=gap, seed=seed)
         found = fit(pairs, probes, prior=prior, rates=rates or (0.1, 0.01, 0.001), seed=seed)
         kept.put_calibration(found)
-    console = Console(highlight=False)
+    console = Terminal()
     console.print(
         f"{found.num_same:,} pairs of one individual, {found.num_different:,} of two; prior {prior:g}; "
         f"{found.method} kept"

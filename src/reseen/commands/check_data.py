@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
 from reseen.datasets.checking import check
 from reseen.errors import DataError
 from reseen.images import read
 from reseen.samples import Benchmark
+from reseen.terminal import Terminal
 
 
 def check_data(*, data: Benchmark, out: Path | None = None) -> None:
@@ -21,7 +20,7 @@ def check_data(*, data: Benchmark, out: Path | None = None) -> None:
         out: Draw the counts into this file, of the kind that its ending names (.png, .svg, .pdf).
     """
     checked = check(data, read, progress=True)
-    console = Console(highlight=False)
+    console = Terminal()
     console.print(checked)
     if out is not None:
         from reseen.datasets.check_plot import plot  # matplotlib takes a while.

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from reseen.encoding import load
 from reseen.gallery import Calibration, Gallery
 from reseen.pictures import Pixels, as_pixels
+from reseen.terminal import Terminal
 
 
 def compare(
@@ -40,7 +40,7 @@ def compare(
         with Gallery(gallery, encoder.fingerprint, create=False) as kept:
             calibration = kept.calibration()
     said, rows = sentences(similarity, calibration), verdicts(similarity, calibration)
-    console = Console(highlight=False)
+    console = Terminal()
     for line in said:
         console.print(line)
     if rows:

@@ -4,9 +4,8 @@ import itertools
 import json
 from pathlib import Path
 
-from rich.console import Console
-
 from reseen.commands.calling import call
+from reseen.terminal import Terminal
 
 
 def demo(*, recipe: str = "demo", out: Path | None = None) -> None:
@@ -21,7 +20,7 @@ def demo(*, recipe: str = "demo", out: Path | None = None) -> None:
     call("report", [str(folder)])
     measured = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     before, *_, after = (100 * entry["mean_ap"] for entry in measured if "mean_ap" in entry)
-    Console(highlight=False).print(
+    Terminal().print(
         f"\nmAP before training {before:.1f}, after {after:.1f}\nlook at {folder / 'report.html'}\n"
         "next, with your own pictures in a table: reseen train --data Table --data.path people.csv --out runs/first\n"
         f"or search with this model: reseen index gallery --model {folder} --pictures FOLDER"

@@ -6,15 +6,16 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
-from reseen.commands.sightings import files_below
 from reseen.encoding import load
 from reseen.errors import RunError
+from reseen.gallery.ingest import files_below
+from reseen.labels import parse_label
 from reseen.launcher import is_first, num_launched
 from reseen.pictures import Pixels, decode
 from reseen.samples import Benchmark, Sample
 from reseen.shards import Turn, write_shards
+from reseen.terminal import Terminal
 
 
 def embed(
@@ -48,7 +49,7 @@ def embed(
     if data is not None and pictures is not None:
         raise RunError("expected --data or --pictures, got both; leave one out")
     if pictures is not None:
-        listed = [Sample(str(path), path.parent.name) for path in files_below(pictures)]
+        listed = [Sample(str(path), parse_label(path.parent.name)) for path in files_below(pictures)]
         encode_to(out, run, listed, dtype=dtype, mirrored=mirrored, batch_size=batch_size)
         return
     if run.suffix == ".onnx" and data is None:
@@ -133,6 +134,5 @@ def pixels(sample: Sample) -> Pixels:
 
 def say(folder: Path, count: int, dim: int, dtype: str) -> None:
     """Say what has been written, once."""
-    if not is_first():
-        return
-    Console(highlight=False, soft_wrap=True).print(f"{count:,} x {dim} {dtype} in {folder}")
+    if is_first():
+        Terminal(soft_wrap=True).print(f"{count:,} x {dim} {dtype} in {folder}")

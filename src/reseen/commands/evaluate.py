@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.console import Console
 from rich.table import Table
 
 from reseen.commands.runs import data_of, model_of
@@ -16,6 +15,7 @@ from reseen.models import Embedder
 from reseen.reporting import setting_columns, setting_rows
 from reseen.samples import Benchmark
 from reseen.scores import Reranking
+from reseen.terminal import Terminal
 
 WIDTH = 96  # A table of settings; a narrower terminal breaks its lines rather than its cells.
 Improvement = Literal["k_reciprocal", "average_query_expansion", "alpha_query_expansion", "database_augmentation"]
@@ -107,8 +107,9 @@ def print_scores(outcome: Outcome, *, title: str, reranking: str | None = None) 
         spread = f" ± {100 * deviation[name]:.1f}" if name in deviation else ""
         return f"{100 * value:.1f}{spread}"
 
-    console = Console(highlight=False)
-    console.print(f"[bold]{title}[/bold], protocol {report.protocol}{f', {reranking}' if reranking else ''}")
+    console = Terminal()
+    setting = f", protocol {report.protocol}{f', {reranking}' if reranking else ''}"
+    console.print(console.render_str(title, style="bold"), setting, sep="")
     console.print(
         f"  mAP {figure('mean_ap', report.mean_ap)} (95 % of {100 * low:.1f} to {100 * high:.1f})   "
         f"mINP {figure('mean_inp', report.mean_inp)}"
@@ -123,4 +124,4 @@ def print_scores(outcome: Outcome, *, title: str, reranking: str | None = None) 
         grid = Table(*setting_columns(), box=None, pad_edge=False)
         for row in setting_rows([report, *outcome.further]):
             grid.add_row(*row)
-        Console(width=max(console.width, WIDTH)).print(grid)
+        Terminal(width=max(console.width, WIDTH)).print(grid)

@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
-
 from reseen.commands.runs import model_of
-from reseen.commands.sightings import from_folder
 from reseen.errors import ExportError
 from reseen.export import export as write
+from reseen.gallery.ingest import from_folder
+from reseen.terminal import Terminal
 
 
 def export(
@@ -36,7 +35,7 @@ def export(
         found = from_folder(pictures, folders=False, camera=None)
         shown = [sighting.pixels for sighting, _ in zip(found, range(64), strict=False)]
     made = write(model_of(run), out, precision=precision, pictures=shown)
-    Console(highlight=False, soft_wrap=True).print(
+    Terminal(soft_wrap=True).print(
         f"{made.path}: {made.precision}, {made.num_bytes / 1e6:.1f} MB; least cosine {made.least_cosine:.6f} "
         f"with the trained model's vectors on {made.num_pictures} pictures"
     )

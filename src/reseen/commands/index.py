@@ -1,18 +1,20 @@
 """``reseen index GALLERY``."""
 
 import itertools
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
 from rich.progress import track
 
-from reseen.commands.sightings import Sighting, from_folder, from_table, from_video, naming
 from reseen.encoding import load
 from reseen.errors import DataError
 from reseen.gallery import Gallery
+from reseen.gallery.ingest import Sighting, from_folder, from_table, from_video, naming
+from reseen.labels import parse_argument
 from reseen.pictures import Reader, digest, thumbnail
+from reseen.terminal import Terminal
 
 BATCH = 64
 
@@ -28,37 +30,40 @@ def index(
     boxes: Path | None = None,
     identities: Literal["none", "folders", "tracks"] = "none",
     people: Path | None = None,
-    camera: int | str | None = None,
+    camera: str | int = "",
     start: float = 0.0,
     begin: float | None = None,
     end: float | None = None,
     every: int = 1,
     thumbnails: bool = True,
     unreadable: Literal["stop", "skip"] = "stop",
+    relabel: bool = False,
     device: str | None = None,
 ) -> None:
     """Add pictures to a gallery, and make it if there is none.
 
-    Give one of --pictures, --table, or --video with --boxes. Indexing the same again adds nothing.
+    Give one of --pictures, --table, or --video with --boxes. Indexing the same again adds nothing; where it names
+    others than the gallery does, they are counted.
 
     Args:
         gallery: A folder, or milvus://host:port/name.
         model: The folder of a run, a checkpoint, or an exported .onnx file.
         pictures: A folder of pictures, each of one individual.
-        table: A CSV file of path and, where known, identity, camera, track, time, left, top, width, height.
+        table: A CSV or Parquet file of path and, where known, identity, camera, track, time and the box to use.
         video: A video.
         boxes: Who is where on it, in MOTChallenge's format: what a tracker writes.
         identities: Who is shown: nobody knows (none), the name of a picture's folder (folders), or the number of a
             box's track (tracks).
-        people: A CSV file of track and identity that says who a video's tracks show; a tracker gives whoever comes
+        people: A table of track and identity that says who a video's tracks show; a tracker gives whoever comes
             back a new number.
-        camera: Which camera the pictures are by; a table may say it for each.
+        camera: Which camera the pictures are by; a table may say it for each. 1 is a number, 001 is text.
         start: Of a video, the time at its start in seconds, such as Unix time.
         begin: Of a video, the second to begin at.
         end: Of a video, the second to end before.
         every: Of a video, take every so many frames.
         thumbnails: Keep a small JPEG of each picture, to be shown with matches.
         unreadable: Stop at a picture that cannot be read, or skip and count it.
+        relabel: Change the identities of pictures that are held already to those given now.
         device: Where the model runs; a GPU where there is one if not given.
     """
     given = [name for name, value in (("pictures", pictures), ("table", table), ("video", video)) if value is not None]
@@ -72,19 +77,20 @@ def index(
         if asked and there is None:
             raise DataError(f"expected {name}; see reseen index --help")
     reader = Reader(unreadable)
+    place = None if camera == "" else parse_argument(camera)
     found: Iterator[Sighting]
     if pictures is not None:
-        found = from_folder(pictures, folders=identities == "folders", camera=camera, reader=reader)
+        found = from_folder(pictures, folders=identities == "folders", camera=place, reader=reader)
     elif table is not None:
-        found = from_table(table, camera=camera, reader=reader)
+        found = from_table(table, camera=place, reader=reader)
     elif video is not None and boxes is not None:
         who = naming(people, tracks=identities == "tracks")
-        found = from_video(video, boxes, who=who, camera=camera, start=start, window=(begin, end), every=every)
+        found = from_video(video, boxes, who=who, camera=place, start=start, window=(begin, end), every=every)
     encoder = load(model, device)
-    count = new = 0
+    count = new = others = 0
     with Gallery(gallery, encoder.fingerprint) as kept:
         for batch in track(batches(found), "Indexing", show_speed=False):
-            new += kept.add(
+            added = kept.add(
                 encoder([sighting.pixels for sighting in batch]),
                 identities=[sighting.identity for sighting in batch],
                 cameras=[sighting.camera for sighting in batch],
@@ -93,12 +99,29 @@ def index(
                 sources=[sighting.source for sighting in batch],
                 pictures=[thumbnail(sighting.pixels) for sighting in batch] if thumbnails else None,
                 contents=[digest(sighting.pixels) for sighting in batch],
-            ).new
+            )
+            named = named_otherwise(kept, added.ids, batch)
+            others += sum(map(len, named.values()))
+            if relabel:
+                for identity, ids in named.items():
+                    kept.relabel(ids, identity)
+            new += added.new
             count += len(batch)
         skipped = f", {reader.skipped:,} unreadable passed over" if reader.skipped else ""
-        Console(highlight=False).print(
-            f"{count:,} pictures, {new:,} of them new{skipped}; {len(kept):,} in {kept.location}"
-        )
+        console = Terminal(soft_wrap=True)
+        console.print(f"{count:,} pictures, {new:,} of them new{skipped}; {len(kept):,} in {kept.location}")
+        if others:
+            done = "changed" if relabel else "not changed; --relabel true changes them"
+            console.print(f"{others:,} held already under another identity or none: {done}")
+
+
+def named_otherwise(gallery: Gallery, ids: Sequence[str], sightings: Sequence[Sighting]) -> dict[int | str, list[str]]:
+    """Return the ids of items that are held under another identity, or none, by the one that they are given."""
+    named: dict[int | str, list[str]] = defaultdict(list)
+    for item, sighting in zip(gallery.items(ids), sightings, strict=True):
+        if item is not None and sighting.identity is not None and item.identity != sighting.identity:
+            named[sighting.identity].append(item.id)
+    return named
 
 
 def batches(found: Iterator[Sighting]) -> Iterator[list[Sighting]]:

@@ -3,7 +3,6 @@
 from itertools import groupby
 
 from rich import box
-from rich.console import Console
 from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.table import Table
@@ -12,6 +11,7 @@ from reseen.errors import RunError
 from reseen.models import Embedder, complexity
 from reseen.recipes import Published, about, names, path_of, published, settings_of
 from reseen.recipes.costs import Cost, cost_of, spec_of
+from reseen.terminal import Terminal
 
 
 def recipes(
@@ -28,7 +28,7 @@ def recipes(
         teraflops: How many 10^12 operations a second the GPU keeps up; hours follow from it.
         speed: Measure how many pictures a second the network embeds on this machine, too.
     """
-    console = Console(highlight=False)
+    console = Terminal()
     if name is not None:
         _show(console, name, teraflops=teraflops, speed=speed)
         return
@@ -77,10 +77,10 @@ def _headline(recipe: str) -> list[Published]:
     return list({row.data: row for row in [row for row in rows if not row.changes] or best}.values())
 
 
-def _show(console: Console, name: str, *, teraflops: float, speed: bool) -> None:
+def _show(console: Terminal, name: str, *, teraflops: float, speed: bool) -> None:
     settings, path = settings_of(name), path_of(name)
     cost = cost_of(settings)
-    console.print(f"[bold]{name}[/bold]  {path}")
+    console.print(console.render_str(name, style="bold"), f" {path}")
     console.print(Padding(about(name), (1, 2)))
     rows = [row for row in published() if row.recipe == name]
     if rows:

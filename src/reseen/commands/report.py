@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
 from reseen.commands.evaluate import Improvement, measure
 from reseen.commands.runs import data_of, model_of
 from reseen.errors import RunError
 from reseen.reporting import write_report
 from reseen.samples import Benchmark
+from reseen.terminal import Terminal
 
 
 def report(
@@ -47,4 +46,4 @@ def report(
     outcome = measure(model, benchmark, reranking=reranking, batch_size=batch_size, workers=workers)
     folder = run if run.is_dir() else run.parent
     path = write_report(outcome, out or folder / "report.html", benchmark=benchmark, run=run, model=model, lists=lists)
-    Console(highlight=False).print(f"report: {path}")
+    Terminal().print(f"report: {path}")

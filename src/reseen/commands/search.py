@@ -7,14 +7,15 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from reseen.commands.answers import score, tables, write_page
-from reseen.commands.queries import of_pictures, of_tracks
-from reseen.commands.sightings import from_video, naming
 from reseen.encoding import load
 from reseen.errors import DataError, GalleryError
 from reseen.gallery import Gallery, Where
+from reseen.gallery.ingest import from_video, naming
+from reseen.gallery.queries import of_pictures, of_tracks
+from reseen.labels import parse_arguments
+from reseen.terminal import Terminal
 
 
 def search(
@@ -25,7 +26,7 @@ def search(
     model: Path,
     k: int = 10,
     by: Literal["picture", "identity", "track"] = "picture",
-    cameras: list[int | str] | int | str | None = None,
+    cameras: str | int = "",
     since: float | None = None,
     until: float | None = None,
     approximate_above: int | None = None,
@@ -48,7 +49,7 @@ def search(
         model: The model that the gallery was indexed with: a run, a checkpoint, or an .onnx file.
         k: How many answers; with 1, all queries stand in one table.
         by: Answer with pictures, or with the best picture of each identity or track.
-        cameras: Look at this camera only, or at these: [gate, 2].
+        cameras: Look at this camera only, or at these: [gate, 2]. 1 is a number, 001 is text.
         since: Look at this time or later, in seconds.
         until: Look before this time.
         approximate_above: Search larger galleries than this approximately; every item is looked at if not given.
@@ -59,7 +60,7 @@ def search(
         begin: Of a video, the second to begin at.
         end: Of a video, the second to end before.
         every: Of a video, take every so many frames.
-        people: A CSV file of track and identity that says who a video's tracks show, to count right answers.
+        people: A table of track and identity that says who a video's tracks show, to count right answers.
         out: Also write the answers with their pictures as an HTML page.
         device: Where the model runs; a GPU where there is one if not given.
     """
@@ -67,6 +68,8 @@ def search(
         raise DataError("expected --boxes with --begin, --end, --every or --people, got none; they are of a video")
     encoder = load(model, device)
     with Gallery(gallery, encoder.fingerprint, create=False, approximate_above=approximate_above) as kept:
+        where = Where(cameras=None if cameras == "" else parse_arguments(cameras), since=since, until=until)
+        kept.require_known(where)
         threshold = threshold_of(kept, false_alarms)
         if boxes is None:
             if (mimetypes.guess_type(picture)[0] or "").startswith("video"):
@@ -79,7 +82,7 @@ def search(
         found = kept.search(
             np.stack([query.vector for query in queries]),
             k,
-            where=Where(cameras=[cameras] if isinstance(cameras, (int, str)) else cameras, since=since, until=until),
+            where=where,
             by=by,
             exact=approximate_above is None,
             rerank=k_reciprocal if rerank else None,
@@ -90,7 +93,7 @@ def search(
             found = [[match for match in matches if match.similarity >= threshold] for matches in found]
         answers = list(zip(queries, found, strict=True))
         nobody = "no sighting to compare with" if threshold is None else "none of these"
-        console = Console(highlight=False)
+        console = Terminal()
         for table in tables(answers, short=k == 1, nobody=nobody):
             console.print(table)
         for line in score(kept, answers):

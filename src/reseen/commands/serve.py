@@ -4,12 +4,11 @@ import secrets
 from pathlib import Path
 from urllib.parse import quote
 
-from rich.console import Console
-
 from reseen.encoding import load
 from reseen.errors import ReseenError
 from reseen.extras import needs
 from reseen.gallery import Gallery
+from reseen.terminal import Terminal
 
 
 def serve(
@@ -54,7 +53,7 @@ def serve(
         listen(host, port) as listening,
     ):
         app = create_app(kept, encoder, token=asked, hosts=names(host), limits=Limits(batch=batch))
-        console = Console(highlight=False, soft_wrap=True)
+        console = Terminal(soft_wrap=True)
         console.print(f"{len(kept):,} sightings in {gallery}; stop with Ctrl-C")
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         key = "" if asked is None else f"#token={quote(asked, safe='')}"

@@ -10,7 +10,6 @@ from typing import Any, Literal
 import yaml
 from accelerate.utils import set_seed
 from jsonargparse.typing import lazy_instance
-from rich.console import Console
 
 from reseen import checkpoint, training
 from reseen.commands.evaluate import measure, print_scores, write_report
@@ -20,6 +19,7 @@ from reseen.launcher import is_first
 from reseen.losses import AdaSPLoss, IdentityLoss, Loss
 from reseen.models import Embedder, ModelSpec
 from reseen.samples import Benchmark
+from reseen.terminal import Terminal
 from reseen.training import Schedule, Scheme, Term
 
 logger = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ def train(
     if outcome is not None:
         write_report(out, outcome, data=data.name, mirrored=mirrored, training_seconds=round(seconds, 1))
         print_scores(outcome, title=data.name)
-    Console(highlight=False, soft_wrap=True).print(f"trained in {seconds / 60:.1f} minutes: {out}")
+    Terminal().print(f"trained in {seconds / 60:.1f} minutes: {out}")
 
 
 def usual_terms(loss: Loss | None, weight: float, on: str, identity: IdentityLoss | None) -> list[Term]:

@@ -9,11 +9,11 @@ from reseen.datasets.benchmarks.sysumm01 import SYSUMM01
 from reseen.datasets.benchmarks.vehicleid import VehicleID
 from reseen.datasets.benchmarks.veri776 import VeRi776
 from reseen.datasets.benchmarks.veriwild import VERIWild
-from reseen.datasets.folder import Folder
+from reseen.datasets.custom.folder import Folder
+from reseen.datasets.custom.table import Table
 from reseen.datasets.joined import Joined
 from reseen.datasets.subset import Subset
 from reseen.datasets.synthetic.dataset import Synthetic
-from reseen.datasets.table import Table
 
 __all__ = [
     "CUHK03",

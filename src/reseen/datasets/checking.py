@@ -28,6 +28,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from reseen.errors import DataError
+from reseen.labels import visible
 from reseen.samples import Benchmark, Camera, Protocol, Sample
 
 PARTS = ("train", "query", "gallery")
@@ -76,8 +77,8 @@ class DataCheck:
         lines = []
         for finding in self.findings:
             word, style = ("spoils", "bold red") if finding.spoils else ("note", "yellow")
-            lines.append(Text.assemble((f"{word:>6}  ", style), finding.message))
-            lines += [Text(f"        {example}", style="dim") for example in finding.examples]
+            lines.append(Text.assemble((f"{word:>6}  ", style), visible(finding.message)))
+            lines += [Text(f"        {visible(example)}", style="dim") for example in finding.examples]
         verdict = Text("Nothing here would spoil a result." if not self.spoils else "This would spoil a result.")
         return Group(_parts_grid(self), _cameras_grid(self.pictures), *lines, verdict)
 
@@ -208,7 +209,7 @@ def _lonely(pictures: pd.DataFrame) -> list[Finding]:
 
 def _parts_grid(checked: DataCheck) -> Grid:
     """Lay out what each part holds; several numbers are the least, the median and the most."""
-    grid = Grid("", title=f"{checked.name}, {checked.protocol}", title_justify="left")
+    grid = Grid("", title=Text(visible(f"{checked.name}, {checked.protocol}")), title_justify="left")
     columns = []
     for part in PARTS:
         rows = checked.pictures[checked.pictures.part == part]
@@ -244,7 +245,8 @@ def _cameras_grid(pictures: pd.DataFrame) -> Grid:
     for part in PARTS:
         grid.add_column(part, justify="right")
     for camera in sorted({camera for camera, _ in counts}, key=order):
-        grid.add_row("unknown" if camera is None else str(camera), *(f"{counts[camera, part]:,}" for part in PARTS))
+        name = Text("unknown" if camera is None else visible(str(camera)))
+        grid.add_row(name, *(f"{counts[camera, part]:,}" for part in PARTS))
     return grid
 
 

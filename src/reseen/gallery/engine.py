@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -142,11 +142,6 @@ class Engine(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let go of files and connections."""
-
-
-def ordered(labels: Iterable[Label]) -> list[Label]:
-    """Return labels in order: integers first, then texts."""
-    return sorted(labels, key=lambda label: (isinstance(label, str), label))
 
 
 def without_password(location: str) -> str:

@@ -20,6 +20,7 @@ from reseen.gallery.calibration.calibration import Calibration
 from reseen.gallery.engine import Engine, without_password
 from reseen.gallery.records import EVERYTHING, Added, Item, Label, Mark, Match, Where
 from reseen.gallery.rows import as_column, as_rows, as_vectors, checked_ids, unit
+from reseen.labels import listed
 
 CHANGEABLE = ("identity", "camera", "track", "time", "source", "extra")
 
@@ -259,6 +260,18 @@ class Gallery:
             KeyError: One is not held.
         """
         return self._engine.vectors(checked_ids(ids))
+
+    def require_known(self, where: Where) -> None:
+        """Make sure that there are items of each camera and of each identity asked for.
+
+        Raises:
+            GalleryError: There are none; the known ones are named.
+        """
+        cameras = [x for x in where.cameras or () if x is not None and not self.count(Where(cameras=[x]))]
+        identities = [x for x in where.identities or () if x is not None and not self.count(Where(identities=[x]))]
+        for name, unknown, known in (("cameras", cameras, self.cameras), ("identities", identities, self.identities)):
+            if unknown:
+                raise GalleryError(f"expected {name} among {listed(known())} in {self.location}, got {listed(unknown)}")
 
     def times(self) -> tuple[float, float] | None:
         """Return the first and the last time there is; on Milvus, deleted items may have a part in it."""

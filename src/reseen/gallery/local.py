@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from reseen.errors import GalleryError
 from reseen.gallery import snapshot
-from reseen.gallery.engine import Hit, ordered
+from reseen.gallery.engine import Hit
 from reseen.gallery.nearest import ABSENT, SMALLEST
 from reseen.gallery.records import Label, Where
 from reseen.gallery.rows import unit
 from reseen.gallery.truth import BLOCK, Truth, told
 from reseen.gallery.view import Codes, Columns, View
+from reseen.labels import ordered
 
 logger = logging.getLogger(__name__)
 

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from pymilvus import DataType, MilvusClient, MilvusException
 
 from reseen.errors import GalleryError
-from reseen.gallery.engine import Engine, Facts, Hit, ordered, without_password
+from reseen.gallery.engine import Engine, Facts, Hit, without_password
 from reseen.gallery.milvus_rows import COLUMNS, as_item, as_time, condition, decoded, encoded, row
 from reseen.gallery.records import Item, Label, Mark, Where
 from reseen.gallery.rows import Rows
+from reseen.labels import ordered
 
 BATCH = 500
 """Rows of one request; with its picture a row may take 64 kB, and a request 64 MB."""

@@ -10,6 +10,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from reseen.labels import visible
+
 logger = logging.getLogger(__name__)
 
 
@@ -32,7 +34,7 @@ class StudyProgress:
             TextColumn("{task.percentage:3.0f} %"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # names of runs, as a user gives them
             console=Console(stderr=True),
         )
         self._task = self._bar.add_task("", total=work, runs="", left="")
@@ -48,7 +50,7 @@ class StudyProgress:
         """Show how many runs are finished, how much is done in all, and what is going on."""
         runs = f"{finished} of {self.runs} runs"
         left = in_words(seconds_left(done - self.first, self.work - done, elapsed=time.monotonic() - self._began))
-        self._bar.update(self._task, completed=done, description=", ".join(active), runs=runs, left=left)
+        self._bar.update(self._task, completed=done, description=visible(", ".join(active)), runs=runs, left=left)
         if finished > max(self._finished, 0) and not self._bar.console.is_terminal:
             logger.info("%s done; %s", runs, left)
         self._finished = finished

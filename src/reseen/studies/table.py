@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table as Grid
 
 from reseen.files import write_atomically
 from reseen.reporting import Repeated
+from reseen.terminal import Terminal
 
 FIGURES = {"mean_ap": "mAP", "rank_1": "rank 1"}
 
@@ -54,4 +54,4 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str
     grid = Grid(*columns, title=title)
     for row in rows:
         grid.add_row(*map(spread, row))
-    Console().print(grid)
+    Terminal().print(grid)

@@ -7,10 +7,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from reseen.datasets.benchmarks.cuhk03_release import read_release, read_test_sets
-from reseen.datasets.benchmarks.layout import compare_counts, describe, read_matlab
+from reseen.datasets.benchmarks.layout import compare_counts, read_matlab
 from reseen.datasets.benchmarks.market_layout import FOLDERS, read_market_folder
 from reseen.datasets.soundness import require_sound
-from reseen.errors import DataError
+from reseen.errors import DataError, describe
 from reseen.protocols import cross_camera, cuhk03_classic
 from reseen.samples import Benchmark, Sample
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from reseen.errors import DataError
+from reseen.errors import DataError, describe
 from reseen.pictures import is_picture
 from reseen.samples import Sample
 
@@ -31,17 +30,6 @@ def find_root(root: str | Path, *, entries: Sequence[str], inside: Sequence[str]
             return folder
     also = "".join(f", or in its folder {name}" for name in inside)
     raise DataError(f"expected {', '.join(entries)} in {root}{also}; found {describe(root)}; check the root")
-
-
-def describe(folder: Path, *, shown: int = 8) -> str:
-    """Return in words what lies in a folder."""
-    if not folder.exists():
-        return "no such folder"
-    if not folder.is_dir():
-        return "a file"
-    names = sorted(os.listdir(folder))
-    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more if names else "an empty folder"
 
 
 def list_folders(folder: Path) -> list[str]:
@@ -111,29 +99,6 @@ def parse_name(pattern: re.Pattern[str], name: str, *, folder: Path, example: st
     if match is None:
         raise DataError(f"expected pictures named like {example} in {folder}, found {name}; move it elsewhere")
     return match
-
-
-def require_files(paths: Iterable[str], *, source: Path) -> None:
-    """Make sure that pictures exist, at the price of listing each of their folders once.
-
-    Raises:
-        DataError: One does not; the message counts them and names the first.
-    """
-    names: dict[str, list[str]] = defaultdict(list)
-    total = 0
-    for path in paths:
-        folder, name = os.path.split(path)
-        names[folder].append(name)
-        total += 1
-    missing = []
-    for folder, wanted in names.items():
-        found = set(os.listdir(folder)) if os.path.isdir(folder) else set()
-        # Asking again serves file systems that are blind to case, whose listings are not.
-        missing += [p for n in wanted if n not in found and not os.path.exists(p := os.path.join(folder, n))]
-    if missing:
-        raise DataError(
-            f"expected the {total:,} pictures that {source} names, found {len(missing):,} missing, first {missing[0]}"
-        )
 
 
 def compare_counts(name: str, published: Mapping[str, tuple[int, int]], parts: Mapping[str, Sequence[Sample]]) -> None:

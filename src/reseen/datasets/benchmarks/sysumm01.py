@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from reseen.datasets.benchmarks.layout import (
     compare_counts,
-    describe,
     find_root,
     list_folders,
     list_pictures,
@@ -16,7 +15,7 @@ from reseen.datasets.benchmarks.layout import (
     read_matlab,
 )
 from reseen.datasets.soundness import require_sound
-from reseen.errors import DataError
+from reseen.errors import DataError, describe
 from reseen.protocols import sysu_mm01
 from reseen.samples import Benchmark, Camera, Identity, Sample
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from reseen.datasets.benchmarks.layout import compare_counts, find_root, read_lines, require_files
+from reseen.datasets.benchmarks.layout import compare_counts, find_root, read_lines
 from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError
 from reseen.protocols import veri_wild
 from reseen.samples import Benchmark, Sample
+from reseen.tables import require_files
 
 SIZES = {"small": 3_000, "medium": 5_000, "large": 10_000}
 PUBLISHED = {

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.commands.sightings import Label, Sighting, from_folder
 from reseen.encoding import Encoder
 from reseen.errors import DataError
+from reseen.gallery.ingest import Sighting, from_folder
+from reseen.gallery.records import Label
 from reseen.pictures import Pixels, as_pixels
 
 

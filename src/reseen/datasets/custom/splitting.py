@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from reseen.errors import DataError
+from reseen.labels import UNKNOWN, listed, ordered
 from reseen.protocols import any_view, cross_camera
 from reseen.samples import Benchmark, Camera, Identity, Protocol, Sample
 
@@ -24,6 +25,7 @@ class Parts(NamedTuple):
     query: tuple[Sample, ...]
     gallery: tuple[Sample, ...]
     protocol: Protocol
+    distractors: frozenset[Identity]
 
     def across_modalities(self) -> tuple[Benchmark, ...]:
         """Return the searches from one modality in the other, as far as they can find anything."""
@@ -34,7 +36,7 @@ class Parts(NamedTuple):
             everything = (len(query), len(gallery)) == (len(self.query), len(self.gallery))
             if not everything and {s.identity for s in query} & {s.identity for s in gallery}:
                 protocol = self.protocol(name=f"{self.protocol.name}, {one} to {other}")
-                searches.append(Benchmark(f"{one} to {other}", (), query, gallery, protocol))
+                searches.append(Benchmark(f"{one} to {other}", (), query, gallery, protocol, self.distractors))
         return tuple(searches)
 
 
@@ -57,7 +59,9 @@ def divide(
     Pictures of the split ``test`` give queries and a gallery. Where the query's own camera is excluded, the queries
     are a drawn picture (or all) of each identity under each camera, and the gallery is everything, as a picture's own
     copy does not count. Where it is kept, the queries are a picture of each identity, and the gallery is the rest.
-    An identity that the gallery would not show again is no query. The other arguments are those of :class:`Table`.
+    An identity that the gallery would not show again is no query. Pictures that show nobody known are in the gallery
+    only, as distractors: those of the splits ``gallery`` and ``test``, and without splits all of them. The other
+    arguments are those of :class:`Table`.
 
     Raises:
         DataError: A split is unknown, or nothing is left to test on.
@@ -69,14 +73,19 @@ def divide(
         found = ", ".join(repr(split) for split in sorted(unknown)[:5])
         raise DataError(f"expected only the splits {', '.join(SPLITS)} in {source}, found {found}")
     parts: dict[str, list[Sample]] = defaultdict(list)
+    distractors: list[Sample] = []
     for sample, split in zip(samples, splits, strict=True):
-        parts[split].append(sample)
+        if sample.identity != UNKNOWN:
+            parts[split].append(sample)
+        elif split in ("gallery", "test"):
+            distractors.append(sample)
 
     if same_camera == "auto":
-        tested = parts["test"] + parts["query"] + parts["gallery"]
+        tested = parts["test"] + parts["query"] + parts["gallery"] + distractors
         same_camera = "exclude" if any(s.camera is not None for s in tested) else "keep"
     searches = _selection("query", query_camera, query_modality, parts["query"] + parts["test"])
-    is_searched = _selection("gallery", gallery_camera, gallery_modality, parts["gallery"] + parts["test"])
+    searched = parts["gallery"] + parts["test"] + distractors
+    is_searched = _selection("gallery", gallery_camera, gallery_modality, searched)
     query = [s for s in parts["query"] if searches(s)]
     gallery = [s for s in parts["gallery"] if is_searched(s)]
     if test := parts["test"]:
@@ -93,6 +102,8 @@ def divide(
             f"{len(gallery):,} could show again, in {source}; test more identities, or keep the same camera"
         )
 
+    if query:
+        gallery += [s for s in distractors if is_searched(s)]
     protocol = any_view if same_camera == "keep" else cross_camera
     if same_camera == "exclude_all":
         cameras = {s.camera for s in gallery if s.camera is not None}
@@ -105,7 +116,11 @@ def divide(
         if value is not None
     ]
     return Parts(
-        tuple(parts["train"]), tuple(query), tuple(gallery), protocol(name=", ".join([protocol.name, *limits]))
+        tuple(parts["train"]),
+        tuple(query),
+        tuple(gallery),
+        protocol(name=", ".join([protocol.name, *limits])),
+        frozenset([UNKNOWN] if distractors else []),
     )
 
 
@@ -119,9 +134,9 @@ def _selection(
     """
     for kind, value in (("camera", camera), ("modality", modality)):
         # Compared as text, because a command line cannot tell camera 1 from camera "1".
-        known = {str(getattr(s, kind)) for s in samples}
-        if value is not None and str(value) not in known:
-            raise DataError(f"expected {side}_{kind} among {', '.join(sorted(known))}, got {value!r}")
+        known = {label for s in samples if (label := getattr(s, kind)) is not None}
+        if value is not None and str(value) not in map(str, known):
+            raise DataError(f"expected {side}_{kind} among {listed(known)}, got {value!r}")
 
     def selects(sample: Sample) -> bool:
         return (camera is None or str(sample.camera) == str(camera)) and modality in (None, sample.modality)
@@ -133,12 +148,12 @@ def _draw_splits(
     identities: Sequence[Identity], test_identities: float, generator: np.random.Generator, source: object
 ) -> list[str]:
     """Draw the identities to test on: a number of them, or a share."""
-    everyone = sorted(set(identities))
+    everyone = ordered(set(identities) - {UNKNOWN})
     num_test = test_identities if isinstance(test_identities, int) else round(test_identities * len(everyone))
     if not 0 <= num_test <= len(everyone):
         raise DataError(f"expected at most {len(everyone)} identities to test on in {source}, got {test_identities}")
     tested = {everyone[i] for i in generator.permutation(len(everyone))[:num_test]}
-    return ["test" if identity in tested else "train" for identity in identities]
+    return ["test" if identity in tested or identity == UNKNOWN else "train" for identity in identities]
 
 
 def _draw_queries(

@@ -1,18 +1,18 @@
-"""Where pictures to be indexed come from: a folder, a table, or a video with its boxes. Needs no torch."""
+"""Sources of pictures to index: a folder, a table, or a video with its boxes. Needs no torch."""
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from reseen.errors import DataError
+from reseen.gallery.records import Label
+from reseen.labels import parse_identity
 from reseen.pictures import Pixels, Reader, find_pictures
+from reseen.tables import read_table, require_files
 from reseen.video import crops, read_boxes
-
-Label = int | str
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ def from_folder(root: Path, *, folders: bool, camera: Label | None, reader: Read
 
     Args:
         root: The folder.
-        folders: The folder that a picture lies in is who it shows.
+        folders: The folder that a picture lies in is who it shows; in ``unknown``, nobody known.
         camera: Who took them all.
         reader: Reads the pictures, and passes over those that it cannot read if it is told to.
 
@@ -41,7 +41,7 @@ def from_folder(root: Path, *, folders: bool, camera: Label | None, reader: Read
     """
     reader = reader or Reader()
     for path in files_below(root):
-        named = path.parent.name if folders and path.parent != root else None
+        named = parse_identity(path.parent.name) if folders and path.parent != root else None
         if (pixels := reader.read(path)) is not None:
             yield Sighting(pixels, path.relative_to(root).as_posix(), named, camera)
 
@@ -59,33 +59,36 @@ def files_below(root: Path) -> list[Path]:
 
 
 def from_table(table: Path, *, camera: Label | None, reader: Reader | None = None) -> Iterator[Sighting]:
-    """Yield the pictures of a CSV file.
+    """Return the pictures of a table, which is read at once.
 
-    Columns: ``path``, from the table's folder, and, where known, ``identity, camera, track, time, left, top, width,
-    height``. Identities, cameras and tracks are integers if a whole column is, else text.
+    Columns: ``path``, from the table's folder, and, where known, ``identity`` (``unknown`` is nobody), ``camera``,
+    ``track``, ``time`` and the box to use, in one of the forms of `reseen.tables.BOXES`.
 
     Args:
-        table: The file.
+        table: The file, CSV or Parquet.
         camera: Who took those of which the table does not say it.
         reader: As in `from_folder`; the boxes of one frame are best in rows that follow one another.
 
     Raises:
-        DataError: The table or a picture cannot be read.
+        DataError: The table cannot be read, or names pictures that are not there.
     """
     reader = reader or Reader()
-    rows = read_table(table, ("path",))
-    who, places, tracks = (labels([row.get(name) for row in rows]) for name in ("identity", "camera", "track"))
-    for number, row in enumerate(rows):
-        try:
-            time = float(row["time"]) if row.get("time") else None
-            box = [round(float(row[name])) for name in ("left", "top", "width", "height")] if row.get("left") else None
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
-            raise DataError(f"expected numbers in row {number + 1} of {table}, got: {error}; mend the row") from None
-        pixels = reader.read(table.parent / row["path"], None if box is None else (box[0], box[1], box[2], box[3]))
-        if pixels is None:
-            continue
-        place = places[number] if places[number] is not None else camera
-        yield Sighting(pixels, row["path"], who[number], place, tracks[number], time)
+    rows = read_table(table, required=("path",), optional=("identity", "camera", "track", "time"), boxes=True)
+    paths = rows.paths(table.parent)
+    if reader.unreadable == "stop":  # At once, and not after an hour of indexing.
+        require_files(dict.fromkeys(paths), source=table)
+    columns = (
+        rows.texts("path"),
+        rows.identities(),
+        [camera if place is None else place for place in rows.labels("camera")],
+        rows.labels("track"),
+        rows.numbers("time"),
+    )
+    return (
+        Sighting(pixels, *known)
+        for path, box, *known in zip(paths, rows.boxes(), *columns, strict=True)
+        if (pixels := reader.read(Path(path), box)) is not None
+    )
 
 
 def from_video(
@@ -136,41 +139,14 @@ def naming(people: Path | None, *, tracks: bool) -> Callable[[int | None], Label
 
 
 def read_people(path: Path) -> dict[int | None, Label]:
-    """Read who each track shows: a CSV file of ``track`` and ``identity``.
+    """Read who each track shows: a table of ``track`` and ``identity``.
 
     Raises:
-        DataError: The file cannot be read, or a track is no number.
+        DataError: The table cannot be read, or a track is no number.
     """
-    rows = read_table(path, ("track", "identity"))
-    names = labels([row["identity"] for row in rows])
-    try:
-        tracks = [int(row["track"]) for row in rows]
-    except (ValueError, TypeError) as error:
-        raise DataError(f"expected numbers of tracks in {path}, got: {error}; mend the row") from None
-    return {track: name for track, name in zip(tracks, names, strict=True) if name is not None}
-
-
-def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Read the rows of a CSV file that must have some columns.
-
-    Raises:
-        DataError: It cannot be read, has no rows, or lacks a column.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        found = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"expected a CSV table at {path}, got: {found}; check the path") from None
-    missing = [name for name in columns if not rows or name not in rows[0]]
-    if missing:
-        raise DataError(f"expected rows with a column {missing[0]} in {path}, found none; check the first line")
-    return rows
-
-
-def labels(column: Sequence[str | None]) -> list[Label | None]:
-    """Return a column of text as labels: integers if all that is there is one, in plain form."""
-    known = [text for text in column if text]
-    if all(text.removeprefix("-").isdecimal() and str(int(text)) == text for text in known):
-        return [int(text) if text else None for text in column]
-    return [text or None for text in column]
+    rows = read_table(path, required=("track", "identity"))
+    tracks = rows.labels("track")
+    if wrong := [track for track in tracks if not isinstance(track, int)]:
+        raise DataError(f"expected numbers of tracks in {path}, got {wrong[0]!r}; mend the row")
+    named = zip(tracks, rows.identities(), strict=True)
+    return {track: name for track, name in named if isinstance(track, int) and name is not None}

@@ -3,21 +3,22 @@
 from pathlib import Path
 from typing import Literal
 
-from reseen.datasets.benchmarks.layout import require_files
-from reseen.datasets.division import divide
-from reseen.datasets.records import read_samples, read_table
+from reseen.datasets.custom.records import OPTIONAL, read_samples, splits_of
+from reseen.datasets.custom.splitting import divide
 from reseen.datasets.soundness import require_sound
 from reseen.samples import Benchmark
+from reseen.tables import read_table, require_files
 
 
 class Table(Benchmark):
     """Pictures listed in a CSV or Parquet file, one row each.
 
-    Columns: ``path`` (from the table's folder, or absolute) and ``identity``; where known, ``camera``; ``split``
-    (train, query, gallery, or test to have queries and gallery chosen; a picture may have a row as query and one in the
-    gallery); ``modality`` (visible, infrared); ``left, top, width, height`` of the crop to use, in pixels; ``time`` in
-    seconds; ``track``; ``view``, from which side. Other columns are passed over. Identities, cameras and tracks are
-    integers if a whole column is (in plain form), else text, so that 0002 and 2 stay apart.
+    Columns: ``path`` (from the table's folder, or absolute) and ``identity`` (empty or ``unknown``: nobody known, hence
+    a distractor in the gallery, neither trained on nor searched for); where known, ``camera``; ``split`` (train, query,
+    gallery, or test to have queries and gallery chosen; a picture may have a row as query and one in the gallery);
+    ``modality`` (visible, infrared); the crop to use in pixels, as ``left, top, width, height`` or in another form of
+    `reseen.tables.BOXES`; ``time`` in seconds; ``track``; ``view``, from which side. Other columns are passed over.
+    Identities, cameras and tracks in the plain form of an integer are integers, any others text: 0002 and 2 stay apart.
 
     Args:
         path: The table; .parquet is read as Parquet, anything else as text separated by commas, semicolons or tabs.
@@ -54,12 +55,12 @@ class Table(Benchmark):
         gallery_modality: Literal["visible", "infrared"] | None = None,
     ) -> None:
         path = Path(path).expanduser()
-        rows = read_table(path)
-        samples = read_samples(rows, root=path.parent if root is None else Path(root).expanduser(), source=path)
+        rows = read_table(path, required=("path", "identity"), optional=OPTIONAL, boxes=True)
+        samples = read_samples(rows, root=path.parent if root is None else Path(root).expanduser())
         require_files(dict.fromkeys(s.path for s in samples), source=path)
         parts = divide(
             samples,
-            rows["split"].str.lower().tolist() if "split" in rows else None,
+            splits_of(rows),
             source=path,
             same_camera=same_camera,
             test_identities=test_identities,

@@ -4,17 +4,15 @@ import re
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
-
-from reseen.datasets.benchmarks.layout import describe
-from reseen.datasets.division import divide
-from reseen.datasets.records import read_samples
+from reseen.datasets.custom.records import OPTIONAL, read_samples, splits_of
+from reseen.datasets.custom.splitting import divide
 from reseen.datasets.soundness import require_sound
-from reseen.errors import DataError
+from reseen.errors import DataError, describe
 from reseen.pictures import find_pictures
 from reseen.samples import Benchmark
+from reseen.tables import TextTable
 
-GROUPS = ("identity", "camera", "modality", "time", "track", "view", "split")
+GROUPS = ("identity", *OPTIONAL)
 
 
 class Folder(Benchmark):
@@ -24,7 +22,8 @@ class Folder(Benchmark):
     (visible, infrared), ``time`` (seconds), ``track``, ``view`` and ``split`` (train, query, gallery, or test to have
     queries and gallery chosen). It is looked for in each picture's path from the root, written with forward slashes:
     ``(?P<identity>\d+)_(?P<camera>\d)_`` reads ``0012_3_000451.jpg``, and
-    ``^(?P<split>\w+)/(?P<identity>[^/]+)/cam(?P<camera>\d)`` reads ``train/anna/cam2_17.png``.
+    ``^(?P<split>\w+)/(?P<identity>[^/]+)/cam(?P<camera>\d)`` reads ``train/anna/cam2_17.png``. An identity ``unknown``
+    is nobody known: a distractor in the gallery, neither trained on nor searched for.
 
     Args:
         root: The folder.
@@ -72,14 +71,15 @@ class Folder(Benchmark):
                 f"expected pictures in {root} to match {compiled.pattern}, found {names[matches.index(None)]}; "
                 f"mend the pattern, or pass over such pictures with others=skip"
             )
-        found = [{"path": n, **m.groupdict("")} for n, m in zip(names, matches, strict=True) if m]
+        found = [(name, match.groupdict("")) for name, match in zip(names, matches, strict=True) if match]
         if not found:
             shown = names[0] if names else describe(root)
             raise DataError(f"expected pictures that match {compiled.pattern} in {root}, found {shown}")
-        rows = pd.DataFrame(found)
+        columns = {group: [groups[group] for _, groups in found] for group in compiled.groupindex}
+        rows = TextTable(root, {"path": [name for name, _ in found], **columns})
         parts = divide(
-            read_samples(rows, root=root, source=root),
-            rows["split"].str.lower().tolist() if "split" in rows else None,
+            read_samples(rows, root=root),
+            splits_of(rows),
             source=root,
             same_camera=same_camera,
             test_identities=test_identities,

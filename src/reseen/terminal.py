@@ -1,0 +1,37 @@
+"""What is printed to a terminal is printed as it is: names and paths are data, never markup."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from reseen.labels import visible
+
+LAYOUT = "\n\t"
+"""Control characters that lines of our own may hold."""
+
+
+class Terminal(Console):
+    """A console without markup, emoji codes and guessed colours, on which control characters are escaped.
+
+    Args:
+        options: Those of rich's ``Console``.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"highlight": False, "markup": False, "emoji": False, **options})
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return text as rich draws it; lines, and the cells, headers and titles of tables come through here."""
+        return super().render_str(visible(text, keep=LAYOUT), **options)
+
+
+class VisibleFormatter(logging.Formatter):
+    """Formats the library's log messages with control characters escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record's line."""
+        return visible(super().format(record), keep=LAYOUT)

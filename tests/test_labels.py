@@ -1,0 +1,66 @@
+import pytest
+
+from reseen.labels import listed, ordered, parse_argument, parse_arguments, parse_identity, parse_label, visible
+
+
+@pytest.mark.parametrize("number", [0, 7, -1, 10, 2**63 - 1, -(2**63), 123456789])
+def test_the_plain_form_of_an_integer_is_one(number: int) -> None:
+    assert parse_label(str(number)) == number
+    assert type(parse_label(str(number))) is int
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("001", "-0", "+1", "1.0", "1e3", "1_000", "0x1F", "12:30", " 7", "7 ", "7\n", "٣", "²", "true", "null", ""),
+        *("anna", str(2**63), str(-(2**63) - 1), "9" * 5000),
+    ],
+)
+def test_any_other_text_stays_what_it_is(text: str) -> None:
+    assert parse_label(text) == text
+
+
+def test_nobody_known_is_no_identity() -> None:
+    assert [parse_identity(text) for text in ("", "unknown", "Unknown", "unknown 2", "7")] == [
+        *[None] * 3,
+        "unknown 2",
+        7,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("001", ["001"]),
+        ("7", [7]),
+        ('"7"', ["7"]),
+        ("[001, gate, 7]", ["001", "gate", 7]),
+        ('["001", "7", \'8\', 7]', ["001", "7", "8", 7]),
+        ("[12:30, 1_000, 0x1F, true]", ["12:30", "1_000", "0x1F", "true"]),
+        ("[gate]", ["gate"]),
+        ("[[/b]]", ["[[/b]]"]),
+        ("[red]Bob[/red]", ["[red]Bob[/red]"]),
+        ("[]", ["[]"]),
+        ("#1", ["#1"]),
+        (7, [7]),
+    ],
+)
+def test_an_argument_keeps_what_was_typed(written: int | str, read: list[int | str]) -> None:
+    assert parse_arguments(written) == read
+    if len(read) == 1 and written != "[gate]":
+        assert parse_argument(written) == read[0]
+
+
+def test_labels_are_listed_as_they_can_be_asked_for() -> None:
+    labels: list[int | str] = ["gate", 10, 9, "001", "9"]
+    assert ordered(labels) == [9, 10, "001", "9", "gate"]
+    assert listed(labels) == '9, 10, 001, "9", gate'
+    assert listed(range(12)) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"
+    assert listed([]) == "none"
+
+
+def test_hidden_characters_are_shown() -> None:
+    assert visible("a\x1b[31mb\n\u202ec\x00\x9b") == "a\\x1b[31mb\\n\\u202ec\\x00\\x9b"
+    assert visible("a\n\tb", keep="\n\t") == "a\n\tb"
+    for text in ("né 日本 [/b] 🐕", "می\u200cخواهم"):  # a joiner belongs to how Persian is written
+        assert visible(text) == text
