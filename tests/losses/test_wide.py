@@ -55,6 +55,20 @@ def test_rows_may_be_worked_on_apart(name: str, few_at_once: None, monkeypatch: 
 
 
 @pytest.mark.parametrize("name", OF_PAIRS)
+def test_second_derivatives_of_rows_apart(name: str, few_at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y, past, past_y = batch()
+    candidates = Candidates(torch.cat([x, past]), torch.cat([y, past_y]), 0)
+
+    def penalty() -> tuple[Tensor, Tensor]:
+        gradient = torch.autograd.grad(OF_PAIRS[name](x, y, candidates), x, create_graph=True)[0]
+        return gradient, torch.autograd.grad(gradient.square().sum(), x, retain_graph=True)[0]
+
+    apart = penalty()
+    monkeypatch.undo()
+    torch.testing.assert_close(apart, penalty(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", OF_PAIRS)
 def test_stored_candidates_are_as_good_as_live_ones(name: str, few_at_once: None) -> None:
     x, y, past, past_y = batch()
     stored = Stored(past, past_y, past.norm(dim=1), torch.ones(200, dtype=torch.bool), "keep")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from reseen.distributed import gather
-from reseen.geometry import Candidates, Pairs, Relation, chunks, compare, masked_mean
+from reseen.geometry import Candidates, Measure, Pairs, Relation, chunks, compare, masked_mean
 from reseen.losses.mining import mine
 
 Role = Literal["identity", "metric", "auxiliary"]
@@ -43,7 +43,7 @@ class Loss(nn.Module, ABC):
 
         Args:
             embeddings: (A, D), the anchors.
-            labels: (A,) int64, who they show.
+            labels: (A,) of any integer type, who they show.
             candidates: What they are compared with; None for one another.
         """
 
@@ -54,14 +54,16 @@ def mean_over_anchors(terms: Tensor, candidates: Candidates | None) -> Tensor:
 
 
 class PairLoss(Loss):
-    """A loss over pairs: a matrix of measures, a term for each anchor, one number.
+    """Base class of losses over pairs: a matrix of measures, a term for each anchor, one number.
 
     A subclass names its `measure`, says in `per_anchor` what each row of the matrix gives, and, unless that is the mean
     over anchors, in `reduce` what the rows give together.
+
+    Where an anchor or a live candidate has a component that is not finite, the loss is NaN, and so is its gradient.
     """
 
-    measure: Callable[[Pairs], Tensor]
-    """Pairs -> (A, C); a function of `reseen.geometry`."""
+    measure: Measure | Callable[[Pairs], Tensor]
+    """Pairs -> (A, C); a `Measure`, as those of `reseen.geometry` are, where `num_hardest` is given."""
 
     num_hardest: int | None = None
     """A row's term depends on so many of its hardest negatives, and of its positives, only; None: on all of them."""
@@ -91,19 +93,29 @@ class PairLoss(Loss):
             infrared = torch.zeros_like(labels, dtype=torch.bool) if crossing is None else crossing.modalities
             if pairs.candidates.gathered:
                 terms, labels, infrared = gather(terms), gather(labels), gather(infrared)
-            if crossing is None:
-                return self.reduce(terms, labels, ~infrared)
-            forth, back = crossing.weights
-            return forth * self.reduce(terms, labels, ~infrared) + back * self.reduce(terms, labels, infrared)
+            loss = self.reduce(terms, labels, ~infrared)
+            if crossing is not None:
+                forth, back = crossing.weights
+                loss = forth * loss + back * self.reduce(terms, labels, infrared)
+            # A loss must not look ordinary because what is not finite lies in pairs that it does not look at.
+            live = pairs.candidates.embeddings
+            total = live.detach().sum() if live is pairs.anchors else live.detach().sum() + pairs.anchors.detach().sum()
+            return loss * (1 + 0 * total)
 
     def _terms(self, pairs: Pairs) -> Tensor:
         if self.num_hardest is not None and pairs.candidates.stored:
+            if not isinstance(self.measure, Measure):
+                raise ValueError(
+                    f"expected {type(self).__name__}.measure to be a reseen.geometry.Measure, which says if higher is "
+                    f"more alike, to mine past embeddings by, got {self.measure!r}; subclass Measure"
+                )
             return self.per_anchor(*mine(pairs, self.measure, self.num_hardest, positives=self.positives))
         measured = self.measure(pairs)
         cuts = list(chunks(*measured.shape))
         if len(cuts) == 1 or torch.compiler.is_compiling():
             return self.per_anchor(measured, pairs.relation())
-        return cast(Tensor, _ByRows.apply(measured, self.per_anchor, pairs, cuts))
+        stored = (tensor for each in pairs.candidates.stored for tensor in (each.labels, each.filled))
+        return cast(Tensor, _ByRows.apply(measured, self.per_anchor, pairs, cuts, *stored))
 
 
 class SizedLoss(Loss):
@@ -136,9 +148,10 @@ class SizedLoss(Loss):
     def initial(self, num_identities: int, dim: int) -> Tensor:
         """Return the weights (num_identities, dim) to begin with."""
 
-    def sized(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return embeddings (A, D) of at least 32 bits and the weights, checked to fit one another."""
-        anchors = compare(embeddings, labels).anchors
+    def sized(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return embeddings (A, D) of at least 32 bits, labels as int64 and the weights, checked to fit one another."""
+        pairs = compare(embeddings, labels)
+        anchors = pairs.anchors
         if self.weight is None:
             raise ValueError(
                 f"expected {type(self).__name__} to know its identities, got a call before; "
@@ -146,7 +159,7 @@ class SizedLoss(Loss):
             )
         if self.weight.shape[1] != anchors.shape[1]:
             raise ValueError(f"expected embeddings (A, {self.weight.shape[1]}), got {tuple(anchors.shape)}")
-        return anchors, self.weight.to(anchors.dtype)
+        return anchors, pairs.labels, self.weight.to(anchors.dtype)
 
 
 class _ByRows(torch.autograd.Function):
@@ -157,22 +170,34 @@ class _ByRows(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, measured: Tensor, terms: Callable[[Tensor, Relation], Tensor], pairs: Pairs, cuts: list[slice]
+        measured: Tensor,
+        terms: Callable[[Tensor, Relation], Tensor],
+        pairs: Pairs,
+        cuts: list[slice],
+        *stored: Tensor,
     ) -> Tensor:
-        ctx.save_for_backward(measured)
-        ctx.terms, ctx.pairs, ctx.cuts = terms, pairs, cuts
         return torch.cat([terms(measured[rows], pairs.relation(rows)) for rows in cuts])
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        (measured,) = ctx.saved_tensors
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        measured, ctx.terms, ctx.pairs, ctx.cuts, *stored = inputs
+        # What the gradient reads again from a memory is saved, so that torch refuses it once it has been written to.
+        ctx.save_for_backward(measured, *stored)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        measured, *stored = ctx.saved_tensors
+        none = [None] * (3 + len(stored))
+        if torch.is_grad_enabled():  # Second derivatives are wanted: the whole at once, differentiable.
+            vjp = torch.func.vjp(lambda m: ctx.terms(m, ctx.pairs.relation()), measured)[1]
+            return vjp(grad)[0], *none
         out = torch.empty_like(measured)
         for rows in ctx.cuts:
             with torch.enable_grad():
                 part = measured[rows].detach().requires_grad_()
                 terms = ctx.terms(part, ctx.pairs.relation(rows))
             (out[rows],) = torch.autograd.grad(terms, part, grad[rows])
-        return out, None, None, None
+        return out, *none
 
 
 class Wrapper(Loss):

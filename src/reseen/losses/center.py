@@ -34,5 +34,5 @@ class CenterLoss(SizedLoss):
     def forward(self, embeddings: Tensor, labels: Tensor, candidates: Candidates | None = None) -> Tensor:
         """Return the loss of embeddings (A, D) with labels (A,) from 0 to C - 1; candidates play no part."""
         with torch.autocast(embeddings.device.type, enabled=False):
-            embeddings, centres = self.sized(embeddings, labels)
+            embeddings, labels, centres = self.sized(embeddings, labels)
             return mean_over_anchors((embeddings - centres[labels]).square().sum(1), candidates)

@@ -23,7 +23,7 @@ class CircleLoss(PairLoss):
         An anchor without a positive or without a negative counts as 0.
     """
 
-    measure = staticmethod(cosine)
+    measure = cosine
 
     def __init__(self, margin: float = 0.25, scale: float = 128.0):
         super().__init__()

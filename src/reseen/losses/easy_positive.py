@@ -24,7 +24,7 @@ class EasyPositiveLoss(PairLoss):
         positives of similarity above 0.9999, and exact copies with them; here the anchor is left out by its place.
     """
 
-    measure = staticmethod(cosine)
+    measure = cosine
     num_hardest = 1
     positives = "easiest"
 
@@ -37,7 +37,7 @@ class EasyPositiveLoss(PairLoss):
     def per_anchor(self, s: Tensor, pair: Relation) -> Tensor:
         """Return each anchor's term, and whether it counts: (rows, 2)."""
         positive, negative = masked_max(s, pair.positive), masked_max(s, pair.negative)
-        kept = (positive > 0) & (negative > 0)
+        kept = ~((positive <= 0) | (negative <= 0))  # NaN is kept
         term = F.softplus((negative - positive).masked_fill(~kept, 0) / self.temperature)
         return torch.stack([term, kept.to(s.dtype)], dim=1)
 

@@ -30,7 +30,7 @@ class ExpATLoss(PairLoss):
         without a positive or without a negative are left out.
     """
 
-    measure = staticmethod(cosine)
+    measure = cosine
     num_hardest = 1
 
     def __init__(self, margin: float = 1.0, form: Literal["mean_exp", "exp_mean"] = "mean_exp"):
@@ -43,7 +43,7 @@ class ExpATLoss(PairLoss):
     def per_anchor(self, s: Tensor, pair: Relation) -> Tensor:
         """Return each anchor's exponent, and whether it has one: (rows, 2)."""
         positive, negative = masked_min(s, pair.positive), masked_max(s, pair.negative)
-        kept = positive.isfinite() & negative.isfinite()
+        kept = pair.positive.amax(1) & pair.negative.amax(1)
         exponent = F.relu(F.relu(negative) - positive + self.margin)
         return torch.stack([exponent, kept.to(s.dtype)], dim=1)
 

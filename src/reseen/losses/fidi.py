@@ -32,7 +32,7 @@ class FIDILoss(PairLoss):
         averaged. That embeddings are not normalised is assumed.
     """
 
-    measure = staticmethod(euclidean)
+    measure = euclidean
 
     def __init__(self, alpha: float = 1.05, beta: float = 0.5):
         super().__init__()

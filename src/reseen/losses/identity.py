@@ -43,6 +43,6 @@ class IdentityLoss(SizedLoss):
     def forward(self, embeddings: Tensor, labels: Tensor, candidates: Candidates | None = None) -> Tensor:
         """Return the loss of embeddings (A, D) with labels (A,) from 0 to C - 1; candidates play no part."""
         with torch.autocast(embeddings.device.type, enabled=False):
-            embeddings, weight = self.sized(embeddings, labels)
+            embeddings, labels, weight = self.sized(embeddings, labels)
             terms = F.cross_entropy(embeddings @ weight.T, labels, label_smoothing=self.smoothing, reduction="none")
             return mean_over_anchors(terms, candidates)

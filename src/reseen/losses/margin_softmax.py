@@ -55,7 +55,7 @@ class MarginSoftmaxLoss(SizedLoss):
     def forward(self, embeddings: Tensor, labels: Tensor, candidates: Candidates | None = None) -> Tensor:
         """Return the loss of embeddings (A, D) with labels (A,) from 0 to C - 1; candidates play no part."""
         with torch.autocast(embeddings.device.type, enabled=False):
-            embeddings, weight = self.sized(embeddings, labels)
+            embeddings, labels, weight = self.sized(embeddings, labels)
             identities = torch.arange(len(weight), device=labels.device)
             s = cosine(compare(embeddings, labels, Candidates(weight, identities, None)))
             true = labels[:, None]

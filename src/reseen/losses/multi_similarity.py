@@ -27,7 +27,7 @@ class MultiSimilarityLoss(PairLoss):
         Here the anchor is left out by its place. The mean is over all anchors; those that keep no pair count as 0.
     """
 
-    measure = staticmethod(cosine)
+    measure = cosine
 
     def __init__(self, alpha: float = 2.0, beta: float = 40.0, base: float = 0.5, slack: float = 0.1):
         super().__init__()
@@ -40,8 +40,9 @@ class MultiSimilarityLoss(PairLoss):
         """Return each anchor's term."""
         least_positive = masked_min(s.detach(), pair.positive)[:, None]
         most_negative = masked_max(s.detach(), pair.negative)[:, None]
-        positive = pair.positive & (s < most_negative + self.slack)
-        negative = pair.negative & (s > least_positive - self.slack)
+        # Dropped is what is seen to be in order, so that NaN stays.
+        positive = pair.positive & ~(s >= most_negative + self.slack)
+        negative = pair.negative & ~(s <= least_positive - self.slack)
         pull = F.softplus(masked_logsumexp(-self.alpha * (s - self.base), positive)) / self.alpha
         push = F.softplus(masked_logsumexp(self.beta * (s - self.base), negative)) / self.beta
         return pull + push

@@ -21,7 +21,7 @@ class SupConLoss(PairLoss):
         The paper's further factor t/base temperature is 1, as in its code. Anchors without a positive are left out.
     """
 
-    measure = staticmethod(cosine)
+    measure = cosine
 
     def __init__(self, temperature: float = 0.07):
         super().__init__()

@@ -23,7 +23,7 @@ class HardTripletLoss(PairLoss):
         anchor itself as one. The mean is over all anchors, also those whose term is 0.
     """
 
-    measure = staticmethod(euclidean)
+    measure = euclidean
     num_hardest = 1
 
     def __init__(self, margin: float | None = 0.3):
@@ -50,7 +50,7 @@ class WeightedTripletLoss(PairLoss):
         negatives are farther than about 14; ours are exact softmax weights. An anchor without a negative counts as 0.
     """
 
-    measure = staticmethod(euclidean)
+    measure = euclidean
 
     def per_anchor(self, d: Tensor, pair: Relation) -> Tensor:
         """Return each anchor's term from distances."""
