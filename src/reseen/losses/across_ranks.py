@@ -17,6 +17,9 @@ class AcrossRanks(Wrapper):
 
     Args:
         loss: Any loss.
+
+    Raises:
+        ValueError: In a call on batches of different sizes.
     """
 
     def forward(

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.module_tracker import ModuleTracker
 
 from reseen.geometry import Stored
 
@@ -17,7 +18,9 @@ class Memory(nn.Module):
     """A ring of slots: the newest embeddings overwrite the oldest.
 
     What is pushed is written at the next `recall`, or when the state is saved: until then the step's gradient still
-    reads the slots. The state is in buffers and thus saved, resumed and moved with the module.
+    reads the slots. If it does then as well (see `keep_for`), a copy is written to, and the gradient reads what was
+    there. An embedding that is not finite takes a slot, and is a candidate for nobody. The state is in buffers and thus
+    saved, resumed and moved with the module.
 
     Args:
         slots: M.
@@ -42,16 +45,28 @@ class Memory(nn.Module):
         self.register_buffer("modalities", torch.zeros(slots, dtype=torch.bool))
         self.register_buffer("position", torch.zeros((), dtype=torch.int64))
         self.pending: tuple[Tensor, Tensor, Tensor | None] | None = None
+        self.readers: set[object] = set()
         self.register_state_dict_pre_hook(_write)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_post_hook(_forget_pending)  # type: ignore[no-untyped-call]
 
     def recall(self, same_identity: Literal["exclude", "keep"] = "exclude") -> Stored:
-        """Return the slots as candidates; those of the anchor's own identity count as positives, or not at all."""
+        """Return the slots as candidates; those of the anchor's own identity count as positives, or not at all.
+
+        Raises:
+            RuntimeError: Called while gradients are made, as activation checkpointing does.
+        """
+        _require_forward_pass()
         _write(self)
         return Stored(self.embeddings, self.labels, self.norms, self.filled, same_identity, self.modalities)
 
     def push(self, embeddings: Tensor, labels: Tensor, modalities: Tensor | None = None) -> None:
-        """Remember embeddings (N, D) with labels (N,) and modalities (N,) bool; of more than M, the last M."""
+        """Remember embeddings (N, D) with labels (N,) and modalities (N,) bool; of more than M, the last M.
+
+        Raises:
+            ValueError: The embeddings are not (N, D).
+            RuntimeError: As of `recall`.
+        """
+        _require_forward_pass()
         if embeddings.ndim != 2 or embeddings.shape[1] != self.embeddings.shape[1]:
             raise ValueError(f"expected embeddings (N, {self.embeddings.shape[1]}), got {tuple(embeddings.shape)}")
         _write(self)
@@ -60,6 +75,21 @@ class Memory(nn.Module):
             embeddings.detach()[last].clone(),
             labels[last].clone(),
             None if modalities is None else modalities[last].clone(),
+        )
+
+    def keep_for(self, loss: Tensor) -> None:
+        """Keep what was recalled as it is until the gradient of a loss (scalar), which reads it, is made."""
+        if loss.requires_grad and not torch.compiler.is_compiling():
+            reader, readers = object(), self.readers
+            readers.add(reader)
+            loss.register_hook(lambda _: readers.discard(reader))  # type: ignore[no-untyped-call]
+
+
+def _require_forward_pass() -> None:
+    if not torch.compiler.is_compiling() and ModuleTracker().is_bw:
+        raise RuntimeError(
+            "expected a memory to be called in the forward pass alone, got a call in the backward pass: activation "
+            "checkpointing would compare a batch with itself; checkpoint the network, and call the loss outside"
         )
 
 
@@ -74,12 +104,19 @@ def _write(memory: Memory, *_: Any) -> None:
         return
     embeddings, labels, modalities = memory.pending
     memory.pending = None
+    if memory.readers:
+        memory.readers = set()
+        for name, buffer in memory.named_buffers():
+            setattr(memory, name, buffer.clone())
     slots = (memory.position + torch.arange(len(labels), device=labels.device)) % len(memory.labels)
     embeddings = embeddings.to(memory.embeddings.dtype)
-    memory.embeddings.index_copy_(0, slots, embeddings)
-    memory.norms.index_copy_(0, slots, torch.linalg.vector_norm(embeddings, dim=1))
+    norms = torch.linalg.vector_norm(embeddings, dim=1)
+    finite = norms.isfinite()
+    # Zeros in place of what is not finite: a product with it would be NaN, whatever its mask.
+    memory.embeddings.index_copy_(0, slots, embeddings.masked_fill(~finite[:, None], 0))
+    memory.norms.index_copy_(0, slots, norms.masked_fill(~finite, 0))
     memory.labels.index_copy_(0, slots, labels.to(memory.labels.dtype))
-    memory.filled.index_fill_(0, slots, True)
+    memory.filled.index_copy_(0, slots, finite)
     if modalities is not None:
         memory.modalities.index_copy_(0, slots, modalities)
     memory.position.add_(len(labels)).remainder_(len(memory.labels))

@@ -17,7 +17,9 @@ class Remembering(Wrapper):
     """Embeddings of past batches are among the candidates, without gradient.
 
     After each call in training mode the live candidates are remembered: all ranks', so that every rank remembers the
-    same. On several ranks the candidates of the current batch are this rank's; `AcrossRanks` inside or around adds all.
+    same; batches must be equally large on all ranks. On several ranks the candidates of the current batch are this
+    rank's; `AcrossRanks` inside or around adds all. Several calls may come before one backward pass, at the price of a
+    copy of the memory for each but the first. Activation checkpointing may not include the call.
 
     Args:
         loss: A loss over pairs, or one wrapped.
@@ -27,7 +29,8 @@ class Remembering(Wrapper):
             negative (``"exclude"``), as MoReID found best (ECCV 2022, supplement, section C).
 
     Raises:
-        ValueError: The loss is not over pairs, or a number is below 1.
+        ValueError: The loss is not over pairs, a number is below 1, or batches differ in size across ranks.
+        RuntimeError: Called in the backward pass, as activation checkpointing does.
     """
 
     def __init__(self, loss: Loss, slots: int, dim: int, *, same_identity: Literal["exclude", "keep"] = "exclude"):
@@ -50,6 +53,7 @@ class Remembering(Wrapper):
         live = self.live(embeddings, labels, candidates, modalities)
         past = self.memory.recall(self.same_identity)
         loss = self.inner(embeddings, labels, dataclasses.replace(live, stored=(*live.stored, past)), modalities)
+        self.memory.keep_for(loss)
         if self.training:
             keys = dataclasses.replace(live, embeddings=live.embeddings.detach())
             keys = keys if keys.gathered else gather_candidates(keys)
