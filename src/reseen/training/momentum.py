@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from reseen.distributed import gather, of_first_rank
+from reseen.distributed import gather, of_first_rank, require_equal
 from reseen.geometry import Candidates
 from reseen.losses import Memory
 from reseen.models import Embedder, Outputs
@@ -105,6 +105,7 @@ class MoReID(Scheme):
         self, outputs: Outputs, images: Tensor, labels: Tensor, modalities: Tensor | None
     ) -> Mapping[str, Candidates]:
         """Return the batch and, behind it, the dictionary; then queue the batch's keys. See `Scheme.candidates`."""
+        require_equal(len(labels))
         encoded = self.encoder(images, modalities)
         keys = {name: output(encoded, name) for name in self.dictionaries}
         infrared = None if modalities is None else modalities.bool()
