@@ -19,12 +19,12 @@ from reseen.losses import (
     AcrossRanks,
     AdaSPLoss,
     CenterLoss,
+    ClassifierLoss,
+    CrossBatchMemory,
     CrossModal,
     HELoss,
     Loss,
     PairLoss,
-    Remembering,
-    SizedLoss,
     SupConLoss,
     Wrapper,
 )
@@ -42,11 +42,11 @@ def wrapped() -> dict[str, Callable[[], Loss]]:
     return (
         {c.__name__: lambda c=c: AcrossRanks(c()) for c in final}
         | {f"{c.__name__}, modalities": lambda c=c: AcrossRanks(CrossModal(c())) for c in pairs}
-        | {f"{c.__name__}, memory": lambda c=c: AcrossRanks(Remembering(c(), 24, D)) for c in pairs}
+        | {f"{c.__name__}, memory": lambda c=c: AcrossRanks(CrossBatchMemory(c(), 24, D)) for c in pairs}
         | {
-            "memory outside": lambda: Remembering(AcrossRanks(AdaSPLoss()), 24, D, same_identity="keep"),
-            "modalities outside": lambda: CrossModal(AcrossRanks(Remembering(HELoss(), 24, D))),
-            "modalities, memory": lambda: CrossModal(Remembering(AcrossRanks(HELoss()), 24, D)),
+            "memory outside": lambda: CrossBatchMemory(AcrossRanks(AdaSPLoss()), 24, D, same_identity="keep"),
+            "modalities outside": lambda: CrossModal(AcrossRanks(CrossBatchMemory(HELoss(), 24, D))),
+            "modalities, memory": lambda: CrossModal(CrossBatchMemory(AcrossRanks(HELoss()), 24, D)),
         }
     )
 
@@ -64,8 +64,8 @@ def train(loss: Loss, part: slice) -> list[tuple[Tensor, Tensor, list[Tensor]]]:
     """Return the value and the gradients, by embeddings and by parameters, of some steps on a part of the batch."""
     torch.manual_seed(0)
     for module in loss.modules():
-        if isinstance(module, SizedLoss):
-            module.size_to(5, D)
+        if isinstance(module, ClassifierLoss):
+            module.build(5, D)
     loss.double()
     results = []
     for step in range(STEPS):
@@ -92,7 +92,7 @@ def work(folder: Path, mine: int) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder / 'meeting'}", rank=mine, world_size=RANKS)
     part = slice(mine * 7, (mine + 1) * 7)
     results: dict[str, Any] = {name: train(make(), part) for name, make in wrapped().items()}
-    remembering = Remembering(AdaSPLoss(), 24, D)
+    remembering = CrossBatchMemory(AdaSPLoss(), 24, D)
     train(remembering, part)
     results["state"] = dict(remembering.state_dict())
     results["penalty"] = penalty(part)
@@ -101,7 +101,7 @@ def work(folder: Path, mine: int) -> None:
     for name, loss in (
         ("across", AcrossRanks(AdaSPLoss())),
         ("classes", AcrossRanks(CenterLoss(5, D))),
-        ("memory", Remembering(AdaSPLoss(), 24, D)),
+        ("memory", CrossBatchMemory(AdaSPLoss(), 24, D)),
     ):
         try:
             loss.double()(x[: 5 + mine], y[: 5 + mine])

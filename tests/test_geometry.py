@@ -9,7 +9,7 @@ from torch import Tensor
 from reseen.geometry import (
     Candidates,
     Crossing,
-    Stored,
+    MemoryCandidates,
     chunks,
     compare,
     cosine,
@@ -30,9 +30,9 @@ def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Te
     return torch.randn(*shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
 
 
-def stored(x: Tensor, y: Tensor, **changes: object) -> Stored:
+def stored(x: Tensor, y: Tensor, **changes: object) -> MemoryCandidates:
     fields = {"norms": x.norm(dim=1), "filled": torch.ones(len(x), dtype=torch.bool), **changes}
-    return Stored(x, y, **fields)  # type: ignore[arg-type]
+    return MemoryCandidates(x, y, **fields)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("keep", ["keep", "exclude"])

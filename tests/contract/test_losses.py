@@ -15,6 +15,8 @@ from reseen.geometry import Candidates
 from reseen.losses import (
     AcrossRanks,
     AdaSPLoss,
+    ClassifierLoss,
+    CrossBatchMemory,
     CrossModal,
     ExpATLoss,
     HardTripletLoss,
@@ -23,8 +25,6 @@ from reseen.losses import (
     NPairLoss,
     PairLoss,
     RandomTriplets,
-    Remembering,
-    SizedLoss,
     Wrapper,
 )
 
@@ -50,9 +50,9 @@ def all_losses() -> dict[str, Loss]:
         if isinstance(loss, PairLoss):
             found[f"AcrossRanks({name})"] = AcrossRanks(loss)
             found[f"CrossModal({name})"] = CrossModal(loss)
-            found[f"Remembering({name})"] = Remembering(loss, 16, D)
-    found["AcrossRanks(Remembering(CrossModal))"] = AcrossRanks(Remembering(CrossModal(AdaSPLoss()), 16, D))
-    found["CrossModal(Remembering(AcrossRanks))"] = CrossModal(Remembering(AcrossRanks(AdaSPLoss()), 16, D))
+            found[f"CrossBatchMemory({name})"] = CrossBatchMemory(loss, 16, D)
+    found["AcrossRanks(CrossBatchMemory(CrossModal))"] = AcrossRanks(CrossBatchMemory(CrossModal(AdaSPLoss()), 16, D))
+    found["CrossModal(CrossBatchMemory(AcrossRanks))"] = CrossModal(CrossBatchMemory(AcrossRanks(AdaSPLoss()), 16, D))
     return found
 
 
@@ -71,8 +71,8 @@ def loss(request: pytest.FixtureRequest) -> Loss:
 def ready(loss: Loss) -> Loss:
     torch.manual_seed(0)
     for module in loss.modules():
-        if isinstance(module, SizedLoss):
-            module.size_to(IDENTITIES, D)
+        if isinstance(module, ClassifierLoss):
+            module.build(IDENTITIES, D)
     return loss
 
 
@@ -192,7 +192,7 @@ def test_large_half_embeddings_do_not_overflow(loss: Loss) -> None:
     assert gradient.isfinite().all()
 
 
-MINED = ["Remembering(HardTripletLoss)", "Remembering(NPairLoss)"]
+MINED = ["CrossBatchMemory(HardTripletLoss)", "CrossBatchMemory(NPairLoss)"]
 COMPILED = [name for name in NAMES if "(" not in name or name.endswith("(AdaSPLoss)")]
 
 

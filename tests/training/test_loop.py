@@ -18,7 +18,7 @@ from reseen.errors import DataError, RunError, TrainingError, WriteError
 from reseen.evaluation import evaluate
 from reseen.geometry import Candidates
 from reseen.images import IdentityBatches, ImageSet, training_transform
-from reseen.losses import HardTripletLoss, IdentityLoss, Loss, PairLoss, Remembering
+from reseen.losses import CrossBatchMemory, HardTripletLoss, IdentityLoss, Loss, PairLoss
 from reseen.models import Embedder
 from reseen.samples import Benchmark
 from reseen.training import Plain, Schedule, Term
@@ -44,7 +44,7 @@ def test_it_trains_as_a_plain_loop_does(tmp_path: Path, accumulation: int) -> No
     plain, pictures = model(), ImageSet(data().train, training_transform((HEIGHT, WIDTH)))
     torch.manual_seed(3)
     identity, sparse = (term.loss for term in terms())
-    identity.size_to(8, 8)
+    identity.build(8, 8)
     parameters = [p for p in [*plain.parameters(), *identity.parameters()] if p.requires_grad]
     optimizer = torch.optim.Adam(parameters, lr=3.5e-4, weight_decay=5e-4)
     sequence = IdentityBatches(4, 2).over(data().train, seed=3, multiple_of=accumulation)
@@ -180,7 +180,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_is_named(tmp_path: Path, va
     assert all(tensor.isfinite().all() for tensor in kept.state_dict().values())
 
 
-@pytest.mark.parametrize("wrap", [lambda loss: loss, lambda loss: Remembering(loss, 16, 8)], ids=["plain", "memory"])
+@pytest.mark.parametrize(
+    "wrap", [lambda loss: loss, lambda loss: CrossBatchMemory(loss, 16, 8)], ids=["plain", "memory"]
+)
 @pytest.mark.parametrize("name", OF_PAIRS)
 def test_an_output_that_is_not_finite_stops_the_run_at_its_step(
     name: str, wrap: Callable[[Loss], Loss], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

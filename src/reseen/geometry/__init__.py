@@ -1,6 +1,6 @@
 """An anchor, its candidates, and a three-way relation: positive, negative, or neither."""
 
-from reseen.geometry.candidates import Candidates, Crossing, Stored
+from reseen.geometry.candidates import Candidates, Crossing, MemoryCandidates
 from reseen.geometry.pairs import Pairs, Relation, compare
 from reseen.geometry.reductions import (
     chunks,
@@ -17,9 +17,9 @@ __all__ = [
     "Candidates",
     "Crossing",
     "Measure",
+    "MemoryCandidates",
     "Pairs",
     "Relation",
-    "Stored",
     "chunks",
     "compare",
     "cosine",

@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from reseen.geometry.candidates import Stored
+from reseen.geometry.candidates import MemoryCandidates
 from reseen.geometry.pairs import Pairs, beside
 from reseen.geometry.reductions import chunks
 
@@ -210,7 +210,7 @@ class _Cosine(torch.autograd.Function):
 
 
 def _distances(
-    anchors: Tensor, live: Tensor | None, stored: Sequence[Stored] = (), *, normalized: bool = False
+    anchors: Tensor, live: Tensor | None, stored: Sequence[MemoryCandidates] = (), *, normalized: bool = False
 ) -> Tensor:
     """Return distances (A, C) to live candidates, None where they are the anchors, and to stored ones.
 

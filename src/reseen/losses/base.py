@@ -1,4 +1,4 @@
-"""What every loss is, and how a pairwise one goes from a matrix of pairs to a number.
+"""Base classes of losses.
 
 Dimensions: A anchors, C candidates, D components.
 """
@@ -21,7 +21,7 @@ Role = Literal["identity", "metric", "auxiliary"]
 
 
 class Loss(nn.Module, ABC):
-    """A number to make small, from embeddings and who they show.
+    """Base class of losses: embeddings and identity labels to a scalar to minimise.
 
     Attributes:
         role: What the loss is for, unless the term it stands in says otherwise.
@@ -75,15 +75,15 @@ class PairLoss(Loss):
     def per_anchor(self, measured: Tensor, pair: Relation) -> Tensor:
         """Return each row's term (rows,) or terms (rows, k) from the matrix (rows, C) and its relation."""
 
-    def reduce(self, terms: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
-        """Return the loss of the counted anchors.
+    def reduce(self, terms: Tensor, labels: Tensor, anchor_mask: Tensor) -> Tensor:
+        """Return the loss of the anchors that count.
 
         Args:
             terms: (A,) or (A, k), from `per_anchor`.
             labels: (A,).
-            counted: (A,) bool.
+            anchor_mask: (A,) bool, which anchors count.
         """
-        return masked_mean(terms, counted, dim=0)
+        return masked_mean(terms, anchor_mask, dim=0)
 
     def forward(self, embeddings: Tensor, labels: Tensor, candidates: Candidates | None = None) -> Tensor:
         """Return the loss; see `Loss.forward`."""
@@ -118,11 +118,11 @@ class PairLoss(Loss):
         return cast(Tensor, _ByRows.apply(measured, self.per_anchor, pairs, cuts, *stored))
 
 
-class SizedLoss(Loss):
-    """A loss with parameters for each identity, made once their number is known.
+class ClassifierLoss(Loss):
+    """Base class of losses with a weight vector for each identity, built once the number of identities is known.
 
     Args:
-        num_identities: None until `size_to` is called.
+        num_identities: None until `build` is called.
         dim: Components of the embedding; None likewise.
 
     Raises:
@@ -138,24 +138,24 @@ class SizedLoss(Loss):
             raise ValueError(f"expected num_identities and dim, or neither, got {num_identities} and {dim}")
         self.register_parameter("weight", None)
         if num_identities is not None and dim is not None:
-            self.size_to(num_identities, dim)
+            self.build(num_identities, dim)
 
-    def size_to(self, num_identities: int, dim: int) -> None:
+    def build(self, num_identities: int, dim: int) -> None:
         """Make the parameters: num_identities labels from 0 on, embeddings of dim components."""
-        self.weight = nn.Parameter(self.initial(num_identities, dim))
+        self.weight = nn.Parameter(self.initial_weight(num_identities, dim))
 
     @abstractmethod
-    def initial(self, num_identities: int, dim: int) -> Tensor:
+    def initial_weight(self, num_identities: int, dim: int) -> Tensor:
         """Return the weights (num_identities, dim) to begin with."""
 
-    def sized(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def checked_weight(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return embeddings (A, D) of at least 32 bits, labels as int64 and the weights, checked to fit one another."""
         pairs = compare(embeddings, labels)
         anchors = pairs.anchors
         if self.weight is None:
             raise ValueError(
                 f"expected {type(self).__name__} to know its identities, got a call before; "
-                f"give num_identities and dim, or call size_to(num_identities, dim)"
+                f"give num_identities and dim, or call build(num_identities, dim)"
             )
         if self.weight.shape[1] != anchors.shape[1]:
             raise ValueError(f"expected embeddings (A, {self.weight.shape[1]}), got {tuple(anchors.shape)}")
@@ -201,7 +201,7 @@ class _ByRows(torch.autograd.Function):
 
 
 class Wrapper(Loss):
-    """A loss that calls another with other candidates.
+    """Base class of wrappers: losses that call another with other candidates.
 
     Args:
         loss: The other.
@@ -218,7 +218,7 @@ class Wrapper(Loss):
         """Whether the loss is called with ``modalities=`` (A,) bool as well: where the one inside is."""
         return self.loss.takes_modalities
 
-    def of_pairs(self) -> None:
+    def require_pair_loss(self) -> None:
         """Raise ValueError unless the loss inside, through all wrappers, is over pairs."""
         loss = self.loss
         while isinstance(loss, Wrapper):
@@ -226,13 +226,15 @@ class Wrapper(Loss):
         if not isinstance(loss, PairLoss):
             raise ValueError(f"expected a loss over pairs in {type(self).__name__}, got {type(loss).__name__}")
 
-    def live(
+    def candidates_or_batch(
         self, embeddings: Tensor, labels: Tensor, candidates: Candidates | None, modalities: Tensor | None
     ) -> Candidates:
         """Return the candidates, in the absence of any the batch itself."""
         return Candidates(embeddings, labels, 0, modalities=modalities) if candidates is None else candidates
 
-    def inner(self, embeddings: Tensor, labels: Tensor, candidates: Candidates, modalities: Tensor | None) -> Tensor:
+    def call_loss(
+        self, embeddings: Tensor, labels: Tensor, candidates: Candidates, modalities: Tensor | None
+    ) -> Tensor:
         """Return the loss inside, told the modalities where it takes them."""
         if self.loss.takes_modalities:
             return cast(Tensor, self.loss(embeddings, labels, candidates, modalities=modalities))

@@ -10,7 +10,7 @@ from reseen.losses.base import PairLoss
 
 
 class CircleLoss(PairLoss):
-    """Each similarity is pulled the harder the farther it is from where it should be.
+    """Circle loss: each similarity is pulled the harder the farther it is from where it should be.
 
     ``mean_i softplus( LSE_p(-g a_p (s_ip - (1 - m))) + LSE_n(g a_n (s_in - m)) )`` with ``a_p = [1 + m - s]_+`` and
     ``a_n = [s + m]_+`` without gradient, cosines s (arXiv:2002.10857, equations 6 and 8).

@@ -10,7 +10,7 @@ from reseen.losses.base import PairLoss
 
 
 class HardContrastiveLoss(PairLoss):
-    """The farthest positive near, the nearest negative beyond a margin, each by itself.
+    """Batch-hard contrastive loss: the farthest positive near, the nearest negative beyond a margin.
 
     ``mean_i max_p d_ip + [margin - min_n d_in]_+``, Euclidean distance of normalised embeddings.
 

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from reseen.geometry import Candidates, Measure, Pairs, Relation, Stored
+from reseen.geometry import Candidates, Measure, MemoryCandidates, Pairs, Relation
 
 SLOTS_AT_ONCE = 8192
 
@@ -49,7 +49,7 @@ def mine(
 
 @torch.no_grad()
 def _search(
-    pairs: Pairs, stored: Stored, measure: Measure, num: int, *, of_positives: bool, alike: bool
+    pairs: Pairs, stored: MemoryCandidates, measure: Measure, num: int, *, of_positives: bool, alike: bool
 ) -> tuple[Tensor, Tensor]:
     """Return the slots (A, k) of the most, or the least, alike of one kind, and which of them are (A, k) bool."""
     sign = 1 if alike == measure.rises else -1
@@ -67,7 +67,7 @@ def _search(
     return torch.cat(slots, dim=1).gather(1, best.indices), found
 
 
-def _only(pairs: Pairs, stored: Stored) -> Pairs:
+def _only(pairs: Pairs, stored: MemoryCandidates) -> Pairs:
     """Return the anchors beside these stored candidates alone."""
     none = slice(0)
     candidates = Candidates(

@@ -10,7 +10,7 @@ from reseen.losses.base import PairLoss
 
 
 class MultiSimilarityLoss(PairLoss):
-    """Pairs that are out of order are kept, and weighed against one another and against a common level.
+    """Multi-similarity loss: pairs out of order, weighed against one another and against a common level.
 
     Of cosines s, negatives with ``s > min_P s - slack`` and positives with ``s < max_N s + slack`` are kept; then
     ``mean_i (1/a) log(1 + sum_p exp(-a (s_ip - l))) + (1/b) log(1 + sum_n exp(b (s_in - l)))`` (CVPR 2019,

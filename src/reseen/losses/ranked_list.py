@@ -9,7 +9,7 @@ from reseen.losses.base import PairLoss
 
 
 class RankedListLoss(PairLoss):
-    """Negatives beyond one distance, positives within a smaller one, near negatives weighing more.
+    """Ranked list loss: negatives beyond one distance, positives within a smaller one, near negatives weighing more.
 
     Of Euclidean distances d of normalised embeddings, positives with ``d > alpha - margin`` and negatives with
     ``d < alpha`` are mined; ``mean_i mean_p (d_ip - (alpha - margin)) + sum_n w_in (alpha - d_in)`` with

@@ -23,7 +23,7 @@ from reseen.losses.base import PairLoss
 
 
 class SparseLoss(PairLoss):
-    """What the three share; they differ in the positive pair that stands for an identity.
+    """Base class of sparse pairwise losses; they differ in the positive pair that stands for an identity.
 
     Args:
         temperature: t. The published code has 0.04 for persons and 0.05 for vehicles.
@@ -55,10 +55,10 @@ class SparseLoss(PairLoss):
         hardest_positive = -masked_logsumexp(-s, positive)
         return torch.stack([hardest_negative, hardest_positive, positive.amax(1).to(s.dtype)], dim=1)
 
-    def reduce(self, terms: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
+    def reduce(self, terms: Tensor, labels: Tensor, anchor_mask: Tensor) -> Tensor:
         """Return the mean over identities, each as often as it has anchors and divided by their number."""
         hardest_negative, hardest_positive, has_positive = terms.unbind(1)
-        found = counted & (has_positive > 0)
+        found = anchor_mask & (has_positive > 0)
         together = (labels[:, None] == labels) & found
         negative = masked_logsumexp(hardest_negative.expand(len(labels), -1), together)
         hardest_positive = hardest_positive.masked_fill(~found, 0).expand(len(labels), -1)

@@ -1,4 +1,4 @@
-"""Embeddings of the past, kept in slots.
+"""Memory bank: a queue of past embeddings.
 
 Dimensions: M slots, D components, N embeddings pushed at once.
 """
@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.module_tracker import ModuleTracker
 
-from reseen.geometry import Stored
+from reseen.geometry import MemoryCandidates
 
 
-class Memory(nn.Module):
-    """A ring of slots: the newest embeddings overwrite the oldest.
+class MemoryBank(nn.Module):
+    """Memory bank: a queue of fixed size, in which the newest embeddings overwrite the oldest.
 
     What is pushed is written at the next `recall`, or when the state is saved: until then the step's gradient still
     reads the slots. If it does then as well (see `keep_for`), a copy is written to, and the gradient reads what was
@@ -23,7 +23,7 @@ class Memory(nn.Module):
     saved, resumed and moved with the module.
 
     Args:
-        slots: M.
+        memory_size: M.
         dim: D.
     """
 
@@ -34,22 +34,22 @@ class Memory(nn.Module):
     modalities: Tensor
     position: Tensor
 
-    def __init__(self, slots: int, dim: int):
+    def __init__(self, memory_size: int, dim: int):
         super().__init__()
-        if slots < 1 or dim < 1:
-            raise ValueError(f"expected slots and dim of at least 1, got {slots} and {dim}")
-        self.register_buffer("embeddings", torch.zeros(slots, dim))
-        self.register_buffer("labels", torch.zeros(slots, dtype=torch.int64))
-        self.register_buffer("norms", torch.zeros(slots))
-        self.register_buffer("filled", torch.zeros(slots, dtype=torch.bool))
-        self.register_buffer("modalities", torch.zeros(slots, dtype=torch.bool))
+        if memory_size < 1 or dim < 1:
+            raise ValueError(f"expected memory_size and dim of at least 1, got {memory_size} and {dim}")
+        self.register_buffer("embeddings", torch.zeros(memory_size, dim))
+        self.register_buffer("labels", torch.zeros(memory_size, dtype=torch.int64))
+        self.register_buffer("norms", torch.zeros(memory_size))
+        self.register_buffer("filled", torch.zeros(memory_size, dtype=torch.bool))
+        self.register_buffer("modalities", torch.zeros(memory_size, dtype=torch.bool))
         self.register_buffer("position", torch.zeros((), dtype=torch.int64))
         self.pending: tuple[Tensor, Tensor, Tensor | None] | None = None
         self.readers: set[object] = set()
         self.register_state_dict_pre_hook(_write)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_post_hook(_forget_pending)  # type: ignore[no-untyped-call]
 
-    def recall(self, same_identity: Literal["exclude", "keep"] = "exclude") -> Stored:
+    def recall(self, same_identity: Literal["exclude", "keep"] = "exclude") -> MemoryCandidates:
         """Return the slots as candidates; those of the anchor's own identity count as positives, or not at all.
 
         Raises:
@@ -57,7 +57,7 @@ class Memory(nn.Module):
         """
         _require_forward_pass()
         _write(self)
-        return Stored(self.embeddings, self.labels, self.norms, self.filled, same_identity, self.modalities)
+        return MemoryCandidates(self.embeddings, self.labels, self.norms, self.filled, same_identity, self.modalities)
 
     def push(self, embeddings: Tensor, labels: Tensor, modalities: Tensor | None = None) -> None:
         """Remember embeddings (N, D) with labels (N,) and modalities (N,) bool; of more than M, the last M.
@@ -93,12 +93,12 @@ def _require_forward_pass() -> None:
         )
 
 
-def _forget_pending(memory: Memory, *_: Any) -> None:
+def _forget_pending(memory: MemoryBank, *_: Any) -> None:
     memory.pending = None
 
 
 @torch.no_grad()
-def _write(memory: Memory, *_: Any) -> None:
+def _write(memory: MemoryBank, *_: Any) -> None:
     """Write what is pending; also called, with more arguments, before the state is saved."""
     if memory.pending is None:
         return
