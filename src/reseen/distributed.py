@@ -71,7 +71,7 @@ def gather_candidates(candidates: Candidates) -> Candidates:
     return dataclasses.replace(
         candidates,
         embeddings=gather(candidates.embeddings),
-        labels=gather(candidates.labels),
+        labels=gather(candidates.labels.long()),  # gloo has no uint16 and the like
         offset=None if candidates.offset is None else candidates.offset + rank() * len(candidates.labels),
         modalities=None if candidates.modalities is None else gather(candidates.modalities),
         gathered=True,

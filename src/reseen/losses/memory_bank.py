@@ -79,10 +79,14 @@ class MemoryBank(nn.Module):
 
     def keep_for(self, loss: Tensor) -> None:
         """Keep what was recalled as it is until the gradient of a loss (scalar), which reads it, is made."""
-        if loss.requires_grad and not torch.compiler.is_compiling():
-            reader, readers = object(), self.readers
-            readers.add(reader)
-            loss.register_hook(lambda _: readers.discard(reader))  # type: ignore[no-untyped-call]
+        if not loss.requires_grad or torch.compiler.is_compiling():
+            return
+        if not self.training:  # Nothing is written, perhaps for ever: one mark for all, at the price of a copy later on.
+            self.readers.add(None)
+            return
+        reader, readers = object(), self.readers
+        readers.add(reader)
+        loss.register_hook(lambda _: readers.discard(reader))  # type: ignore[no-untyped-call]
 
 
 def _require_forward_pass() -> None:
