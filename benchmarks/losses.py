@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from reseen import losses as ours
-from reseen.losses import PairLoss, Remembering, SizedLoss
+from reseen.losses import ClassifierLoss, CrossBatchMemory, PairLoss
 
 A, D, PER_IDENTITY, SLOTS = 128, 2048, 8, 65_536
 LIMITS = {"small": 2.0, "large": 1.5}
@@ -47,7 +47,7 @@ OF_PAIRS: list[Callable[[], PairLoss]] = [
     ours.NPairLoss,
     ours.RankedListLoss,
 ]
-OF_IDENTITIES: list[Callable[..., SizedLoss]] = [
+OF_IDENTITIES: list[Callable[..., ClassifierLoss]] = [
     ours.IdentityLoss,
     ours.CircleSoftmaxLoss,
     ours.ArcFaceLoss,
@@ -176,7 +176,7 @@ def of_pairs(slots: int, repeats: int, names: list[str]) -> list[Row]:
         peers = None if slots and name == "RankedListLoss" else peer(name)  # theirs has no memory
         works = [product]
         if slots:
-            loss = Remembering(loss, slots, D).eval()
+            loss = CrossBatchMemory(loss, slots, D).eval()
             loss.memory.push(past, past_y)
             loss.memory.recall()
         works.append(steps_of(loss, x, y))

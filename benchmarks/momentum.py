@@ -39,7 +39,7 @@ def main() -> None:
 
         return work
 
-    keys_only, whole = MoReID(slots=BATCH, warmup=10**9), MoReID(slots=SLOTS)
+    keys_only, whole = MoReID(memory_size=BATCH, warmup=10**9), MoReID(memory_size=SLOTS)
     steps = [step(scheme) for scheme in (Plain(), keys_only, whole)]
     (dictionary,) = whole.dictionaries.values()
     dictionary.push(torch.randn(SLOTS, model.dims["embedding"]), torch.randint(IDENTITIES, (SLOTS,)))

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from reseen import losses
 from reseen.geometry import Candidates, euclidean
-from reseen.losses import CenterLoss, IdentityLoss, Loss, PairLoss, SizedLoss, Wrapper
+from reseen.losses import CenterLoss, ClassifierLoss, IdentityLoss, Loss, PairLoss, Wrapper
 
 FOLDER = Path(__file__).parent / "figures" / "losses"
 STEPS = 81
@@ -55,7 +55,7 @@ def penalty(loss: Loss, to_positive: float, to_negative: float) -> float:
     anchor = torch.tensor([[length, 0.0, 0.0]], dtype=torch.float64)
     others = torch.stack([at_distance(to_positive, length, 1), at_distance(to_negative, length, 2)])
     same = torch.tensor([0])
-    if isinstance(loss, SizedLoss):
+    if isinstance(loss, ClassifierLoss):
         loss.weight = nn.Parameter(others)
         return loss(anchor, same).item()
     return loss(anchor, same, Candidates(torch.cat([anchor, others]), torch.tensor([0, 0, 1]), 0)).item()

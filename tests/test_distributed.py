@@ -15,7 +15,19 @@ from torch import Tensor
 from reseen import losses
 from reseen.distributed import gather, gather_candidates, num_ranks, rank
 from reseen.geometry import Candidates
-from reseen.losses import AcrossRanks, AdaSPLoss, CrossModal, HELoss, Loss, PairLoss, Remembering, SizedLoss, Wrapper
+from reseen.losses import (
+    AcrossRanks,
+    AdaSPLoss,
+    CenterLoss,
+    ClassifierLoss,
+    CrossBatchMemory,
+    CrossModal,
+    HELoss,
+    Loss,
+    PairLoss,
+    SupConLoss,
+    Wrapper,
+)
 
 RANKS = 2
 STEPS = 3
@@ -30,11 +42,11 @@ def wrapped() -> dict[str, Callable[[], Loss]]:
     return (
         {c.__name__: lambda c=c: AcrossRanks(c()) for c in final}
         | {f"{c.__name__}, modalities": lambda c=c: AcrossRanks(CrossModal(c())) for c in pairs}
-        | {f"{c.__name__}, memory": lambda c=c: AcrossRanks(Remembering(c(), 24, D)) for c in pairs}
+        | {f"{c.__name__}, memory": lambda c=c: AcrossRanks(CrossBatchMemory(c(), 24, D)) for c in pairs}
         | {
-            "memory outside": lambda: Remembering(AcrossRanks(AdaSPLoss()), 24, D, same_identity="keep"),
-            "modalities outside": lambda: CrossModal(AcrossRanks(Remembering(HELoss(), 24, D))),
-            "modalities, memory": lambda: CrossModal(Remembering(AcrossRanks(HELoss()), 24, D)),
+            "memory outside": lambda: CrossBatchMemory(AcrossRanks(AdaSPLoss()), 24, D, same_identity="keep"),
+            "modalities outside": lambda: CrossModal(AcrossRanks(CrossBatchMemory(HELoss(), 24, D))),
+            "modalities, memory": lambda: CrossModal(CrossBatchMemory(AcrossRanks(HELoss()), 24, D)),
         }
     )
 
@@ -52,8 +64,8 @@ def train(loss: Loss, part: slice) -> list[tuple[Tensor, Tensor, list[Tensor]]]:
     """Return the value and the gradients, by embeddings and by parameters, of some steps on a part of the batch."""
     torch.manual_seed(0)
     for module in loss.modules():
-        if isinstance(module, SizedLoss):
-            module.size_to(5, D)
+        if isinstance(module, ClassifierLoss):
+            module.build(5, D)
     loss.double()
     results = []
     for step in range(STEPS):
@@ -67,14 +79,34 @@ def train(loss: Loss, part: slice) -> list[tuple[Tensor, Tensor, list[Tensor]]]:
     return results
 
 
+def penalty(part: slice) -> Tensor:
+    """Return the gradient of a penalty on gradients, which is made of second derivatives."""
+    x, y, _ = (t[part] for t in batch(0))
+    x.requires_grad_()
+    (gradient,) = torch.autograd.grad(AcrossRanks(SupConLoss())(x, y), x, create_graph=True)
+    return torch.autograd.grad((gradient / num_ranks()).square().sum(), x)[0]
+
+
 def work(folder: Path, mine: int) -> None:
     """Be one of the ranks, and write what comes out."""
     dist.init_process_group("gloo", init_method=f"file://{folder / 'meeting'}", rank=mine, world_size=RANKS)
     part = slice(mine * 7, (mine + 1) * 7)
     results: dict[str, Any] = {name: train(make(), part) for name, make in wrapped().items()}
-    remembering = Remembering(AdaSPLoss(), 24, D)
+    remembering = CrossBatchMemory(AdaSPLoss(), 24, D)
     train(remembering, part)
     results["state"] = dict(remembering.state_dict())
+    results["penalty"] = penalty(part)
+    x, y, _ = batch(0)
+    results["refused"] = {}
+    for name, loss in (
+        ("across", AcrossRanks(AdaSPLoss())),
+        ("classes", AcrossRanks(CenterLoss(5, D))),
+        ("memory", CrossBatchMemory(AdaSPLoss(), 24, D)),
+    ):
+        try:
+            loss.double()(x[: 5 + mine], y[: 5 + mine])
+        except ValueError as error:
+            results["refused"][name] = str(error)
     x, y, infrared = batch(0)
     found = gather_candidates(Candidates(x[part], y[part], 0, modalities=infrared[part]))
     results["gathered"] = (found.embeddings, found.labels, found.modalities, found.offset, rank(), num_ranks())
@@ -102,6 +134,17 @@ def test_two_ranks_equal_one_process(name: str, ranks: list[dict[str, Any]]) -> 
         torch.testing.assert_close(torch.cat([t[1] for t in theirs]) / RANKS, by_x, rtol=1e-9, atol=1e-12)
         for i, gradient in enumerate(by_parameters):
             torch.testing.assert_close(sum(t[2][i] for t in theirs) / RANKS, gradient, rtol=1e-9, atol=1e-12)
+
+
+def test_second_derivatives_equal_one_process(ranks: list[dict[str, Any]]) -> None:
+    found = torch.cat([results["penalty"] for results in ranks])  # of the sum of the ranks' penalties
+    torch.testing.assert_close(found, penalty(slice(None)), rtol=1e-9, atol=1e-12)
+
+
+def test_batches_of_different_sizes_are_refused(ranks: list[dict[str, Any]]) -> None:
+    message = "expected batches of one size on all ranks, got 5, 6; drop the last, smaller batch"
+    for results in ranks:
+        assert results["refused"] == {"across": message, "classes": message, "memory": message}
 
 
 def test_every_rank_remembers_the_same(ranks: list[dict[str, Any]]) -> None:

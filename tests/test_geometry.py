@@ -9,8 +9,7 @@ from torch import Tensor
 from reseen.geometry import (
     Candidates,
     Crossing,
-    Stored,
-    chord,
+    MemoryCandidates,
     chunks,
     compare,
     cosine,
@@ -21,6 +20,7 @@ from reseen.geometry import (
     masked_mean,
     masked_min,
     masked_softmean,
+    normalized_euclidean,
     smallest,
     unit,
 )
@@ -30,9 +30,9 @@ def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Te
     return torch.randn(*shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
 
 
-def stored(x: Tensor, y: Tensor, **changes: object) -> Stored:
+def stored(x: Tensor, y: Tensor, **changes: object) -> MemoryCandidates:
     fields = {"norms": x.norm(dim=1), "filled": torch.ones(len(x), dtype=torch.bool), **changes}
-    return Stored(x, y, **fields)  # type: ignore[arg-type]
+    return MemoryCandidates(x, y, **fields)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("keep", ["keep", "exclude"])
@@ -73,10 +73,11 @@ def test_measures_equal_their_definitions(dtype: torch.dtype) -> None:
     torch.testing.assert_close(euclidean(pairs), (a[:, None] - everyone).norm(dim=2), **tolerance)
     expected = torch.nn.functional.cosine_similarity(a[:, None], everyone, dim=2)
     torch.testing.assert_close(cosine(pairs), expected, **tolerance)
-    torch.testing.assert_close(chord(expected), (unit(a)[:, None] - unit(everyone)).norm(dim=2), **tolerance)
+    distances = (unit(a)[:, None] - unit(everyone)).norm(dim=2)
+    torch.testing.assert_close(normalized_euclidean(pairs), distances, **tolerance)
 
 
-@pytest.mark.parametrize("measure", [cosine, euclidean, inner_product])
+@pytest.mark.parametrize("measure", [cosine, euclidean, inner_product, normalized_euclidean])
 def test_measures_have_the_right_gradient(measure) -> None:  # type: ignore[no-untyped-def]
     a, c = random(3, 4).requires_grad_(), random(5, 4, seed=1).requires_grad_()
     past = stored(random(2, 4, seed=2), torch.arange(2))
@@ -108,15 +109,26 @@ def test_near_pairs_keep_their_distance(norm: float, apart: float) -> None:
         assert euclidean(pairs)[0, 1].item() == pytest.approx(true.item(), rel=1e-3)
 
 
+def test_near_directions_keep_their_distance() -> None:
+    """Cosines of float32 tell no distance below 0.0003 from 0."""
+    x = random(2, 2048)
+    for apart in (1e-4, 1e-3, 3e-3):
+        pair = torch.stack([x[0], x[0] + apart * x[0].norm() * unit(x[1:])[0]]).float().requires_grad_()
+        true = (unit(pair.detach().double())[0] - unit(pair.detach().double())[1]).norm()
+        for candidates in (None, Candidates(pair.clone(), torch.arange(2), 0)):
+            d = normalized_euclidean(compare(pair, torch.arange(2), candidates))[0, 1]
+            assert d.item() == pytest.approx(true.item(), rel=2e-3)
+            (gradient,) = torch.autograd.grad(d, pair)
+            # The distance changes at the rate of 1/length as one of the two turns.
+            assert gradient[1].norm().item() == pytest.approx(1 / pair[1].norm().item(), rel=2e-3)
+
+
 def test_copies_are_at_distance_0_without_gradient() -> None:
     x = (300 * random(1, 2048, dtype=torch.float32)).expand(4, -1).clone().requires_grad_()
     d = euclidean(compare(x, torch.arange(4)))
     assert (d == 0).all()
     d.sum().backward()
     assert (x.grad == 0).all()
-    s = torch.ones(3, requires_grad=True)
-    chord(s).sum().backward()
-    assert (s.grad == 0).all()
 
 
 def test_a_gradient_never_exceeds_what_distances_can_have() -> None:
@@ -159,13 +171,25 @@ def softmean(x: Tensor, mask: Tensor) -> Tensor:
     return masked_softmean(x, x, mask)
 
 
-@pytest.mark.parametrize("reduction", [masked_max, masked_min, masked_mean, masked_logsumexp, softmean])
-def test_rows_that_keep_nothing_get_no_gradient(reduction) -> None:  # type: ignore[no-untyped-def]
-    x = (1e4 * random(4, 5)).requires_grad_()
+REDUCTIONS = [masked_max, masked_min, masked_mean, masked_logsumexp, softmean]
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_nan_among_what_is_kept_stays(reduction) -> None:  # type: ignore[no-untyped-def]
+    x = random(3, 5)
+    x[0, 1] = math.nan
+    assert reduction(x, torch.ones(3, 5, dtype=torch.bool)).isnan().tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0**16])
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_rows_that_keep_nothing_get_no_gradient(reduction, scale: float) -> None:  # type: ignore[no-untyped-def]
+    """Whatever a GradScaler multiplies the loss by."""
+    x = (1e4 * random(4, 5, dtype=torch.float32)).requires_grad_()
     mask = torch.zeros(4, 5, dtype=torch.bool)
     mask[0] = True
     reduced = reduction(x, mask)
-    reduced.masked_fill(reduced.isinf(), 0).sum().backward()
+    (scale * reduced.masked_fill(reduced.isinf(), 0)).sum().backward()
     assert x.grad.isfinite().all()
     assert (x.grad[1:] == 0).all()
 

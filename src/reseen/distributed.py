@@ -6,8 +6,9 @@ Dimensions: N rows on each rank, the same number on all; R ranks.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -32,9 +33,29 @@ def gather(x: Tensor) -> Tensor:
     """Return all ranks' rows (R * N, ...), ordered by rank, from this rank's (N, ...).
 
     Gradients come back: a row's is the sum of what all ranks' losses give it. A training loop that averages gradients
-    over ranks thus trains on the average of the ranks' losses.
+    over ranks thus trains on the average of the ranks' losses. Ranks with different N crash or wait for ever: where
+    they may differ, call `require_equal` before.
     """
-    return x if num_ranks() == 1 else _Gather.apply(x)
+    return x if num_ranks() == 1 else cast(Tensor, _Gather.apply(x))
+
+
+def require_equal(rows: int) -> None:
+    """Raise ValueError, on all ranks, unless they have the same number of rows; the device is not waited for."""
+    if num_ranks() == 1 or torch.compiler.is_compiling():
+        return
+    counts = [torch.zeros((), dtype=torch.int64) for _ in range(num_ranks())]
+    dist.all_gather(counts, torch.tensor(rows), group=_host_group(dist.group.WORLD))
+    found = [int(count) for count in counts]
+    if len(set(found)) > 1:
+        raise ValueError(
+            f"expected batches of one size on all ranks, got {', '.join(map(str, found))}; drop the last, smaller batch"
+        )
+
+
+@functools.lru_cache(maxsize=1)
+def _host_group(world: dist.ProcessGroup) -> dist.ProcessGroup:
+    """Return all ranks as a group that exchanges tensors of the host, made in the first call."""
+    return cast(dist.ProcessGroup, dist.new_group(backend="gloo"))
 
 
 def gather_candidates(candidates: Candidates) -> Candidates:
@@ -42,11 +63,15 @@ def gather_candidates(candidates: Candidates) -> Candidates:
 
     Args:
         candidates: As many on all ranks, as P x K batches are.
+
+    Raises:
+        ValueError: Ranks have different numbers of them.
     """
+    require_equal(len(candidates.labels))
     return dataclasses.replace(
         candidates,
         embeddings=gather(candidates.embeddings),
-        labels=gather(candidates.labels),
+        labels=gather(candidates.labels.long()),  # gloo has no uint16 and the like
         offset=None if candidates.offset is None else candidates.offset + rank() * len(candidates.labels),
         modalities=None if candidates.modalities is None else gather(candidates.modalities),
         gathered=True,
@@ -92,6 +117,8 @@ def of_first_rank(tensors: list[Tensor]) -> list[Tensor]:
 
 
 class _Gather(torch.autograd.Function):
+    """All ranks' rows; each is the gradient of the other, so that derivatives of any order are right."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(num_ranks())]
@@ -100,6 +127,18 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        total = grad.contiguous().clone()
+        return cast(Tensor, _Scatter.apply(grad))
+
+
+class _Scatter(torch.autograd.Function):
+    """This rank's part of the sum of all ranks' rows."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.contiguous().clone()
         dist.all_reduce(total)
         return total.chunk(num_ranks())[rank()]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return cast(Tensor, _Gather.apply(grad))

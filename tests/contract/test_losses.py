@@ -1,6 +1,8 @@
 """What every loss owes its user, on any batch. A loss in ``reseen.losses.__all__`` is under test by being there."""
 
 import inspect
+import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from reseen.geometry import Candidates
 from reseen.losses import (
     AcrossRanks,
     AdaSPLoss,
+    ClassifierLoss,
+    CrossBatchMemory,
     CrossModal,
     ExpATLoss,
     HardTripletLoss,
@@ -20,8 +24,7 @@ from reseen.losses import (
     Loss,
     NPairLoss,
     PairLoss,
-    Remembering,
-    SizedLoss,
+    RandomTriplets,
     Wrapper,
 )
 
@@ -47,9 +50,9 @@ def all_losses() -> dict[str, Loss]:
         if isinstance(loss, PairLoss):
             found[f"AcrossRanks({name})"] = AcrossRanks(loss)
             found[f"CrossModal({name})"] = CrossModal(loss)
-            found[f"Remembering({name})"] = Remembering(loss, 16, D)
-    found["AcrossRanks(Remembering(CrossModal))"] = AcrossRanks(Remembering(CrossModal(AdaSPLoss()), 16, D))
-    found["CrossModal(Remembering(AcrossRanks))"] = CrossModal(Remembering(AcrossRanks(AdaSPLoss()), 16, D))
+            found[f"CrossBatchMemory({name})"] = CrossBatchMemory(loss, 16, D)
+    found["AcrossRanks(CrossBatchMemory(CrossModal))"] = AcrossRanks(CrossBatchMemory(CrossModal(AdaSPLoss()), 16, D))
+    found["CrossModal(CrossBatchMemory(AcrossRanks))"] = CrossModal(CrossBatchMemory(AcrossRanks(AdaSPLoss()), 16, D))
     return found
 
 
@@ -68,8 +71,8 @@ def loss(request: pytest.FixtureRequest) -> Loss:
 def ready(loss: Loss) -> Loss:
     torch.manual_seed(0)
     for module in loss.modules():
-        if isinstance(module, SizedLoss):
-            module.size_to(IDENTITIES, D)
+        if isinstance(module, ClassifierLoss):
+            module.build(IDENTITIES, D)
     return loss
 
 
@@ -138,6 +141,9 @@ def test_values_and_gradients_are_finite(loss: Loss, dtype: torch.dtype) -> None
         assert gradient.isfinite().all(), which
         shortest = x.norm(dim=1).clamp(min=1e-3).min()
         assert gradient.norm() < 1e3 / min(1, shortest), f"{which}: a gradient of length {gradient.norm()}"
+        leaf = x.to(dtype).requires_grad_()
+        extra = {"modalities": modalities(x)} if loss.takes_modalities else {}
+        assert torch.autograd.grad(2**16 * loss(leaf, y, **extra), leaf)[0].isfinite().all(), f"{which}, scaled"
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
@@ -155,6 +161,30 @@ def test_half_types_lose_only_what_the_type_loses(loss: Loss, dtype: torch.dtype
     torch.testing.assert_close(gradient.float(), its_gradient, rtol=2 * torch.finfo(dtype).eps, atol=1e-6)
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", [*NAMES, *(f"RandomTriplets({name})" for name in OF_PAIRS)])
+def test_what_is_not_finite_never_makes_an_ordinary_loss(name: str, bad: float) -> None:
+    """The usual guard of a training loop, isfinite(loss), must see it."""
+    losses = all_losses() | {f"RandomTriplets({name})": RandomTriplets(plain_losses()[name]) for name in OF_PAIRS}
+    loss = ready(losses[name])
+    places = {"component": (3, 2), "row": (3,), "all rows": (slice(None),)}
+    for which, place in places.items():
+        for counts in ((4, 3, 3, 2), (1, 1, 1, 1), (4,)):
+            x, y = batch(counts, dtype=torch.float32)
+            x[place] = bad
+            value, _ = run(loss, x, y)
+            assert not value.isfinite(), (which, counts)
+            if isinstance(loss, PairLoss | Wrapper):
+                assert value.isnan(), (which, counts)
+
+
+def test_what_is_not_finite_among_proxies_shows_as_well() -> None:
+    x, y = batch(dtype=torch.float32)
+    proxies = torch.eye(IDENTITIES, D).index_fill(0, torch.tensor([4]), math.inf)
+    for name in OF_PAIRS:
+        assert plain_losses()[name](x, y, Candidates(proxies, torch.arange(IDENTITIES), None)).isnan(), name
+
+
 def test_large_half_embeddings_do_not_overflow(loss: Loss) -> None:
     x, y = batch(dtype=torch.float32)
     value, gradient = run(loss, (1000 * x).half(), y)
@@ -162,10 +192,18 @@ def test_large_half_embeddings_do_not_overflow(loss: Loss) -> None:
     assert gradient.isfinite().all()
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if "(" not in name or name.endswith("(AdaSPLoss)")])
-def test_it_compiles_into_one_graph(name: str) -> None:
+MINED = ["CrossBatchMemory(HardTripletLoss)", "CrossBatchMemory(NPairLoss)"]
+COMPILED = [name for name in NAMES if "(" not in name or name.endswith("(AdaSPLoss)")]
+
+
+@pytest.mark.parametrize(
+    ("name", "gradient"),
+    [*((name, False) for name in [*COMPILED, *MINED]), *((name, True) for name in ["HardTripletLoss", *MINED])],
+)
+def test_it_compiles_into_one_graph(name: str, gradient: bool) -> None:
     loss = ready(all_losses()[name]).eval()
     x, y = batch(dtype=torch.float32)
+    x.requires_grad_(gradient)
     extra = {"modalities": modalities(x)} if loss.takes_modalities else {}
     torch.compiler.reset()
     value = torch.compile(loss, backend="eager", fullgraph=True)(x, y, **extra)
@@ -178,6 +216,50 @@ def test_gradient_equals_finite_differences(name: str) -> None:
     x, y = batch(seed=3)
     extra = {"modalities": modalities(x)} if loss.takes_modalities else {}
     assert torch.autograd.gradcheck(lambda x: loss(x, y, **extra), x.requires_grad_(), atol=1e-6)
+
+
+def function_of(loss: Loss) -> Callable[[Tensor, Tensor], Tensor]:
+    def function(x: Tensor, y: Tensor) -> Tensor:
+        extra = {"modalities": torch.arange(len(y)) % 2 == 0} if loss.takes_modalities else {}
+        value: Tensor = loss(x, y, **extra)
+        return value
+
+    return function
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if not any(each in name for each in (*DETACHED, "(Cross", "(Rem"))]
+)
+def test_second_derivatives_equal_finite_differences(name: str) -> None:
+    """As a gradient penalty needs them."""
+    function = function_of(ready(all_losses()[name]).double().eval())
+    x, y = batch()
+    direction = torch.randn(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(1))
+
+    def gradient(x: Tensor) -> Tensor:
+        x = x.clone().requires_grad_()
+        return torch.autograd.grad(function(x, y), x, create_graph=True)[0]
+
+    expected = (gradient(x + 1e-6 * direction) - gradient(x - 1e-6 * direction)) / 2e-6
+    x.requires_grad_()
+    first = torch.autograd.grad(function(x, y), x, create_graph=True)[0]
+    found = torch.autograd.grad((first * direction).sum(), x)[0] if first.requires_grad else torch.zeros_like(x)
+    torch.testing.assert_close(found, expected.detach(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_transforms_of_functions_work(name: str) -> None:
+    """`torch.func.grad` and ``vmap``, in either order, equal a loop over autograd."""
+    function = function_of(ready(all_losses()[name]).double().eval())
+    x, y = (torch.stack(each) for each in zip(*(batch(seed=seed) for seed in range(3)), strict=True))
+    leaf = x.clone().requires_grad_()
+    values = torch.stack([function(*each) for each in zip(leaf, y, strict=True)])
+    (gradients,) = torch.autograd.grad(values.sum(), leaf)
+    close = torch.testing.assert_close
+    close(torch.func.vmap(function)(x, y), values.detach())
+    close(torch.func.grad(function)(x[0], y[0]), gradients[0])
+    close(torch.func.vmap(torch.func.grad(function))(x, y), gradients)
+    close(torch.func.grad(lambda x: torch.func.vmap(function)(x, y).sum())(x), gradients)
 
 
 class NoSynchronisation(TorchDispatchMode):
@@ -223,6 +305,24 @@ def test_labels_are_only_compared(name: str) -> None:
     x, y = batch()
     renamed = torch.tensor([-(2**62), 7, -1, 2**40])[y]
     assert run(plain_losses()[name], x, renamed)[0] == run(plain_losses()[name], x, y)[0]
+
+
+INTEGERS = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.uint16, torch.uint32, torch.uint64]
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+def test_labels_are_of_any_integer_type(loss: Loss, dtype: torch.dtype) -> None:
+    loss.double().eval()
+    x, y = batch()
+    assert run(loss, x, y.to(dtype))[0] == run(loss, x, y)[0]
+
+
+@pytest.mark.parametrize("name", OF_PAIRS)
+def test_labels_of_candidates_are_of_any_integer_type(name: str) -> None:
+    x, y = batch()
+    loss = plain_losses()[name]
+    for dtype in INTEGERS:
+        assert loss(x, y.to(dtype), Candidates(x, y.to(dtype), 0)) == loss(x, y, Candidates(x, y, 0)), dtype
 
 
 @pytest.mark.parametrize("name", OF_PAIRS)

@@ -95,6 +95,29 @@ def test_a_saved_position_continues_the_epoch() -> None:
         IdentityBatches(3, 2).over(samples, seed=2).load_state_dict(whole.state_dict())
 
 
+@pytest.mark.parametrize(
+    ("batches", "samples", "named"),
+    [
+        (IdentityBatches(8, 2), samples_of([4] * 8), "identities 4"),
+        (IdentityBatches(4, 4, by_modality=False), [*samples_of([4] * 7), *samples_of([4] * 8)[-4:][::-1]], "samples"),
+        (IdentityBatches(4, 4), [Sample(f"other/{s.path}", s.identity) for s in samples_of([4] * 8)], "samples"),
+    ],
+)
+def test_another_sequence_of_as_many_batches_is_refused(
+    batches: IdentityBatches, samples: list[Sample], named: str
+) -> None:
+    saved = IdentityBatches(4, 4).over(samples_of([4] * 8))
+    other = batches.over(samples)
+    assert len(other) == len(saved)
+    with pytest.raises(ValueError, match=f"expected batches with {named}.* as in the saved state"):
+        other.load_state_dict(saved.state_dict())
+
+
+def test_the_pictures_may_move_together() -> None:
+    here, there = ([Sample(f"{root}/a/{n}.png", n % 2) for n in range(8)] for root in ("/here", "/mnt/there"))
+    IdentityBatches(2, 2).over(there).load_state_dict(IdentityBatches(2, 2).over(here).state_dict())
+
+
 def test_the_number_of_batches_is_rounded_up() -> None:
     batches = IdentityBatches(2, 2).over(samples_of([4] * 5), multiple_of=4)
     assert len(batches) == 8

@@ -16,6 +16,7 @@ from reseen.losses import (
     AcrossRanks,
     AdaSPLoss,
     CircleLoss,
+    CrossBatchMemory,
     CrossModal,
     EasyPositiveLoss,
     ExpATLoss,
@@ -27,7 +28,6 @@ from reseen.losses import (
     MultiSimilarityLoss,
     NPairLoss,
     RankedListLoss,
-    Remembering,
     SPHLoss,
     SPLHLoss,
     SupConLoss,
@@ -307,7 +307,7 @@ def test_across_modalities(both: tuple[Loss, Callable[[list[Anchor]], float]]) -
 @pytest.mark.parametrize("same_identity", ["exclude", "keep"])
 def test_with_a_memory(both: tuple[Loss, Callable[[list[Anchor]], float]], same_identity: str) -> None:
     loss, loop = both
-    remembering = Remembering(loss, 8, D, same_identity=same_identity).double()
+    remembering = CrossBatchMemory(loss, 8, D, same_identity=same_identity).double()
     past: list[tuple[np.ndarray, int]] = []
     for seed in range(5):
         x, y = batch((3, 1, 2), seed)
@@ -323,9 +323,9 @@ def test_with_a_memory_across_modalities(both: tuple[Loss, Callable[[list[Anchor
     """Whichever wrapper stands outside."""
     loss, loop = both
     wrapped = [
-        AcrossRanks(Remembering(CrossModal(loss), 8, D)),
-        CrossModal(AcrossRanks(Remembering(loss, 8, D))),
-        Remembering(CrossModal(AcrossRanks(loss)), 8, D),
+        AcrossRanks(CrossBatchMemory(CrossModal(loss), 8, D)),
+        CrossModal(AcrossRanks(CrossBatchMemory(loss, 8, D))),
+        CrossBatchMemory(CrossModal(AcrossRanks(loss)), 8, D),
     ]
     for each in wrapped:
         each.double()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from reseen.geometry import Candidates
-from reseen.losses import AcrossRanks, CrossModal, ExpATLoss, HardTripletLoss, IdentityLoss, Remembering
+from reseen.losses import AcrossRanks, CrossBatchMemory, CrossModal, ExpATLoss, HardTripletLoss, IdentityLoss
 
 X = torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(4).repeat(2)
@@ -36,7 +36,7 @@ def test_one_modality_alone_has_no_pairs() -> None:
 
 def test_wrappers_say_that_they_take_modalities() -> None:
     assert CrossModal(ExpATLoss()).takes_modalities
-    assert AcrossRanks(Remembering(CrossModal(ExpATLoss()), 8, 4)).takes_modalities
+    assert AcrossRanks(CrossBatchMemory(CrossModal(ExpATLoss()), 8, 4)).takes_modalities
     assert not AcrossRanks(ExpATLoss()).takes_modalities
     assert not ExpATLoss().takes_modalities
 

@@ -13,6 +13,7 @@ from reseen.losses import (
     AdaSPLoss,
     CenterLoss,
     CircleLoss,
+    CrossBatchMemory,
     CrossModal,
     EasyPositiveLoss,
     ExpATLoss,
@@ -24,7 +25,6 @@ from reseen.losses import (
     MultiSimilarityLoss,
     NPairLoss,
     RankedListLoss,
-    Remembering,
     SPHLoss,
     SPLHLoss,
     SupConLoss,
@@ -54,7 +54,7 @@ def center_loss(x: Tensor, case: Any) -> Tensor:
 
 
 def remembering_he(x: Tensor, case: Any) -> Tensor:
-    loss = Remembering(HELoss(), slots=300, dim=x.shape[1]).to(x.dtype)
+    loss = CrossBatchMemory(HELoss(), memory_size=300, dim=x.shape[1]).to(x.dtype)
     loss.memory.push(case.memory_x.to(x.dtype), case.memory_y)
     return loss(x, case.y)
 

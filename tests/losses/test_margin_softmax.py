@@ -22,7 +22,7 @@ def batch() -> tuple[Tensor, Tensor, Tensor]:
 
 
 def with_weight(loss: MarginSoftmaxLoss, weight: Tensor) -> MarginSoftmaxLoss:
-    loss.size_to(*weight.shape)
+    loss.build(*weight.shape)
     loss.weight = nn.Parameter(weight.clone())
     return loss
 
@@ -43,7 +43,7 @@ def test_arc_face_equals_another_library() -> None:
 
 def test_arc_face_falls_with_the_angle_all_the_way() -> None:
     angle = torch.linspace(0, math.pi, 1000, dtype=torch.float64)[:, None]
-    logits = ArcFaceLoss().of_true(angle.cos())
+    logits = ArcFaceLoss().target_logits(angle.cos())
     assert (logits.diff(dim=0) < 1e-9).all()
     early = angle[:, 0] < math.pi - 0.51
     torch.testing.assert_close(logits[early], (angle[early] + 0.5).cos(), rtol=0, atol=1e-7)
@@ -71,7 +71,7 @@ def test_sizes_are_given_once_and_together() -> None:
     assert IdentityLoss(7, 8).weight.shape == (7, 8)
     with pytest.raises(ValueError, match="expected num_identities and dim, or neither, got 7 and None"):
         IdentityLoss(7)
-    with pytest.raises(ValueError, match=r"expected IdentityLoss to know its identities.*call size_to"):
+    with pytest.raises(ValueError, match=r"expected IdentityLoss to know its identities.*call build"):
         IdentityLoss()(x, y)
     with pytest.raises(ValueError, match=r"expected embeddings \(A, 9\), got \(15, 8\)"):
         IdentityLoss(5, 9)(x, y)

@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from reseen.losses import CrossModal, ExpATLoss, FIDILoss, HardTripletLoss, IdentityLoss, RandomTriplets, Remembering
+from reseen.losses import (
+    CrossBatchMemory,
+    CrossModal,
+    ExpATLoss,
+    FIDILoss,
+    HardTripletLoss,
+    IdentityLoss,
+    RandomTriplets,
+)
 from reseen.losses.random_triplets import draw
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -65,5 +73,5 @@ def test_what_cannot_be_drawn_from_is_refused() -> None:
         RandomTriplets(CrossModal(ExpATLoss()))
     with pytest.raises(ValueError, match="got IdentityLoss"):
         RandomTriplets(IdentityLoss())
-    with pytest.raises(ValueError, match="take Remembering away"):
-        Remembering(RandomTriplets(ExpATLoss()), 8, 4).double()(X, Y)
+    with pytest.raises(ValueError, match="take CrossBatchMemory away"):
+        CrossBatchMemory(RandomTriplets(ExpATLoss()), 8, 4).double()(X, Y)

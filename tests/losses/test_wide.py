@@ -10,7 +10,7 @@ import reseen.geometry
 import reseen.losses.base
 import reseen.losses.mining
 from reseen import losses
-from reseen.geometry import Candidates, Stored
+from reseen.geometry import Candidates, MemoryCandidates
 from reseen.losses import NPairLoss, PairLoss
 
 OF_PAIRS: dict[str, PairLoss] = {
@@ -55,9 +55,23 @@ def test_rows_may_be_worked_on_apart(name: str, few_at_once: None, monkeypatch: 
 
 
 @pytest.mark.parametrize("name", OF_PAIRS)
+def test_second_derivatives_of_rows_apart(name: str, few_at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y, past, past_y = batch()
+    candidates = Candidates(torch.cat([x, past]), torch.cat([y, past_y]), 0)
+
+    def penalty() -> tuple[Tensor, Tensor]:
+        gradient = torch.autograd.grad(OF_PAIRS[name](x, y, candidates), x, create_graph=True)[0]
+        return gradient, torch.autograd.grad(gradient.square().sum(), x, retain_graph=True)[0]
+
+    apart = penalty()
+    monkeypatch.undo()
+    torch.testing.assert_close(apart, penalty(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", OF_PAIRS)
 def test_stored_candidates_are_as_good_as_live_ones(name: str, few_at_once: None) -> None:
     x, y, past, past_y = batch()
-    stored = Stored(past, past_y, past.norm(dim=1), torch.ones(200, dtype=torch.bool), "keep")
+    stored = MemoryCandidates(past, past_y, past.norm(dim=1), torch.ones(200, dtype=torch.bool), "keep")
     found = value_and_gradient(OF_PAIRS[name], x, y, Candidates(x, y, 0, stored=(stored,)))
     expected = value_and_gradient(OF_PAIRS[name], x, y, Candidates(torch.cat([x, past]), torch.cat([y, past_y]), 0))
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
@@ -68,7 +82,7 @@ def test_a_mined_pair_is_measured_exactly() -> None:
     generator = torch.Generator().manual_seed(0)
     past = 30 * torch.nn.functional.normalize(torch.randn(20, 2048, generator=generator))
     x = past[:1] + 5e-4 * torch.nn.functional.normalize(torch.randn(1, 2048, generator=generator))
-    stored = Stored(past, torch.arange(20), past.norm(dim=1), torch.ones(20, dtype=torch.bool))
+    stored = MemoryCandidates(past, torch.arange(20), past.norm(dim=1), torch.ones(20, dtype=torch.bool))
     own = torch.tensor([99])
     loss = losses.HardTripletLoss(1.0)(x, own, Candidates(x, own, 0, stored=(stored,)))
     true = (x[0].double() - past[0].double()).norm()

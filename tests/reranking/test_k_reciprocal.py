@@ -58,9 +58,16 @@ def test_dense(k1: int, k2: int, weight: float) -> None:
 
 
 def test_fewer_pictures_than_neighbours() -> None:
-    query, gallery = random_set(0, 3), random_set(1, 4)
-    found = k_reciprocal()(query, gallery).distances()
-    np.testing.assert_allclose(found, dense(query, gallery, 20, 6, 0.3), atol=1e-6)
+    for num in (4, 2, 1):  # of 1 + num pictures in all; codes are averaged over 6, or as many as there are
+        query, gallery = random_set(0, 1), random_set(1, num)
+        found = k_reciprocal()(query, gallery).distances()
+        np.testing.assert_allclose(found, dense(query, gallery, 20, 6, 0.3), atol=1e-6)
+
+
+def test_four_pictures_by_hand() -> None:
+    gallery = Embeddings(np.array([[0.8, 0.6], [0.0, 1.0], [-0.6, 0.8]]), np.arange(3))
+    found = k_reciprocal()(Embeddings(np.array([[1.0, 0.0]]), np.arange(1)), gallery).distances()
+    np.testing.assert_allclose(found, [[0.0375, 0.1875, 0.3]], atol=1e-6)
 
 
 def test_any_tile(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from reseen.training import MoReID
 
 
 def test_each_loss_without_and_with_a_dictionary(study, started):
-    words = ("--names", "[HELoss, NPairLoss]", "--seeds", 2, "--dictionary", '{"momentum": 0.9, "slots": 64}')
+    words = ("--names", "[HELoss, NPairLoss]", "--seeds", 2, "--dictionary", '{"momentum": 0.9, "memory_size": 64}')
     folder, page = study("momentum", *words, "--weights", '{"NPairLoss": 0.5}')
     assert len(started) == 8
     gains = pd.read_csv(folder / "gains.csv").set_index("loss")
@@ -25,5 +25,5 @@ def test_each_loss_without_and_with_a_dictionary(study, started):
     assert loaded["with"] == {**loaded["without"], "scheme": loaded["with"]["scheme"]}
     scheme = parse("train", ["--config", str(settings["with"]), "--out", "unused"])[1]["scheme"]
     assert isinstance(scheme, MoReID)
-    assert (scheme.momentum, scheme.slots) == (0.9, 64)
+    assert (scheme.momentum, scheme.memory_size) == (0.9, 64)
     assert parse("train", ["--config", str(settings["without"]), "--out", "unused"])[1]["scheme"] is None

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from reseen.geometry import Candidates, Stored
+from reseen.geometry import Candidates, MemoryCandidates
 from reseen.losses import HELoss
 from reseen.training.diagnosis import hardness
 
@@ -27,7 +27,7 @@ def test_the_boundary_is_where_he_is_least(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     x, past = torch.randn(12, 3, generator=generator), torch.randn(30, 3, generator=generator)
     y, past_y = torch.arange(4).repeat(3), torch.randint(5, (30,), generator=generator)
-    stored = Stored(past, past_y, past.norm(dim=1), torch.ones(30, dtype=torch.bool))
+    stored = MemoryCandidates(past, past_y, past.norm(dim=1), torch.ones(30, dtype=torch.bool))
     found = hardness(x, y, Candidates(x, y, stored=(stored,)))
     boundaries, from_past = literal(x, y, past, past_y)
     assert found["boundary of HE"] == pytest.approx(sum(boundaries) / len(boundaries), abs=1e-5)

@@ -2,27 +2,34 @@ import json
 import logging
 import resource
 import signal
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tests.training.tiny import HEIGHT, WIDTH, data, model, run, same, samples, terms
+from tests.training.tiny import HEIGHT, WIDTH, Tiny, data, model, run, same, samples, terms
 from torch import Tensor
 
-from reseen import checkpoint
+from reseen import checkpoint, losses
 from reseen.embedding import embed
 from reseen.errors import DataError, RunError, TrainingError, WriteError
 from reseen.evaluation import evaluate
 from reseen.geometry import Candidates
 from reseen.images import IdentityBatches, ImageSet, training_transform
-from reseen.losses import HardTripletLoss, IdentityLoss, Loss
+from reseen.losses import CrossBatchMemory, HardTripletLoss, IdentityLoss, Loss, PairLoss
 from reseen.models import Embedder
 from reseen.samples import Benchmark
 from reseen.training import Plain, Schedule, Term
 from reseen.training import progress as progress_module
 from reseen.training import run as run_module
+
+OF_PAIRS = [
+    name
+    for name in losses.__all__
+    if issubclass(getattr(losses, name), PairLoss) and not getattr(losses, name).__abstractmethods__
+]
 
 
 def lines(out: Path) -> list[dict[str, Any]]:
@@ -38,7 +45,7 @@ def test_it_trains_as_a_plain_loop_does(tmp_path: Path, accumulation: int) -> No
     plain, pictures = model(), ImageSet(data().train, training_transform((HEIGHT, WIDTH)))
     torch.manual_seed(3)
     identity, sparse = (term.loss for term in terms())
-    identity.size_to(8, 8)
+    identity.build(8, 8)
     parameters = [p for p in [*plain.parameters(), *identity.parameters()] if p.requires_grad]
     optimizer = torch.optim.Adam(parameters, lr=3.5e-4, weight_decay=5e-4)
     sequence = IdentityBatches(4, 2).over(data().train, seed=3, multiple_of=accumulation)
@@ -64,9 +71,9 @@ def test_it_trains_as_a_plain_loop_does(tmp_path: Path, accumulation: int) -> No
 def test_training_makes_the_loss_small_and_the_map_high(tmp_path: Path) -> None:
     trained, standing = run(tmp_path / "run", schedule=Schedule(epochs=12, learning_rate=0.02))
     written = lines(tmp_path / "run")
-    losses = [line["loss"] for line in written if "loss" in line]
+    values = [line["loss"] for line in written if "loss" in line]
     scores = [line["mean_ap"] for line in written if "mean_ap" in line]
-    assert losses[-1] < 0.8 * losses[0]
+    assert values[-1] < 0.8 * values[0]
     assert len(scores) == 13
     assert scores[-1] > scores[0]
     assert standing.best == max(scores)
@@ -172,6 +179,28 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_is_named(tmp_path: Path, va
     kept = checkpoint.load(out / "last.safetensors")
     assert checkpoint.describe(out / "last.safetensors").provenance["step"] == 6
     assert all(tensor.isfinite().all() for tensor in kept.state_dict().values())
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda loss: loss, lambda loss: CrossBatchMemory(loss, 16, 8)], ids=["plain", "memory"]
+)
+@pytest.mark.parametrize("name", OF_PAIRS)
+def test_an_output_that_is_not_finite_stops_the_run_at_its_step(
+    name: str, wrap: Callable[[Loss], Loss], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One component of one picture is infinite in step 9; the loss must say so, not the weights after it."""
+    calls = count(1)
+
+    def pool(self: Tiny, raw: Tensor) -> Tensor:
+        feature = raw.mean((2, 3))
+        if self.training and next(calls) == 9:
+            feature[3, 2] = torch.inf
+        return feature
+
+    monkeypatch.setattr(Tiny, "pool", pool)
+    loss = wrap(getattr(losses, name)())
+    with pytest.raises(TrainingError, match=rf"got nan from .*{name}\)? on feature at step 9;"):
+        run(tmp_path / "run", terms=[Term(loss, on="feature")], log_every=100, evaluate_every=None)
 
 
 def test_weights_that_are_not_finite_are_never_written(tmp_path: Path) -> None:

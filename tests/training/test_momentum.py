@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from reseen.cli import main
 from reseen.losses import (
     AdaSPLoss,
+    CrossBatchMemory,
     CrossModal,
     HardTripletLoss,
     HELoss,
@@ -21,7 +22,6 @@ from reseen.losses import (
     Loss,
     NPairLoss,
     RankedListLoss,
-    Remembering,
 )
 from reseen.models import Embedder, ModelSpec
 from reseen.training import MoReID, Objective, Plain, Schedule, Scheme, Term
@@ -100,8 +100,8 @@ def literal_he(queries: Tensor, keys: Tensor, past: list[tuple[Tensor, int]], *,
 @pytest.mark.parametrize("same_identity", ["exclude", "positive"])
 @pytest.mark.parametrize("compared_with", ["queries", "keys"])
 def test_a_literal_step_gives_the_same_loss_and_gradients(same_identity: Any, compared_with: Any) -> None:
-    momentum, slots = 0.7, 20
-    training = Training(MoReID(momentum, slots, same_identity=same_identity, batch=compared_with))
+    momentum, memory_size = 0.7, 20
+    training = Training(MoReID(momentum, memory_size, same_identity=same_identity, batch=compared_with))
     slow = copy.deepcopy(training.model)
     past: list[tuple[Tensor, int]] = []
     for number in range(5):
@@ -118,7 +118,7 @@ def test_a_literal_step_gives_the_same_loss_and_gradients(same_identity: Any, co
         torch.testing.assert_close(found[1], list(gradients), rtol=1e-3, atol=1e-5)
 
         training.step(number)
-        past = (past + list(zip(keys, LABELS.tolist(), strict=True)))[-slots:]
+        past = (past + list(zip(keys, LABELS.tolist(), strict=True)))[-memory_size:]
         with torch.no_grad():
             for mine, theirs in zip(slow.parameters(), training.model.parameters(), strict=True):
                 mine.copy_(momentum * mine + (1 - momentum) * theirs)
@@ -159,10 +159,10 @@ def test_the_first_step_is_plain_whatever_the_momentum() -> None:
 @pytest.mark.parametrize("loss", [HELoss, HardTripletLoss, NPairLoss, RankedListLoss, AdaSPLoss])
 @pytest.mark.parametrize("wrap", [lambda loss: loss, CrossModal])
 def test_with_no_momentum_it_remembers_what_the_network_embedded(loss: Any, wrap: Any) -> None:
-    """Any loss over pairs, across modalities too: as `Remembering`, which has no key encoder."""
+    """Any loss over pairs, across modalities too: as `CrossBatchMemory`, which has no key encoder."""
     modalities = torch.tensor([0, 1] * 4)
     with_keys = Training(MoReID(0.0, 16), wrap(loss()))
-    remembering = Training(Plain(), wrap(Remembering(loss(), 16, 8)))
+    remembering = Training(Plain(), wrap(CrossBatchMemory(loss(), 16, 8)))
     alone = Training(Plain(), wrap(loss()))
     for number in range(4):
         found, expected = with_keys.step(number, modalities), remembering.step(number, modalities)
@@ -225,7 +225,7 @@ def test_each_output_with_a_loss_over_pairs_has_a_dictionary_if_it_is_chosen() -
 
 
 def test_wrong_options_are_named() -> None:
-    with pytest.raises(ValueError, match=r"momentum from 0 to 1, slots from 1 .*, got 1\.5, 8192, 0"):
+    with pytest.raises(ValueError, match=r"momentum from 0 to 1, memory_size from 1 .*, got 1\.5, 8192, 0"):
         MoReID(1.5)
     with pytest.raises(ValueError, match="expected exclude or positive, got 'keep'"):
         MoReID(same_identity="keep")  # type: ignore[arg-type]
@@ -289,7 +289,7 @@ def test_it_is_a_choice_on_the_command_line(tmp_path: Any) -> None:
     small = "Synthetic --data.num_train_identities 4 --data.num_test_identities 2 --data.num_cameras 2 --data.height 32"
     words = f"--data {small} --model.backbone tests.training.tiny.Tiny --model.height 32 --model.width 16"
     words += " --batches.identities 4 --batches.images 2 --schedule.epochs 1 --tensorboard false --loss HELoss"
-    words += " --scheme MoReID --scheme.momentum 0.9 --scheme.slots 64 --scheme.buffers copied"
+    words += " --scheme MoReID --scheme.momentum 0.9 --scheme.memory_size 64 --scheme.buffers copied"
     main(["train", "--out", str(tmp_path / "a"), *words.split()])
     main(["train", "--config", str(tmp_path / "a" / "config.yaml"), "--out", str(tmp_path / "b")])
     first, again = ((tmp_path / name / "last.safetensors").read_bytes() for name in "ab")

@@ -27,7 +27,7 @@ def settings(**options: Any) -> Options:
     """A network with batch norm and dropout, batches of 6 into 20 slots, two batches to a step."""
     terms = [Term(IdentityLoss()), Term(HELoss(), on="feature"), Term(AdaSPLoss())]
     schedule = Schedule(epochs=3, warmup=0, learning_rate=0.01, accumulation=2)
-    scheme = {"momentum": 0.9, "slots": 20, "warmup": 2, **options}
+    scheme = {"momentum": 0.9, "memory_size": 20, "warmup": 2, **options}
     return {
         "terms": terms,
         "schedule": schedule,
@@ -69,7 +69,7 @@ class Dying(MoReID):
 @pytest.mark.parametrize("buffers", ["own", "averaged"])
 def test_killed_within_an_epoch_and_resumed_it_ends_the_same(tmp_path: Path, buffers: Any) -> None:
     run(tmp_path / "whole", **settings(buffers=buffers))
-    scheme = Dying(momentum=0.9, slots=20, warmup=2, buffers=buffers)
+    scheme = Dying(momentum=0.9, memory_size=20, warmup=2, buffers=buffers)
     child = in_child(lambda: run(tmp_path / "killed", **{**settings(), "scheme": scheme}))
     child.join()
     assert child.exitcode == -signal.SIGKILL
@@ -81,7 +81,7 @@ def test_killed_within_an_epoch_and_resumed_it_ends_the_same(tmp_path: Path, buf
 
 def test_another_scheme_is_refused(tmp_path: Path) -> None:
     run(tmp_path / "run", **settings())
-    for options in ({"momentum": 0.5}, {"same_identity": "positive"}, {"slots": 21}):
+    for options in ({"momentum": 0.5}, {"same_identity": "positive"}, {"memory_size": 21}):
         with pytest.raises(RunError, match="expected the state of this run"):
             run(tmp_path / "run", resume=True, **settings(**options))
     with pytest.raises(RunError, match="it has the state of a scheme"):

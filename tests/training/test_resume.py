@@ -21,7 +21,7 @@ from tests.training.tiny import model, run, same, terms
 from reseen import checkpoint
 from reseen.errors import CheckpointError, RunError
 from reseen.images import IdentityBatches
-from reseen.losses import HardTripletLoss, Remembering
+from reseen.losses import CrossBatchMemory, HardTripletLoss
 from reseen.training import Schedule, Term
 from reseen.training import folder as folder_module
 from reseen.training import journal as journal_module
@@ -29,7 +29,7 @@ from reseen.training import journal as journal_module
 
 def settings() -> dict[str, Any]:
     """Everything that has a state: random numbers, statistics, a memory of embeddings, two optimisers' moments."""
-    remembering = Term(Remembering(HardTripletLoss(), slots=40, dim=8), on="feature")
+    remembering = Term(CrossBatchMemory(HardTripletLoss(), memory_size=40, dim=8), on="feature")
     schedule = Schedule(epochs=3, warmup=1, accumulation=2)
     return {"terms": [*terms(), remembering], "batches": IdentityBatches(3, 2), "schedule": schedule, "save_every": 2}
 

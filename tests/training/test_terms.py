@@ -6,7 +6,7 @@ from tests.training.tiny import model
 from torch import Tensor, nn
 
 from reseen.geometry import Candidates
-from reseen.losses import AcrossRanks, AdaSPLoss, CrossModal, HardTripletLoss, IdentityLoss, Remembering
+from reseen.losses import AcrossRanks, AdaSPLoss, CrossBatchMemory, CrossModal, HardTripletLoss, IdentityLoss
 from reseen.models import Outputs
 from reseen.training import Objective, Plain, Term
 from reseen.training.scheme import Scheme
@@ -64,10 +64,12 @@ def test_outputs_may_be_taken_side_by_side() -> None:
 
 def test_a_loss_inside_another_gets_its_size_and_its_name() -> None:
     objective = Objective(
-        model(), [Term(AcrossRanks(Remembering(AdaSPLoss(), slots=8, dim=8))), Term(AcrossRanks(IdentityLoss()))], 3
+        model(),
+        [Term(AcrossRanks(CrossBatchMemory(AdaSPLoss(), memory_size=8, dim=8))), Term(AcrossRanks(IdentityLoss()))],
+        3,
     )
     assert objective.names == [
-        "AcrossRanks(Remembering(AdaSPLoss)) on embedding",
+        "AcrossRanks(CrossBatchMemory(AdaSPLoss)) on embedding",
         "AcrossRanks(IdentityLoss) on embedding",
     ]
     assert values(objective).shape == (2,)

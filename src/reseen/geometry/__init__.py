@@ -1,18 +1,25 @@
 """An anchor, its candidates, and a three-way relation: positive, negative, or neither."""
 
-from reseen.geometry.candidates import Candidates, Crossing, Stored
-from reseen.geometry.masked import chunks, masked_logsumexp, masked_max, masked_mean, masked_min, masked_softmean
-from reseen.geometry.measures import chord, cosine, euclidean, inner_product, unit
+from reseen.geometry.candidates import Candidates, Crossing, MemoryCandidates
 from reseen.geometry.pairs import Pairs, Relation, compare
-from reseen.geometry.smallest import smallest
+from reseen.geometry.reductions import (
+    chunks,
+    masked_logsumexp,
+    masked_max,
+    masked_mean,
+    masked_min,
+    masked_softmean,
+    smallest,
+)
+from reseen.geometry.similarity import Measure, cosine, euclidean, inner_product, normalized_euclidean, unit
 
 __all__ = [
     "Candidates",
     "Crossing",
+    "Measure",
+    "MemoryCandidates",
     "Pairs",
     "Relation",
-    "Stored",
-    "chord",
     "chunks",
     "compare",
     "cosine",
@@ -23,6 +30,7 @@ __all__ = [
     "masked_mean",
     "masked_min",
     "masked_softmean",
+    "normalized_euclidean",
     "smallest",
     "unit",
 ]

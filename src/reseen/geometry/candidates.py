@@ -1,4 +1,4 @@
-"""What anchors are compared with.
+"""Candidates: what anchors are compared with.
 
 Dimensions: A anchors, L live candidates, M stored ones, D components.
 
@@ -16,8 +16,8 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Stored:
-    """Embeddings of the past as candidates.
+class MemoryCandidates:
+    """Candidates from a memory: embeddings of the past.
 
     Attributes:
         embeddings: (M, D), without gradient.
@@ -38,10 +38,10 @@ class Stored:
     def __len__(self) -> int:
         return len(self.embeddings)
 
-    def part(self, start: int, stop: int) -> Stored:
+    def part(self, start: int, stop: int) -> MemoryCandidates:
         """Return the slots from start to stop."""
         cut = slice(start, stop)
-        return Stored(
+        return MemoryCandidates(
             self.embeddings[cut],
             self.labels[cut],
             self.norms[cut],
@@ -65,7 +65,7 @@ class Crossing(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """What the anchors are compared with.
+    """Candidates: embeddings and labels that anchors are compared with.
 
     Attributes:
         embeddings: (L, D), live.
@@ -85,7 +85,7 @@ class Candidates:
     labels: Tensor
     offset: int | None = 0
     modalities: Tensor | None = dataclasses.field(default=None, kw_only=True)
-    stored: tuple[Stored, ...] = dataclasses.field(default=(), kw_only=True)
+    stored: tuple[MemoryCandidates, ...] = dataclasses.field(default=(), kw_only=True)
     crossing: Crossing | None = dataclasses.field(default=None, kw_only=True)
     gathered: bool = dataclasses.field(default=False, kw_only=True)
     kept: Tensor | None = dataclasses.field(default=None, kw_only=True)

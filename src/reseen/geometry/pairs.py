@@ -37,7 +37,7 @@ class Pairs:
 
     Attributes:
         anchors: (A, D).
-        labels: (A,).
+        labels: (A,) int64.
         candidates: Its ``embeddings`` is the same object as ``anchors`` where the batch is compared with itself.
     """
 
@@ -82,7 +82,7 @@ def compare(embeddings: Tensor, labels: Tensor, candidates: Candidates | None = 
 
     Args:
         embeddings: (A, D), any floating type; half types are widened to float32.
-        labels: (A,) integers.
+        labels: (A,) of any integer type; they become int64.
         candidates: None for the batch itself.
 
     Raises:
@@ -93,7 +93,7 @@ def compare(embeddings: Tensor, labels: Tensor, candidates: Candidates | None = 
             f"expected embeddings (A, D) of a floating type with at least one row, "
             f"got {tuple(embeddings.shape)} {embeddings.dtype}"
         )
-    _check_labels(labels, len(embeddings), "labels")
+    labels = _checked(labels, len(embeddings), "labels")
     anchors = _widened(embeddings)
     if candidates is None:
         return Pairs(anchors, labels, Candidates(anchors, labels, 0))
@@ -103,7 +103,13 @@ def compare(embeddings: Tensor, labels: Tensor, candidates: Candidates | None = 
             f"expected candidates (C, {embeddings.shape[1]}) of a floating type with at least one row, "
             f"got {tuple(live.shape)} {live.dtype}"
         )
-    _check_labels(candidates.labels, len(live), "candidates' labels")
+    live_labels = _checked(candidates.labels, len(live), "candidates' labels")
+    for stored in candidates.stored:
+        if stored.embeddings.ndim != 2 or stored.embeddings.shape[1] != embeddings.shape[1]:
+            raise ValueError(
+                f"expected embeddings (A, D) and past ones (M, D) of one D, got {tuple(embeddings.shape)} and "
+                f"{tuple(stored.embeddings.shape)}; make the memory with dim={embeddings.shape[1]}"
+            )
     offset = candidates.offset
     if offset is not None and not 0 <= offset <= len(live) - len(embeddings):
         raise ValueError(
@@ -111,7 +117,7 @@ def compare(embeddings: Tensor, labels: Tensor, candidates: Candidates | None = 
             f"{len(live)} candidates, got {offset}; give None where the anchors are not among the candidates"
         )
     live = anchors if live is embeddings else live.to(anchors.dtype)
-    return Pairs(anchors, labels, dataclasses.replace(candidates, embeddings=live))
+    return Pairs(anchors, labels, dataclasses.replace(candidates, embeddings=live, labels=live_labels))
 
 
 def beside(blocks: list[Tensor]) -> Tensor:
@@ -123,6 +129,8 @@ def _widened(x: Tensor) -> Tensor:
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
 
-def _check_labels(labels: Tensor, expected: int, name: str) -> None:
+def _checked(labels: Tensor, expected: int, name: str) -> Tensor:
+    """Return labels (expected,) as int64: torch takes uint8 for a mask, and cross-entropy takes nothing else."""
     if labels.shape != (expected,) or labels.is_floating_point() or labels.is_complex():
         raise ValueError(f"expected {name} ({expected},) of an integer type, got {tuple(labels.shape)} {labels.dtype}")
+    return labels.long()

@@ -5,8 +5,10 @@ Dimensions: P identities per batch, K pictures of each, N samples, B = P x K pic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,7 @@ class Batches(Sampler[list[Draw]]):
         seed: Of everything random.
         rank: Which part of each batch to give.
         num_ranks: How many parts there are; divides B.
+        source: What else decides which batches come, such as P, K and a digest of the samples; compared on a resume.
     """
 
     def __init__(
@@ -50,12 +53,14 @@ class Batches(Sampler[list[Draw]]):
         seed: int = 0,
         rank: int = 0,
         num_ranks: int = 1,
+        source: Mapping[str, Any] | None = None,
     ) -> None:
         self.compose = compose
         self.num_batches = num_batches
         self.seed = seed
         self.rank = rank
         self.num_ranks = num_ranks
+        self.source = dict(source or {})
         self.epoch = 0
         self.position = 0
 
@@ -78,12 +83,7 @@ class Batches(Sampler[list[Draw]]):
 
     def state_dict(self) -> dict[str, Any]:
         """Return where training is, and of which sequence."""
-        return {
-            "seed": self.seed,
-            "num_batches": self.num_batches,
-            "epoch": self.epoch,
-            "position": self.position,
-        }
+        return {**self._sequence(), "epoch": self.epoch, "position": self.position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go to where training was.
@@ -91,13 +91,16 @@ class Batches(Sampler[list[Draw]]):
         Raises:
             ValueError: The state belongs to another sequence of batches.
         """
-        for name in ("seed", "num_batches"):
-            if state[name] != getattr(self, name):
+        for name, value in self._sequence().items():
+            if state.get(name, value) != value:  # an older state names less
                 raise ValueError(
-                    f"expected batches with {name} {state[name]} as in the saved state, got {getattr(self, name)}; "
+                    f"expected batches with {name} {state[name]} as in the saved state, got {value}; "
                     "resume with the same data, batches and seed"
                 )
         self.epoch, self.position = state["epoch"], state["position"]
+
+    def _sequence(self) -> dict[str, Any]:
+        return {"seed": self.seed, "num_batches": self.num_batches, **self.source}
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,19 @@ class IdentityBatches:
             ]
             return np.concatenate(picked).reshape(num_batches, -1)
 
-        return Batches(compose, num_batches, seed=seed, rank=rank, num_ranks=num_ranks)
+        source = {**asdict(self), "samples": digest(samples)}
+        return Batches(compose, num_batches, seed=seed, rank=rank, num_ranks=num_ranks, source=source)
+
+
+def digest(samples: Sequence[Sample]) -> str:
+    """Return a hash of who is on which picture, by which camera, in which order; wherever the pictures' folder is."""
+    paths = [sample.path for sample in samples]
+    above = os.path.commonprefix([os.path.dirname(path) for path in paths])  # noqa: RUF071  by characters will do
+    seen = hashlib.sha256()
+    for path, sample in zip(paths, samples, strict=True):
+        fields = (path[len(above) :], sample.identity, sample.camera, sample.modality, sample.box)
+        seen.update(repr(fields).encode(errors="surrogatepass"))
+    return seen.hexdigest()[:16]
 
 
 def group(samples: Sequence[Sample], modalities: tuple[str, ...] | None) -> list[list[Rows]]:

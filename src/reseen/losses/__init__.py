@@ -1,10 +1,11 @@
 """Losses over embeddings: one file each, and wrappers that widen any of them."""
 
 from reseen.losses.across_ranks import AcrossRanks
-from reseen.losses.base import Loss, PairLoss, SizedLoss, Wrapper
+from reseen.losses.base import ClassifierLoss, Loss, PairLoss, Wrapper
 from reseen.losses.center import CenterLoss
 from reseen.losses.circle import CircleLoss
 from reseen.losses.contrastive import HardContrastiveLoss
+from reseen.losses.cross_batch_memory import CrossBatchMemory
 from reseen.losses.cross_modal import CrossModal
 from reseen.losses.easy_positive import EasyPositiveLoss
 from reseen.losses.exp_at import ExpATLoss
@@ -12,12 +13,11 @@ from reseen.losses.fidi import FIDILoss
 from reseen.losses.hard_elastic import HELoss
 from reseen.losses.identity import IdentityLoss
 from reseen.losses.margin_softmax import ArcFaceLoss, CircleSoftmaxLoss, CosFaceLoss
-from reseen.losses.memory import Memory
+from reseen.losses.memory_bank import MemoryBank
 from reseen.losses.multi_similarity import MultiSimilarityLoss
 from reseen.losses.n_pair import NPairLoss
 from reseen.losses.random_triplets import RandomTriplets
 from reseen.losses.ranked_list import RankedListLoss
-from reseen.losses.remembering import Remembering
 from reseen.losses.sparse import AdaSPLoss, SPHLoss, SPLHLoss
 from reseen.losses.sup_con import SupConLoss
 from reseen.losses.triplet import HardTripletLoss, WeightedTripletLoss
@@ -29,7 +29,9 @@ __all__ = [
     "CenterLoss",
     "CircleLoss",
     "CircleSoftmaxLoss",
+    "ClassifierLoss",
     "CosFaceLoss",
+    "CrossBatchMemory",
     "CrossModal",
     "EasyPositiveLoss",
     "ExpATLoss",
@@ -39,16 +41,14 @@ __all__ = [
     "HardTripletLoss",
     "IdentityLoss",
     "Loss",
-    "Memory",
+    "MemoryBank",
     "MultiSimilarityLoss",
     "NPairLoss",
     "PairLoss",
     "RandomTriplets",
     "RankedListLoss",
-    "Remembering",
     "SPHLoss",
     "SPLHLoss",
-    "SizedLoss",
     "SupConLoss",
     "WeightedTripletLoss",
     "Wrapper",

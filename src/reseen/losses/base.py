@@ -1,4 +1,4 @@
-"""What every loss is, and how a pairwise one goes from a matrix of pairs to a number.
+"""Base classes of losses.
 
 Dimensions: A anchors, C candidates, D components.
 """
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from reseen.distributed import gather
-from reseen.geometry import Candidates, Pairs, Relation, chunks, compare, masked_mean
+from reseen.geometry import Candidates, Measure, Pairs, Relation, chunks, compare, masked_mean
 from reseen.losses.mining import mine
 
 Role = Literal["identity", "metric", "auxiliary"]
@@ -21,7 +21,7 @@ Role = Literal["identity", "metric", "auxiliary"]
 
 
 class Loss(nn.Module, ABC):
-    """A number to make small, from embeddings and who they show.
+    """Base class of losses: embeddings and identity labels to a scalar to minimise.
 
     Attributes:
         role: What the loss is for, unless the term it stands in says otherwise.
@@ -43,7 +43,7 @@ class Loss(nn.Module, ABC):
 
         Args:
             embeddings: (A, D), the anchors.
-            labels: (A,) int64, who they show.
+            labels: (A,) of any integer type, who they show.
             candidates: What they are compared with; None for one another.
         """
 
@@ -54,14 +54,16 @@ def mean_over_anchors(terms: Tensor, candidates: Candidates | None) -> Tensor:
 
 
 class PairLoss(Loss):
-    """A loss over pairs: a matrix of measures, a term for each anchor, one number.
+    """Base class of losses over pairs: a matrix of measures, a term for each anchor, one number.
 
     A subclass names its `measure`, says in `per_anchor` what each row of the matrix gives, and, unless that is the mean
     over anchors, in `reduce` what the rows give together.
+
+    Where an anchor or a live candidate has a component that is not finite, the loss is NaN, and so is its gradient.
     """
 
-    measure: Callable[[Pairs], Tensor]
-    """Pairs -> (A, C); a function of `reseen.geometry`."""
+    measure: Measure | Callable[[Pairs], Tensor]
+    """Pairs -> (A, C); a `Measure`, as those of `reseen.geometry` are, where `num_hardest` is given."""
 
     num_hardest: int | None = None
     """A row's term depends on so many of its hardest negatives, and of its positives, only; None: on all of them."""
@@ -73,15 +75,15 @@ class PairLoss(Loss):
     def per_anchor(self, measured: Tensor, pair: Relation) -> Tensor:
         """Return each row's term (rows,) or terms (rows, k) from the matrix (rows, C) and its relation."""
 
-    def reduce(self, terms: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
-        """Return the loss of the counted anchors.
+    def reduce(self, terms: Tensor, labels: Tensor, anchor_mask: Tensor) -> Tensor:
+        """Return the loss of the anchors that count.
 
         Args:
             terms: (A,) or (A, k), from `per_anchor`.
             labels: (A,).
-            counted: (A,) bool.
+            anchor_mask: (A,) bool, which anchors count.
         """
-        return masked_mean(terms, counted, dim=0)
+        return masked_mean(terms, anchor_mask, dim=0)
 
     def forward(self, embeddings: Tensor, labels: Tensor, candidates: Candidates | None = None) -> Tensor:
         """Return the loss; see `Loss.forward`."""
@@ -91,26 +93,36 @@ class PairLoss(Loss):
             infrared = torch.zeros_like(labels, dtype=torch.bool) if crossing is None else crossing.modalities
             if pairs.candidates.gathered:
                 terms, labels, infrared = gather(terms), gather(labels), gather(infrared)
-            if crossing is None:
-                return self.reduce(terms, labels, ~infrared)
-            forth, back = crossing.weights
-            return forth * self.reduce(terms, labels, ~infrared) + back * self.reduce(terms, labels, infrared)
+            loss = self.reduce(terms, labels, ~infrared)
+            if crossing is not None:
+                forth, back = crossing.weights
+                loss = forth * loss + back * self.reduce(terms, labels, infrared)
+            # A loss must not look ordinary because what is not finite lies in pairs that it does not look at.
+            live = pairs.candidates.embeddings
+            total = live.detach().sum() if live is pairs.anchors else live.detach().sum() + pairs.anchors.detach().sum()
+            return loss * (1 + 0 * total)
 
     def _terms(self, pairs: Pairs) -> Tensor:
         if self.num_hardest is not None and pairs.candidates.stored:
+            if not isinstance(self.measure, Measure):
+                raise ValueError(
+                    f"expected {type(self).__name__}.measure to be a reseen.geometry.Measure, which says if higher is "
+                    f"more alike, to mine past embeddings by, got {self.measure!r}; subclass Measure"
+                )
             return self.per_anchor(*mine(pairs, self.measure, self.num_hardest, positives=self.positives))
         measured = self.measure(pairs)
         cuts = list(chunks(*measured.shape))
         if len(cuts) == 1 or torch.compiler.is_compiling():
             return self.per_anchor(measured, pairs.relation())
-        return cast(Tensor, _ByRows.apply(measured, self.per_anchor, pairs, cuts))
+        stored = (tensor for each in pairs.candidates.stored for tensor in (each.labels, each.filled))
+        return cast(Tensor, _ByRows.apply(measured, self.per_anchor, pairs, cuts, *stored))
 
 
-class SizedLoss(Loss):
-    """A loss with parameters for each identity, made once their number is known.
+class ClassifierLoss(Loss):
+    """Base class of losses with a weight vector for each identity, built once the number of identities is known.
 
     Args:
-        num_identities: None until `size_to` is called.
+        num_identities: None until `build` is called.
         dim: Components of the embedding; None likewise.
 
     Raises:
@@ -126,27 +138,28 @@ class SizedLoss(Loss):
             raise ValueError(f"expected num_identities and dim, or neither, got {num_identities} and {dim}")
         self.register_parameter("weight", None)
         if num_identities is not None and dim is not None:
-            self.size_to(num_identities, dim)
+            self.build(num_identities, dim)
 
-    def size_to(self, num_identities: int, dim: int) -> None:
+    def build(self, num_identities: int, dim: int) -> None:
         """Make the parameters: num_identities labels from 0 on, embeddings of dim components."""
-        self.weight = nn.Parameter(self.initial(num_identities, dim))
+        self.weight = nn.Parameter(self.initial_weight(num_identities, dim))
 
     @abstractmethod
-    def initial(self, num_identities: int, dim: int) -> Tensor:
+    def initial_weight(self, num_identities: int, dim: int) -> Tensor:
         """Return the weights (num_identities, dim) to begin with."""
 
-    def sized(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return embeddings (A, D) of at least 32 bits and the weights, checked to fit one another."""
-        anchors = compare(embeddings, labels).anchors
+    def checked_weight(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return embeddings (A, D) of at least 32 bits, labels as int64 and the weights, checked to fit one another."""
+        pairs = compare(embeddings, labels)
+        anchors = pairs.anchors
         if self.weight is None:
             raise ValueError(
                 f"expected {type(self).__name__} to know its identities, got a call before; "
-                f"give num_identities and dim, or call size_to(num_identities, dim)"
+                f"give num_identities and dim, or call build(num_identities, dim)"
             )
         if self.weight.shape[1] != anchors.shape[1]:
             raise ValueError(f"expected embeddings (A, {self.weight.shape[1]}), got {tuple(anchors.shape)}")
-        return anchors, self.weight.to(anchors.dtype)
+        return anchors, pairs.labels, self.weight.to(anchors.dtype)
 
 
 class _ByRows(torch.autograd.Function):
@@ -157,26 +170,38 @@ class _ByRows(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, measured: Tensor, terms: Callable[[Tensor, Relation], Tensor], pairs: Pairs, cuts: list[slice]
+        measured: Tensor,
+        terms: Callable[[Tensor, Relation], Tensor],
+        pairs: Pairs,
+        cuts: list[slice],
+        *stored: Tensor,
     ) -> Tensor:
-        ctx.save_for_backward(measured)
-        ctx.terms, ctx.pairs, ctx.cuts = terms, pairs, cuts
         return torch.cat([terms(measured[rows], pairs.relation(rows)) for rows in cuts])
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        (measured,) = ctx.saved_tensors
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        measured, ctx.terms, ctx.pairs, ctx.cuts, *stored = inputs
+        # What the gradient reads again from a memory is saved, so that torch refuses it once it has been written to.
+        ctx.save_for_backward(measured, *stored)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        measured, *stored = ctx.saved_tensors
+        none = [None] * (3 + len(stored))
+        if torch.is_grad_enabled():  # Second derivatives are wanted: the whole at once, differentiable.
+            vjp = torch.func.vjp(lambda m: ctx.terms(m, ctx.pairs.relation()), measured)[1]
+            return vjp(grad)[0], *none
         out = torch.empty_like(measured)
         for rows in ctx.cuts:
             with torch.enable_grad():
                 part = measured[rows].detach().requires_grad_()
                 terms = ctx.terms(part, ctx.pairs.relation(rows))
             (out[rows],) = torch.autograd.grad(terms, part, grad[rows])
-        return out, None, None, None
+        return out, *none
 
 
 class Wrapper(Loss):
-    """A loss that calls another with other candidates.
+    """Base class of wrappers: losses that call another with other candidates.
 
     Args:
         loss: The other.
@@ -193,7 +218,7 @@ class Wrapper(Loss):
         """Whether the loss is called with ``modalities=`` (A,) bool as well: where the one inside is."""
         return self.loss.takes_modalities
 
-    def of_pairs(self) -> None:
+    def require_pair_loss(self) -> None:
         """Raise ValueError unless the loss inside, through all wrappers, is over pairs."""
         loss = self.loss
         while isinstance(loss, Wrapper):
@@ -201,13 +226,15 @@ class Wrapper(Loss):
         if not isinstance(loss, PairLoss):
             raise ValueError(f"expected a loss over pairs in {type(self).__name__}, got {type(loss).__name__}")
 
-    def live(
+    def candidates_or_batch(
         self, embeddings: Tensor, labels: Tensor, candidates: Candidates | None, modalities: Tensor | None
     ) -> Candidates:
         """Return the candidates, in the absence of any the batch itself."""
         return Candidates(embeddings, labels, 0, modalities=modalities) if candidates is None else candidates
 
-    def inner(self, embeddings: Tensor, labels: Tensor, candidates: Candidates, modalities: Tensor | None) -> Tensor:
+    def call_loss(
+        self, embeddings: Tensor, labels: Tensor, candidates: Candidates, modalities: Tensor | None
+    ) -> Tensor:
         """Return the loss inside, told the modalities where it takes them."""
         if self.loss.takes_modalities:
             return cast(Tensor, self.loss(embeddings, labels, candidates, modalities=modalities))

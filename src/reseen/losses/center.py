@@ -6,17 +6,17 @@ import torch
 from torch import Tensor
 
 from reseen.geometry import Candidates
-from reseen.losses.base import SizedLoss, mean_over_anchors
+from reseen.losses.base import ClassifierLoss, mean_over_anchors
 
 
-class CenterLoss(SizedLoss):
-    """Every identity has a learnt centre, and its embeddings keep near it.
+class CenterLoss(ClassifierLoss):
+    """Center loss: squared distances of embeddings to the learnt centre of their identity.
 
     ``mean_i |x_i - c_{y_i}|^2`` (ECCV 2016, Wen et al., equation 2) on the feature before the neck, as it is; its usual
     weight beside the other losses is 0.0005 ("Bag of tricks", arXiv:1903.07071).
 
     Args:
-        num_identities: None until `size_to` is called.
+        num_identities: None until `build` is called.
         dim: Components of the embedding; None likewise.
 
     Note:
@@ -27,12 +27,12 @@ class CenterLoss(SizedLoss):
     role = "auxiliary"
     learning_rate = 0.5
 
-    def initial(self, num_identities: int, dim: int) -> Tensor:
+    def initial_weight(self, num_identities: int, dim: int) -> Tensor:
         """Return centres from a standard normal distribution."""
         return torch.randn(num_identities, dim)
 
     def forward(self, embeddings: Tensor, labels: Tensor, candidates: Candidates | None = None) -> Tensor:
         """Return the loss of embeddings (A, D) with labels (A,) from 0 to C - 1; candidates play no part."""
         with torch.autocast(embeddings.device.type, enabled=False):
-            embeddings, centres = self.sized(embeddings, labels)
+            embeddings, labels, centres = self.checked_weight(embeddings, labels)
             return mean_over_anchors((embeddings - centres[labels]).square().sum(1), candidates)

@@ -10,7 +10,7 @@ from reseen.losses.base import PairLoss
 
 
 class CircleLoss(PairLoss):
-    """Each similarity is pulled the harder the farther it is from where it should be.
+    """Circle loss: each similarity is pulled the harder the farther it is from where it should be.
 
     ``mean_i softplus( LSE_p(-g a_p (s_ip - (1 - m))) + LSE_n(g a_n (s_in - m)) )`` with ``a_p = [1 + m - s]_+`` and
     ``a_n = [s + m]_+`` without gradient, cosines s (arXiv:2002.10857, equations 6 and 8).
@@ -23,7 +23,7 @@ class CircleLoss(PairLoss):
         An anchor without a positive or without a negative counts as 0.
     """
 
-    measure = staticmethod(cosine)
+    measure = cosine
 
     def __init__(self, margin: float = 0.25, scale: float = 128.0):
         super().__init__()

@@ -11,7 +11,7 @@ from reseen.losses.base import Loss, Wrapper
 
 
 class CrossModal(Wrapper):
-    """Visible anchors against infrared candidates, plus infrared anchors against visible ones.
+    """Wrapper across two modalities: visible anchors against infrared candidates, plus the reverse.
 
     ``visible * L(visible -> infrared) + infrared * L(infrared -> visible)``: every pair loss becomes a bi-directional
     one; with `ExpATLoss` it is the expAT paper's (arXiv:2006.00878, equation 10, where the weights are alpha and beta).
@@ -28,7 +28,7 @@ class CrossModal(Wrapper):
 
     def __init__(self, loss: Loss, *, visible: float = 1.0, infrared: float = 1.0):
         super().__init__(loss)
-        self.of_pairs()
+        self.require_pair_loss()
         self.weights = (visible, infrared)
 
     @property
@@ -56,8 +56,8 @@ class CrossModal(Wrapper):
             got = None if modalities is None else tuple(modalities.shape)
             raise ValueError(f"expected modalities {tuple(labels.shape)}, which anchors are infrared, got {got}")
         infrared = modalities.bool()
-        live = self.live(embeddings, labels, candidates, infrared)
+        live = self.candidates_or_batch(embeddings, labels, candidates, infrared)
         if live.modalities is None or any(stored.modalities is None for stored in live.stored):
             raise ValueError("expected candidates with modalities, got None; give Candidates(..., modalities=...)")
         crossing = Crossing(infrared, self.weights)
-        return self.inner(embeddings, labels, dataclasses.replace(live, crossing=crossing), infrared)
+        return self.call_loss(embeddings, labels, dataclasses.replace(live, crossing=crossing), infrared)

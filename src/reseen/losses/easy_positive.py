@@ -11,7 +11,7 @@ from reseen.losses.base import PairLoss
 
 
 class EasyPositiveLoss(PairLoss):
-    """Only the most alike positive shall beat the most alike negative.
+    """Easy-positive loss: only the most alike positive shall beat the most alike negative.
 
     ``mean_i softplus((max_n s_in - max_p s_ip)/t)``, cosines s (arXiv:1904.04370, equation 4): an identity may keep
     views apart that share little.
@@ -24,7 +24,7 @@ class EasyPositiveLoss(PairLoss):
         positives of similarity above 0.9999, and exact copies with them; here the anchor is left out by its place.
     """
 
-    measure = staticmethod(cosine)
+    measure = cosine
     num_hardest = 1
     positives = "easiest"
 
@@ -37,10 +37,10 @@ class EasyPositiveLoss(PairLoss):
     def per_anchor(self, s: Tensor, pair: Relation) -> Tensor:
         """Return each anchor's term, and whether it counts: (rows, 2)."""
         positive, negative = masked_max(s, pair.positive), masked_max(s, pair.negative)
-        kept = (positive > 0) & (negative > 0)
+        kept = ~((positive <= 0) | (negative <= 0))  # NaN is kept
         term = F.softplus((negative - positive).masked_fill(~kept, 0) / self.temperature)
         return torch.stack([term, kept.to(s.dtype)], dim=1)
 
-    def reduce(self, terms: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
+    def reduce(self, terms: Tensor, labels: Tensor, anchor_mask: Tensor) -> Tensor:
         """Return the mean over the anchors that count."""
-        return masked_mean(terms[:, 0], counted & (terms[:, 1] > 0), dim=0)
+        return masked_mean(terms[:, 0], anchor_mask & (terms[:, 1] > 0), dim=0)

@@ -13,10 +13,10 @@ from reseen.losses.base import PairLoss
 
 
 class ExpATLoss(PairLoss):
-    """Angles to the positive small, to the negative not below a right one; hard triplets weigh exponentially more.
+    """Exponential angular triplet loss, over cosines to each anchor's hardest positive and hardest negative.
 
-    ``mean_i exp([ [cos(a, n)]_+ - cos(a, p) + margin ]_+)`` (TIP 2020, arXiv:2006.00878, equation 10), with each
-    anchor's hardest positive and hardest negative. At best 1, not 0. Visible-infrared, both ways:
+    ``mean_i exp([ [cos(a, n)]_+ - cos(a, p) + margin ]_+)`` (TIP 2020, arXiv:2006.00878, equation 10): angles to
+    positives small, to negatives not below a right one. At best 1, not 0. Visible-infrared, both ways:
     ``CrossModal(ExpATLoss())``.
 
     Args:
@@ -30,7 +30,7 @@ class ExpATLoss(PairLoss):
         without a positive or without a negative are left out.
     """
 
-    measure = staticmethod(cosine)
+    measure = cosine
     num_hardest = 1
 
     def __init__(self, margin: float = 1.0, form: Literal["mean_exp", "exp_mean"] = "mean_exp"):
@@ -43,13 +43,13 @@ class ExpATLoss(PairLoss):
     def per_anchor(self, s: Tensor, pair: Relation) -> Tensor:
         """Return each anchor's exponent, and whether it has one: (rows, 2)."""
         positive, negative = masked_min(s, pair.positive), masked_max(s, pair.negative)
-        kept = positive.isfinite() & negative.isfinite()
+        kept = pair.positive.amax(1) & pair.negative.amax(1)
         exponent = F.relu(F.relu(negative) - positive + self.margin)
         return torch.stack([exponent, kept.to(s.dtype)], dim=1)
 
-    def reduce(self, terms: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
+    def reduce(self, terms: Tensor, labels: Tensor, anchor_mask: Tensor) -> Tensor:
         """Return the mean of the exponentials, or the exponential of the mean."""
-        exponent, kept = terms[:, 0], counted & (terms[:, 1] > 0)
+        exponent, kept = terms[:, 0], anchor_mask & (terms[:, 1] > 0)
         if self.form == "mean_exp":
             return masked_mean(exponent.exp(), kept, dim=0)
         return masked_mean(exponent, kept, dim=0).exp() * kept.any()

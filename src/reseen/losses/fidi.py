@@ -12,7 +12,7 @@ from reseen.losses.base import PairLoss
 
 
 class FIDILoss(PairLoss):
-    """Steep where a pair differs little, bounded where it differs much.
+    """Fine-grained difference-aware loss: steep where a pair differs little, bounded where it differs much.
 
     A symmetric relative entropy between who is who (k = 1 for the same identity, else 0) and what distances say
     (``u = exp(-beta d)``), "Beyond Triplet Loss" (TMM 2022, DOI 10.1109/TMM.2021.3069562), equations 4 to 6::
@@ -32,7 +32,7 @@ class FIDILoss(PairLoss):
         averaged. That embeddings are not normalised is assumed.
     """
 
-    measure = staticmethod(euclidean)
+    measure = euclidean
 
     def __init__(self, alpha: float = 1.05, beta: float = 0.5):
         super().__init__()
@@ -52,7 +52,7 @@ class FIDILoss(PairLoss):
         num_pairs = positive.sum(1) + pair.negative.sum(1)
         return torch.stack([same.masked_fill(~positive, 0).sum(1) + other.sum(1), num_pairs.to(d.dtype)], dim=1)
 
-    def reduce(self, terms: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
+    def reduce(self, terms: Tensor, labels: Tensor, anchor_mask: Tensor) -> Tensor:
         """Return the mean over pairs."""
-        sums = (terms * counted[:, None]).sum(0)
+        sums = (terms * anchor_mask[:, None]).sum(0)
         return sums[0] / sums[1].clamp(min=1)

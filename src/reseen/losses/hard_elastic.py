@@ -13,7 +13,7 @@ from reseen.losses.base import PairLoss
 
 
 class HELoss(PairLoss):
-    """For each anchor the boundary that parts positives from negatives at the least cost, and that cost.
+    """Hard-distance elastic loss: the least cost of a boundary between an anchor's positives and negatives.
 
     ``L_i = min_t sum_p [d_ip - t]_+ + sum_n [t - d_in]_+`` ("Negative Samples are at Large", ECCV 2022). At the best t
     as many positives lie beyond it as negatives within, so that, positives sorted from the farthest and negatives from

@@ -1,4 +1,4 @@
-"""Identities as classes: cross-entropy over a linear layer."""
+"""Identity loss: cross-entropy over a linear layer, identities as classes."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reseen.geometry import Candidates
-from reseen.losses.base import SizedLoss, mean_over_anchors
+from reseen.losses.base import ClassifierLoss, mean_over_anchors
 
 
-class IdentityLoss(SizedLoss):
+class IdentityLoss(ClassifierLoss):
     """Cross-entropy with label smoothing over a linear classifier without bias.
 
     The smoothed target gives the true identity 1 - e + e/C and each other e/C, of C identities. It goes on the
     embedding after the neck ("Bag of tricks", arXiv:1903.07071, section 3).
 
     Args:
-        num_identities: None until `size_to` is called, as the training loop does.
+        num_identities: None until `build` is called, as the training loop does.
         dim: Components of the embedding; None likewise.
         smoothing: e, in [0, 1).
 
@@ -36,13 +36,13 @@ class IdentityLoss(SizedLoss):
             raise ValueError(f"expected smoothing in [0, 1), got {smoothing}")
         self.smoothing = smoothing
 
-    def initial(self, num_identities: int, dim: int) -> Tensor:
+    def initial_weight(self, num_identities: int, dim: int) -> Tensor:
         """Return small random weights: all identities nearly equally likely."""
         return 0.001 * torch.randn(num_identities, dim)
 
     def forward(self, embeddings: Tensor, labels: Tensor, candidates: Candidates | None = None) -> Tensor:
         """Return the loss of embeddings (A, D) with labels (A,) from 0 to C - 1; candidates play no part."""
         with torch.autocast(embeddings.device.type, enabled=False):
-            embeddings, weight = self.sized(embeddings, labels)
+            embeddings, labels, weight = self.checked_weight(embeddings, labels)
             terms = F.cross_entropy(embeddings @ weight.T, labels, label_smoothing=self.smoothing, reduction="none")
             return mean_over_anchors(terms, candidates)

@@ -1,4 +1,4 @@
-"""Identities as directions: cross-entropy over scaled cosines that ask more of the true one."""
+"""Margin softmax losses: cross-entropy over scaled cosines that ask more of the true identity."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reseen.geometry import Candidates, compare, cosine
-from reseen.losses.base import SizedLoss, mean_over_anchors
+from reseen.losses.base import ClassifierLoss, mean_over_anchors
 
 
-class MarginSoftmaxLoss(SizedLoss):
-    """What the three share: cosines of embeddings and identities' weights, with a margin, scaled, as logits.
+class MarginSoftmaxLoss(ClassifierLoss):
+    """Base class of margin softmax losses: cosines to identities' weights, with a margin, scaled, as logits.
 
     Args:
-        num_identities: None until `size_to` is called.
+        num_identities: None until `build` is called.
         dim: Components of the embedding; None likewise.
         margin: Its meaning is each loss's own.
         scale: Of the logits.
@@ -40,40 +40,40 @@ class MarginSoftmaxLoss(SizedLoss):
         self.scale = scale
         self.smoothing = smoothing
 
-    def initial(self, num_identities: int, dim: int) -> Tensor:
+    def initial_weight(self, num_identities: int, dim: int) -> Tensor:
         """Return random directions."""
         return 0.01 * torch.randn(num_identities, dim)
 
     @abstractmethod
-    def of_true(self, s: Tensor) -> Tensor:
+    def target_logits(self, s: Tensor) -> Tensor:
         """Return the true identities' logits before scaling, of the shape of their cosines."""
 
-    def of_others(self, s: Tensor) -> Tensor:
+    def other_logits(self, s: Tensor) -> Tensor:
         """Return the other identities' logits before scaling, of the shape of their cosines."""
         return s
 
     def forward(self, embeddings: Tensor, labels: Tensor, candidates: Candidates | None = None) -> Tensor:
         """Return the loss of embeddings (A, D) with labels (A,) from 0 to C - 1; candidates play no part."""
         with torch.autocast(embeddings.device.type, enabled=False):
-            embeddings, weight = self.sized(embeddings, labels)
+            embeddings, labels, weight = self.checked_weight(embeddings, labels)
             identities = torch.arange(len(weight), device=labels.device)
             s = cosine(compare(embeddings, labels, Candidates(weight, identities, None)))
             true = labels[:, None]
-            logits = self.scale * self.of_others(s).scatter(1, true, self.of_true(s.gather(1, true)))
+            logits = self.scale * self.other_logits(s).scatter(1, true, self.target_logits(s.gather(1, true)))
             terms = F.cross_entropy(logits, labels, label_smoothing=self.smoothing, reduction="none")
             return mean_over_anchors(terms, candidates)
 
 
 class CosFaceLoss(MarginSoftmaxLoss):
-    """The true cosine less a margin: ``s - m`` (arXiv:1801.09414, equation 4)."""
+    """CosFace: the true cosine less a margin, ``s - m`` (arXiv:1801.09414, equation 4)."""
 
-    def of_true(self, s: Tensor) -> Tensor:
+    def target_logits(self, s: Tensor) -> Tensor:
         """Return the cosines less the margin."""
         return s - self.margin
 
 
 class ArcFaceLoss(MarginSoftmaxLoss):
-    """The true angle plus a margin, 0.5 by default: ``cos(theta + m)`` (arXiv:1801.07698, equation 3).
+    """ArcFace: the true angle plus a margin, 0.5 by default, ``cos(theta + m)`` (arXiv:1801.07698, equation 3).
 
     Note:
         Where theta + m would pass half a turn, ``s - m sin m`` keeps on falling with theta, as in the published code.
@@ -90,7 +90,7 @@ class ArcFaceLoss(MarginSoftmaxLoss):
     ):
         super().__init__(num_identities, dim, margin=margin, scale=scale, smoothing=smoothing)
 
-    def of_true(self, s: Tensor) -> Tensor:
+    def target_logits(self, s: Tensor) -> Tensor:
         """Return the cosines of a wider angle."""
         m = self.margin
         sine = (1 - s.square()).clamp(min=torch.finfo(s.dtype).eps).sqrt()
@@ -105,10 +105,10 @@ class CircleSoftmaxLoss(MarginSoftmaxLoss):
     ``a_n = [s + m]_+`` without gradient.
     """
 
-    def of_true(self, s: Tensor) -> Tensor:
+    def target_logits(self, s: Tensor) -> Tensor:
         """Return ``a_p (s - (1 - m))``."""
         return F.relu(1 + self.margin - s.detach()) * (s - (1 - self.margin))
 
-    def of_others(self, s: Tensor) -> Tensor:
+    def other_logits(self, s: Tensor) -> Tensor:
         """Return ``a_n (s - m)``."""
         return F.relu(s.detach() + self.margin) * (s - self.margin)

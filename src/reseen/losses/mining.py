@@ -6,19 +6,18 @@ Dimensions: A anchors, M stored candidates, k of them kept for each anchor, D co
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from reseen.geometry import Candidates, Pairs, Relation, Stored, cosine, euclidean, inner_product, unit
+from reseen.geometry import Candidates, Measure, MemoryCandidates, Pairs, Relation
 
 SLOTS_AT_ONCE = 8192
 
 
 def mine(
-    pairs: Pairs, measure: Callable[[Pairs], Tensor], num: int, *, positives: Literal["hardest", "easiest"] = "hardest"
+    pairs: Pairs, measure: Measure, num: int, *, positives: Literal["hardest", "easiest"] = "hardest"
 ) -> tuple[Tensor, Relation]:
     """Return the measures of all live candidates and, behind them, of the stored ones that matter: (A, L + k).
 
@@ -27,7 +26,7 @@ def mine(
 
     Args:
         pairs: With stored candidates.
-        measure: `reseen.geometry.cosine`, ``euclidean`` or ``inner_product``.
+        measure: Says what is more alike.
         num: How many positives and negatives to keep of each store for each anchor.
         positives: Whether to keep the positives least or most alike.
     """
@@ -40,7 +39,7 @@ def mine(
         )
         for of_positives, alike in kinds:
             slots, found = _search(pairs, stored, measure, num, of_positives=of_positives, alike=alike)
-            measures.append(_exactly(pairs.anchors, stored, slots, measure))
+            measures.append(measure.paired(pairs.anchors, stored.embeddings[slots].to(pairs.anchors.dtype)))
             positive.append(found & of_positives)
             negative.append(found & (not of_positives))
     itself = torch.nn.functional.pad(relation.itself, (0, sum(m.shape[1] for m in measures[1:])))
@@ -50,10 +49,10 @@ def mine(
 
 @torch.no_grad()
 def _search(
-    pairs: Pairs, stored: Stored, measure: Callable[[Pairs], Tensor], num: int, *, of_positives: bool, alike: bool
+    pairs: Pairs, stored: MemoryCandidates, measure: Measure, num: int, *, of_positives: bool, alike: bool
 ) -> tuple[Tensor, Tensor]:
     """Return the slots (A, k) of the most, or the least, alike of one kind, and which of them are (A, k) bool."""
-    sign = (1 if alike else -1) * (-1 if measure is euclidean else 1)
+    sign = 1 if alike == measure.rises else -1
     values, slots = [], []
     for start in range(0, len(stored), SLOTS_AT_ONCE):
         part = _only(pairs, stored.part(start, start + SLOTS_AT_ONCE))
@@ -68,7 +67,7 @@ def _search(
     return torch.cat(slots, dim=1).gather(1, best.indices), found
 
 
-def _only(pairs: Pairs, stored: Stored) -> Pairs:
+def _only(pairs: Pairs, stored: MemoryCandidates) -> Pairs:
     """Return the anchors beside these stored candidates alone."""
     none = slice(0)
     candidates = Candidates(
@@ -80,16 +79,3 @@ def _only(pairs: Pairs, stored: Stored) -> Pairs:
         crossing=pairs.candidates.crossing,
     )
     return dataclasses.replace(pairs, candidates=candidates)
-
-
-def _exactly(anchors: Tensor, stored: Stored, slots: Tensor, measure: Callable[[Pairs], Tensor]) -> Tensor:
-    """Return the measures (A, k) of each anchor with its own slots (A, k)."""
-    found = stored.embeddings[slots].to(anchors.dtype)
-    if measure is euclidean:
-        distances: Tensor = torch.linalg.vector_norm(anchors[:, None] - found, dim=2)
-        return distances
-    if measure is cosine:
-        found = unit(found.flatten(0, 1)).view_as(found)
-        return torch.einsum("ad,akd->ak", unit(anchors), found)
-    assert measure is inner_product
-    return torch.einsum("ad,akd->ak", anchors, found)

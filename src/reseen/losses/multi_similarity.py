@@ -10,7 +10,7 @@ from reseen.losses.base import PairLoss
 
 
 class MultiSimilarityLoss(PairLoss):
-    """Pairs that are out of order are kept, and weighed against one another and against a common level.
+    """Multi-similarity loss: pairs out of order, weighed against one another and against a common level.
 
     Of cosines s, negatives with ``s > min_P s - slack`` and positives with ``s < max_N s + slack`` are kept; then
     ``mean_i (1/a) log(1 + sum_p exp(-a (s_ip - l))) + (1/b) log(1 + sum_n exp(b (s_in - l)))`` (CVPR 2019,
@@ -27,7 +27,7 @@ class MultiSimilarityLoss(PairLoss):
         Here the anchor is left out by its place. The mean is over all anchors; those that keep no pair count as 0.
     """
 
-    measure = staticmethod(cosine)
+    measure = cosine
 
     def __init__(self, alpha: float = 2.0, beta: float = 40.0, base: float = 0.5, slack: float = 0.1):
         super().__init__()
@@ -40,8 +40,9 @@ class MultiSimilarityLoss(PairLoss):
         """Return each anchor's term."""
         least_positive = masked_min(s.detach(), pair.positive)[:, None]
         most_negative = masked_max(s.detach(), pair.negative)[:, None]
-        positive = pair.positive & (s < most_negative + self.slack)
-        negative = pair.negative & (s > least_positive - self.slack)
+        # Dropped is what is seen to be in order, so that NaN stays.
+        positive = pair.positive & ~(s >= most_negative + self.slack)
+        negative = pair.negative & ~(s <= least_positive - self.slack)
         pull = F.softplus(masked_logsumexp(-self.alpha * (s - self.base), positive)) / self.alpha
         push = F.softplus(masked_logsumexp(self.beta * (s - self.base), negative)) / self.beta
         return pull + push

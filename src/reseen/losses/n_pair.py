@@ -13,7 +13,7 @@ from reseen.losses.base import PairLoss
 
 
 class NPairLoss(PairLoss):
-    """The hardest positive against several of the hardest negatives, whoever they show.
+    """N-pair loss: the hardest positive against several of the hardest negatives, whoever they show.
 
     ``mean_i log(1 + sum_n exp(f_in - f_ip))`` (Sohn, NeurIPS 2016) as the supplement of "Negative Samples are at Large"
     (ECCV 2022, section B) mines it: 15 negatives regardless of their identities.

@@ -12,7 +12,7 @@ from reseen.losses.base import PairLoss, Wrapper
 
 
 class RandomTriplets(Wrapper):
-    """One positive and one negative of each anchor, drawn anew in each call; the loss inside sees no others.
+    """Wrapper that shows a loss one positive and one negative of each anchor, drawn anew in each call.
 
     How the published code for expAT (TIP 2020, arXiv:2006.00878, equation 10: means over triplets) trains on two
     modalities, an anchor's positive and negative being of the other: ``CrossModal(RandomTriplets(ExpATLoss()))``.
@@ -37,12 +37,12 @@ class RandomTriplets(Wrapper):
 
     def forward(self, embeddings: Tensor, labels: Tensor, candidates: Candidates | None = None) -> Tensor:
         """Return the loss; see `Loss.forward`."""
-        live = self.live(embeddings, labels, candidates, None)
+        live = self.candidates_or_batch(embeddings, labels, candidates, None)
         if live.stored:
-            raise ValueError("expected no past embeddings in RandomTriplets, got some; take Remembering away")
+            raise ValueError("expected no past embeddings in RandomTriplets, got some; take CrossBatchMemory away")
         pair = compare(embeddings, labels, live).relation()
         kept = draw(pair.positive) | draw(pair.negative)
-        return self.inner(embeddings, labels, dataclasses.replace(live, kept=kept), None)
+        return self.call_loss(embeddings, labels, dataclasses.replace(live, kept=kept), None)
 
 
 def draw(mask: Tensor) -> Tensor:

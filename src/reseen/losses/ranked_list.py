@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from reseen.geometry import Relation, chord, cosine, masked_mean, masked_softmean
+from reseen.geometry import Relation, masked_mean, masked_softmean, normalized_euclidean
 from reseen.losses.base import PairLoss
 
 
 class RankedListLoss(PairLoss):
-    """Negatives beyond one distance, positives within a smaller one, near negatives weighing more.
+    """Ranked list loss: negatives beyond one distance, positives within a smaller one, near negatives weighing more.
 
     Of Euclidean distances d of normalised embeddings, positives with ``d > alpha - margin`` and negatives with
     ``d < alpha`` are mined; ``mean_i mean_p (d_ip - (alpha - margin)) + sum_n w_in (alpha - d_in)`` with
@@ -26,7 +26,7 @@ class RankedListLoss(PairLoss):
         nothing costs 0. The weights carry gradient, as in the published ports.
     """
 
-    measure = staticmethod(cosine)
+    measure = normalized_euclidean
 
     def __init__(self, alpha: float = 1.2, margin: float = 0.4, temperature: float = 10.0):
         super().__init__()
@@ -34,11 +34,11 @@ class RankedListLoss(PairLoss):
         self.margin = margin
         self.temperature = temperature
 
-    def per_anchor(self, s: Tensor, pair: Relation) -> Tensor:
-        """Return each anchor's term."""
-        d = chord(s)
+    def per_anchor(self, d: Tensor, pair: Relation) -> Tensor:
+        """Return each anchor's term from distances."""
         within = self.alpha - self.margin
-        too_far = masked_mean(d - within, pair.positive & (d > within))
+        # Dropped is what is seen to lie well, so that NaN stays.
+        too_far = masked_mean(d - within, pair.positive & ~(d <= within))
         short_of = self.alpha - d
-        too_near = masked_softmean(short_of, self.temperature * short_of, pair.negative & (short_of > 0))
+        too_near = masked_softmean(short_of, self.temperature * short_of, pair.negative & ~(short_of <= 0))
         return too_far + too_near

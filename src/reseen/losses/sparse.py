@@ -23,7 +23,7 @@ from reseen.losses.base import PairLoss
 
 
 class SparseLoss(PairLoss):
-    """What the three share; they differ in the positive pair that stands for an identity.
+    """Base class of sparse pairwise losses; they differ in the positive pair that stands for an identity.
 
     Args:
         temperature: t. The published code has 0.04 for persons and 0.05 for vehicles.
@@ -35,7 +35,7 @@ class SparseLoss(PairLoss):
         equal counts, here on any batch.
     """
 
-    measure = staticmethod(cosine)
+    measure = cosine
 
     def __init__(self, temperature: float = 0.04):
         super().__init__()
@@ -48,16 +48,17 @@ class SparseLoss(PairLoss):
         """Return S+/t from S_h/t and S_lh/t."""
 
     def per_anchor(self, s: Tensor, pair: Relation) -> Tensor:
-        """Return each image's hardest negative and hardest positive pair, (rows, 2), in units of t."""
+        """Return each image's hardest negative and positive pair, in units of t, and if it has one: (rows, 3)."""
         s = s / self.temperature
         hardest_negative = masked_logsumexp(s, pair.negative)
-        hardest_positive = -masked_logsumexp(-s, pair.positive | pair.itself)
-        return torch.stack([hardest_negative, hardest_positive], dim=1)
+        positive = pair.positive | pair.itself
+        hardest_positive = -masked_logsumexp(-s, positive)
+        return torch.stack([hardest_negative, hardest_positive, positive.amax(1).to(s.dtype)], dim=1)
 
-    def reduce(self, terms: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
+    def reduce(self, terms: Tensor, labels: Tensor, anchor_mask: Tensor) -> Tensor:
         """Return the mean over identities, each as often as it has anchors and divided by their number."""
-        hardest_negative, hardest_positive = terms.unbind(1)
-        found = counted & hardest_positive.isfinite()
+        hardest_negative, hardest_positive, has_positive = terms.unbind(1)
+        found = anchor_mask & (has_positive > 0)
         together = (labels[:, None] == labels) & found
         negative = masked_logsumexp(hardest_negative.expand(len(labels), -1), together)
         hardest_positive = hardest_positive.masked_fill(~found, 0).expand(len(labels), -1)

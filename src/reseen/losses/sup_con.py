@@ -10,7 +10,7 @@ from reseen.losses.base import PairLoss
 
 
 class SupConLoss(PairLoss):
-    """Each positive, among everyone else, as a classification.
+    """Supervised contrastive loss: each positive, among everyone else, as a classification.
 
     ``mean_i mean_p -log( exp(s_ip/t) / sum_{j != i} exp(s_ij/t) )``, cosines s (arXiv:2004.11362, equation 2).
 
@@ -21,7 +21,7 @@ class SupConLoss(PairLoss):
         The paper's further factor t/base temperature is 1, as in its code. Anchors without a positive are left out.
     """
 
-    measure = staticmethod(cosine)
+    measure = cosine
 
     def __init__(self, temperature: float = 0.07):
         super().__init__()
@@ -36,6 +36,6 @@ class SupConLoss(PairLoss):
         everyone = masked_logsumexp(s, pair.positive | pair.negative).masked_fill(~kept, 0)
         return torch.stack([everyone - masked_mean(s, pair.positive), kept.to(s.dtype)], dim=1)
 
-    def reduce(self, terms: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
+    def reduce(self, terms: Tensor, labels: Tensor, anchor_mask: Tensor) -> Tensor:
         """Return the mean over anchors with a positive."""
-        return masked_mean(terms[:, 0], counted & (terms[:, 1] > 0), dim=0)
+        return masked_mean(terms[:, 0], anchor_mask & (terms[:, 1] > 0), dim=0)

@@ -10,7 +10,7 @@ from reseen.losses.base import PairLoss
 
 
 class HardTripletLoss(PairLoss):
-    """The farthest positive should be nearer than the nearest negative by a margin.
+    """Batch-hard triplet loss: the farthest positive nearer than the nearest negative by a margin.
 
     ``mean_i [max_p d_ip - min_n d_in + margin]_+`` (Hermans et al., arXiv:1703.07737, equation 5), or, where margin is
     None, ``mean_i softplus(max_p d_ip - min_n d_in)``. Euclidean distance, of embeddings as they are.
@@ -23,7 +23,7 @@ class HardTripletLoss(PairLoss):
         anchor itself as one. The mean is over all anchors, also those whose term is 0.
     """
 
-    measure = staticmethod(euclidean)
+    measure = euclidean
     num_hardest = 1
 
     def __init__(self, margin: float | None = 0.3):
@@ -40,7 +40,7 @@ class HardTripletLoss(PairLoss):
 
 
 class WeightedTripletLoss(PairLoss):
-    """All triplets of an anchor at once, the hard ones weighing more; no margin.
+    """Weighted triplet loss: all triplets of an anchor at once, the hard ones weighing more; no margin.
 
     ``mean_i softplus(sum_p w_ip d_ip - sum_n w_in d_in)`` with ``w_ip = softmax_p(d_ip)``, ``w_in = softmax_n(-d_in)``
     (AGW, arXiv:2001.04193, equation 5). Euclidean distance, of embeddings as they are.
@@ -50,7 +50,7 @@ class WeightedTripletLoss(PairLoss):
         negatives are farther than about 14; ours are exact softmax weights. An anchor without a negative counts as 0.
     """
 
-    measure = staticmethod(euclidean)
+    measure = euclidean
 
     def per_anchor(self, d: Tensor, pair: Relation) -> Tensor:
         """Return each anchor's term from distances."""

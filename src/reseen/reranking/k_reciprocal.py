@@ -68,7 +68,8 @@ class KReciprocal:
         farthest = np.maximum(2 - 2 * found.lowest, np.finfo(np.float32).eps)
         code = _weighted(_expanded(found.rows, self.k1), unit, farthest)
         if self.k2 > 1:
-            code = _listed(found.rows[:, : self.k2], 1 / self.k2) @ code
+            closest = found.rows[:, : self.k2]  # fewer where there are fewer pictures
+            code = _listed(closest, 1 / closest.shape[1]) @ code
         return JaccardScores(unit, code, farthest[: len(query)], self.weight)
 
 

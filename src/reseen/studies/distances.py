@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 
 from reseen.geometry import unit
-from reseen.geometry.measures import chord
 from reseen.samples import Embeddings
 
 BINS = 40
@@ -45,7 +44,7 @@ def average_distances(embeddings: Embeddings) -> Averages:
     same, different = torch.empty(len(u), dtype=torch.float64), torch.empty(len(u), dtype=torch.float64)
     for start in range(0, len(u), ROWS):
         rows = slice(start, start + ROWS)
-        distances = chord((u[rows] @ u.T).clamp(max=1)).double()
+        distances = (2 - 2 * (u[rows] @ u.T)).clamp(min=0).sqrt().double()
         own = labels[rows, None] == labels
         anchors = torch.arange(len(u))[rows]
         distances[torch.arange(len(anchors)), anchors] = 0

@@ -41,7 +41,7 @@ def momentum(
         out: The study's folder; started again, it does what is missing.
         names: Losses to train with, each beside the identity loss.
         weights: Weight of a loss beside the identity loss, by name; that of the settings (or 1) where absent.
-        dictionary: Arguments of MoReID, as in {"momentum": 0.9, "slots": 1024}; the paper's where absent.
+        dictionary: Arguments of MoReID, as in {"momentum": 0.9, "memory_size": 1024}; the paper's where absent.
         seeds: How often, each time with another seed.
         jobs: Trainings at the same time.
         recipe: Its settings are started from, as in market1501/adasp_mgn.

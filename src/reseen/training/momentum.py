@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from reseen.distributed import gather, of_first_rank
+from reseen.distributed import gather, of_first_rank, require_equal
 from reseen.geometry import Candidates
-from reseen.losses import Memory
+from reseen.losses import MemoryBank
 from reseen.models import Embedder, Outputs
 from reseen.training.diagnosis import Sample, hardness
 from reseen.training.scheme import Scheme
@@ -36,7 +36,7 @@ class MoReID(Scheme):
 
     Args:
         momentum: From 0, for the network itself, to 1, for the network as it was at the start.
-        slots: How many keys to keep, the newest.
+        memory_size: How many keys to keep, the newest.
         warmup: Steps of the optimiser before the dictionary is used; it fills meanwhile.
         same_identity: Past keys of an anchor's own identity are neither positive nor negative (``exclude``), or they
             are positives (``positive``), the ablation of the supplement's section C.
@@ -60,7 +60,7 @@ class MoReID(Scheme):
     def __init__(
         self,
         momentum: float = 0.997,
-        slots: int = 8192,
+        memory_size: int = 8192,
         *,
         warmup: int = 0,
         same_identity: Literal["exclude", "positive"] = "exclude",
@@ -68,9 +68,10 @@ class MoReID(Scheme):
         batch: Literal["queries", "keys"] = "queries",
         on: str = "*",
     ) -> None:
-        if not 0 <= momentum <= 1 or slots < 1 or warmup < 0:
+        if not 0 <= momentum <= 1 or memory_size < 1 or warmup < 0:
             raise ValueError(
-                f"expected momentum from 0 to 1, slots from 1 and warmup from 0 on, got {momentum}, {slots}, {warmup}"
+                f"expected momentum from 0 to 1, memory_size from 1 and warmup from 0 on, "
+                f"got {momentum}, {memory_size}, {warmup}"
             )
         for given, known in (
             (same_identity, ("exclude", "positive")),
@@ -80,7 +81,7 @@ class MoReID(Scheme):
             if given not in known:
                 raise ValueError(f"expected {' or '.join(known)}, got {given!r}")
         self.momentum = momentum
-        self.slots = slots
+        self.memory_size = memory_size
         self.warmup = warmup
         self.same_identity = same_identity
         self.buffers: Buffers = buffers
@@ -96,7 +97,7 @@ class MoReID(Scheme):
             raise ValueError(f"expected a loss over pairs on {self.on!r} to use the dictionary, got {found}; add one")
         self.encoder = KeyEncoder(model, self.momentum, self.buffers)
         device = next(model.parameters()).device
-        self.dictionaries = {name: Memory(self.slots, dim_of(name, model.dims)).to(device) for name in chosen}
+        self.dictionaries = {name: MemoryBank(self.memory_size, dim_of(name, model.dims)).to(device) for name in chosen}
         self.steps = self.queued = 0
         self.sample: Sample | None = None
         self.compared: dict[str, tuple[Tensor, Tensor, Candidates]] = {}
@@ -105,11 +106,12 @@ class MoReID(Scheme):
         self, outputs: Outputs, images: Tensor, labels: Tensor, modalities: Tensor | None
     ) -> Mapping[str, Candidates]:
         """Return the batch and, behind it, the dictionary; then queue the batch's keys. See `Scheme.candidates`."""
+        require_equal(len(labels))
         encoded = self.encoder(images, modalities)
         keys = {name: output(encoded, name) for name in self.dictionaries}
         infrared = None if modalities is None else modalities.bool()
         everyone = gather(labels), None if infrared is None else gather(infrared)
-        filled = min(self.queued, self.slots) if self.steps >= self.warmup else 0
+        filled = min(self.queued, self.memory_size) if self.steps >= self.warmup else 0
         found = {}
         for name, dictionary in self.dictionaries.items():
             past = dictionary.recall("keep" if self.same_identity == "positive" else "exclude").part(0, filled)
@@ -122,7 +124,7 @@ class MoReID(Scheme):
                 dataclasses.replace(found[name], embeddings=live.embeddings.detach()),
             )
             dictionary.push(gather(keys[name]), *everyone)  # written when next recalled: after this step
-        if self.sample is None or self.queued - self.sample.since >= self.slots:
+        if self.sample is None or self.queued - self.sample.since >= self.memory_size:
             self.sample = Sample(images, modalities, keys, since=self.queued)
         self.queued += len(everyone[0])
         return found
@@ -141,7 +143,7 @@ class MoReID(Scheme):
         found: dict[str, float] = {}
         if self.sample is not None:
             now = self.encoder(self.sample.images, self.sample.modalities)
-            found["age of the sampled keys"] = (self.queued - self.sample.since) / self.slots
+            found["age of the sampled keys"] = (self.queued - self.sample.since) / self.memory_size
             for name in self.dictionaries:
                 found[f"cosine of old to new keys on {name}"] = self.sample.likeness(name, output(now, name)).item()
         for name, compared in self.compared.items():

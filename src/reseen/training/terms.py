@@ -14,7 +14,7 @@ from fnmatch import filter as matching
 import torch
 from torch import Tensor, nn
 
-from reseen.losses import Loss, PairLoss, SizedLoss
+from reseen.losses import ClassifierLoss, Loss, PairLoss
 from reseen.losses.base import Role
 from reseen.models import Embedder, Outputs
 from reseen.training.loss_adapter import LossAdapter, as_loss
@@ -138,8 +138,8 @@ def dim_of(name: str, dims: Mapping[str, int]) -> int:
 def size(loss: nn.Module, num_identities: int, dim: int) -> None:
     """Make the parameters of a loss, or of one that it wraps, which wait for the number of identities."""
     for module in loss.modules():
-        if isinstance(module, SizedLoss) and module.weight is None:
-            module.size_to(num_identities, dim)
+        if isinstance(module, ClassifierLoss) and module.weight is None:
+            module.build(num_identities, dim)
 
 
 def name_of(loss: nn.Module) -> str:

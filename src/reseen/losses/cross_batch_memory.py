@@ -1,4 +1,4 @@
-"""Past embeddings as candidates."""
+"""Cross-batch memory: past embeddings as candidates."""
 
 from __future__ import annotations
 
@@ -10,33 +10,38 @@ from torch import Tensor
 from reseen.distributed import gather_candidates
 from reseen.geometry import Candidates
 from reseen.losses.base import Loss, Wrapper
-from reseen.losses.memory import Memory
+from reseen.losses.memory_bank import MemoryBank
 
 
-class Remembering(Wrapper):
-    """Embeddings of past batches are among the candidates, without gradient.
+class CrossBatchMemory(Wrapper):
+    """Wrapper that adds the embeddings of past batches to the candidates, without gradient (arXiv:1912.06798).
 
     After each call in training mode the live candidates are remembered: all ranks', so that every rank remembers the
-    same. On several ranks the candidates of the current batch are this rank's; `AcrossRanks` inside or around adds all.
+    same; batches must be equally large on all ranks. On several ranks the candidates of the current batch are this
+    rank's; `AcrossRanks` inside or around adds all. Several calls may come before one backward pass, at the price of a
+    copy of the memory for each but the first. Activation checkpointing may not include the call.
 
     Args:
         loss: A loss over pairs, or one wrapped.
-        slots: How many embeddings to keep, the newest.
+        memory_size: How many embeddings to keep, the newest.
         dim: Components of an embedding.
         same_identity: Past embeddings of an anchor's own identity are positives (``"keep"``), or neither positive nor
             negative (``"exclude"``), as MoReID found best (ECCV 2022, supplement, section C).
 
     Raises:
-        ValueError: The loss is not over pairs, or a number is below 1.
+        ValueError: The loss is not over pairs, a number is below 1, or batches differ in size across ranks.
+        RuntimeError: Called in the backward pass, as activation checkpointing does.
     """
 
-    def __init__(self, loss: Loss, slots: int, dim: int, *, same_identity: Literal["exclude", "keep"] = "exclude"):
+    def __init__(
+        self, loss: Loss, memory_size: int, dim: int, *, same_identity: Literal["exclude", "keep"] = "exclude"
+    ):
         super().__init__(loss)
-        self.of_pairs()
+        self.require_pair_loss()
         if same_identity not in ("exclude", "keep"):
             raise ValueError(f"expected same_identity 'exclude' or 'keep', got {same_identity!r}")
         self.same_identity = same_identity
-        self.memory = Memory(slots, dim)
+        self.memory = MemoryBank(memory_size, dim)
 
     def forward(
         self,
@@ -47,9 +52,10 @@ class Remembering(Wrapper):
         modalities: Tensor | None = None,
     ) -> Tensor:
         """Return the loss; see `Loss.forward` and, for modalities (A,), `CrossModal`."""
-        live = self.live(embeddings, labels, candidates, modalities)
+        live = self.candidates_or_batch(embeddings, labels, candidates, modalities)
         past = self.memory.recall(self.same_identity)
-        loss = self.inner(embeddings, labels, dataclasses.replace(live, stored=(*live.stored, past)), modalities)
+        loss = self.call_loss(embeddings, labels, dataclasses.replace(live, stored=(*live.stored, past)), modalities)
+        self.memory.keep_for(loss)
         if self.training:
             keys = dataclasses.replace(live, embeddings=live.embeddings.detach())
             keys = keys if keys.gathered else gather_candidates(keys)

@@ -1,8 +1,12 @@
-"""Reductions of a matrix's rows over what a mask keeps; a row that keeps nothing gives a value without gradient."""
+"""Reductions of a matrix's rows over what a mask keeps; a row that keeps nothing gives a value without gradient.
+
+NaN among what is kept gives NaN.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -13,15 +17,16 @@ def masked_logsumexp(x: Tensor, mask: Tensor, dim: int = 1) -> Tensor:
     x = x.masked_fill(~mask, -torch.inf)
     top = _finite(x.detach().amax(dim, keepdim=True))
     total = (x - top).exp().sum(dim)
-    log = total.clamp(min=torch.finfo(x.dtype).tiny).log() + top.squeeze(dim)
-    return torch.where(total > 0, log, -torch.inf)
+    nothing = total == 0
+    return (total.masked_fill(nothing, 1).log() + top.squeeze(dim)).masked_fill(nothing, -torch.inf)
 
 
 def masked_softmean(x: Tensor, logits: Tensor, mask: Tensor, dim: int = 1) -> Tensor:
     """Return the mean, weighted by the softmax of logits, of what the mask keeps; 0 where it keeps nothing."""
     logits = logits.masked_fill(~mask, -torch.inf)
     weights = (logits - _finite(logits.detach().amax(dim, keepdim=True))).exp()
-    return (weights * x).sum(dim) / weights.sum(dim).clamp(min=torch.finfo(x.dtype).tiny)
+    total = weights.sum(dim)
+    return (weights * x).sum(dim) / total.masked_fill(total == 0, 1)
 
 
 def masked_max(x: Tensor, mask: Tensor, dim: int = 1) -> Tensor:
@@ -43,6 +48,39 @@ def chunks(rows: int, columns: int, elements: int = 2**18) -> Iterator[slice]:
     """Cut a matrix into groups of rows of at most so many elements each, so that work on one stays in the cache."""
     step = max(1, elements // max(1, columns))
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
+
+
+def smallest(x: Tensor, k: int) -> Tensor:
+    """Return the k smallest numbers of each row of x (A, C), rising: (A, k), with their gradient; NaN is the largest.
+
+    Note:
+        On a CPU NumPy sorts with vector instructions, some twenty times as fast as torch. Equal numbers stand in any
+        order, and so does their gradient.
+    """
+    if k < x.shape[1] or x.device.type != "cpu":
+        return x.topk(k, dim=1, largest=False).values
+    return x.gather(1, cast(Tensor, _Argsort.apply(x.detach())))
+
+
+class _Argsort(torch.autograd.Function):
+    """Places of each row's numbers, rising; a function of its own since NumPy takes no tensor of `torch.func`."""
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return torch.from_numpy(x.numpy().argsort(axis=1))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> None:
+        return None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int], x: Tensor) -> tuple[Tensor, int]:
+        x = x.movedim(in_dims[0], 0)
+        return cast(Tensor, _Argsort.apply(x.flatten(0, 1))).view(x.shape), 0
 
 
 def _finite(x: Tensor) -> Tensor:

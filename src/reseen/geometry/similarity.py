@@ -1,0 +1,290 @@
+"""Measures of how alike anchors and candidates are: similarities, which rise, and distances, which fall.
+
+Dimensions: A anchors; C candidates in all, first the L live ones, then the stored; D components; k of an anchor's own.
+"""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from reseen.geometry.candidates import MemoryCandidates
+from reseen.geometry.pairs import Pairs, beside
+from reseen.geometry.reductions import chunks
+
+SHORTEST = 1e-6
+"""A vector shorter than this has no direction: its cosines are 0 and it receives no gradient through them."""
+
+DOUBLE_UP_TO = 8192
+"""Distances to as many live candidates are made from float64 products, since squares cancel; to more, from float32."""
+
+
+class Measure(ABC):
+    """Base class of measures: anchors and candidates to a matrix of similarities or distances.
+
+    One of your own defines `rises` and `between`.
+    """
+
+    rises: bool
+    """Whether higher is more alike: True of similarities, False of distances."""
+
+    @abstractmethod
+    def between(self, anchors: Tensor, others: Tensor) -> Tensor:
+        """Return the measures (A, C) of anchors (A, D) with others (C, D)."""
+
+    def paired(self, anchors: Tensor, others: Tensor) -> Tensor:
+        """Return the measures (A, k) of each anchor (A, D) with others of its own (A, k, D)."""
+        everyone = self.between(anchors, others.flatten(0, 1)).view(len(anchors), *others.shape[:2])
+        return everyone.diagonal().T
+
+    def __call__(self, pairs: Pairs) -> Tensor:
+        """Return the measures (A, C) of anchors with all of their candidates."""
+        a, candidates = pairs.anchors, pairs.candidates
+        blocks = [candidates.embeddings, *(stored.embeddings.to(a.dtype) for stored in candidates.stored)]
+        return beside([self.between(a, block) for block in blocks])
+
+
+class Cosine(Measure):
+    """Cosine similarities in [-1, 1], higher is more alike."""
+
+    rises = True
+
+    def between(self, anchors: Tensor, others: Tensor) -> Tensor:
+        """Return cosines (A, C) of anchors (A, D) with others (C, D)."""
+        s: Tensor = _Cosine.apply(unit(anchors), others)[0]
+        return s
+
+    def paired(self, anchors: Tensor, others: Tensor) -> Tensor:
+        """Return cosines (A, k) of each anchor (A, D) with others of its own (A, k, D)."""
+        return torch.einsum("ad,akd->ak", unit(anchors), _unit_each(others))
+
+    def __call__(self, pairs: Pairs) -> Tensor:
+        """Return cosines (A, C) with all candidates; of stored ones no normalised copy is made."""
+        u, live = unit(pairs.anchors), pairs.candidates.embeddings
+        blocks = [u @ u.T if live is pairs.anchors else _Cosine.apply(u, live)[0]]
+        blocks += [(u @ s.embeddings.to(u.dtype).T) * _inverse(s.norms.to(u.dtype)) for s in pairs.candidates.stored]
+        return beside(blocks)
+
+
+class InnerProduct(Measure):
+    """Inner products of any size, higher is more alike."""
+
+    rises = True
+
+    def between(self, anchors: Tensor, others: Tensor) -> Tensor:
+        """Return inner products (A, C) of anchors (A, D) with others (C, D)."""
+        return anchors @ others.T
+
+    def paired(self, anchors: Tensor, others: Tensor) -> Tensor:
+        """Return inner products (A, k) of each anchor (A, D) with others of its own (A, k, D)."""
+        return torch.einsum("ad,akd->ak", anchors, others)
+
+
+class Euclidean(Measure):
+    """Euclidean distances, lower is more alike.
+
+    A distance that is smaller than its products can tell from 0 reads as 0 and has no gradient.
+
+    Note:
+        |a|^2 + |c|^2 - 2ac cancels: in float32 a distance of 0.001 between vectors of norm 30 reads as 0.02. Up to
+        `DOUBLE_UP_TO` live candidates the products are therefore made in float64, where the device has it. Products
+        with stored candidates stay float32; the few of these that a loss mines are measured by difference.
+    """
+
+    rises = False
+
+    def between(self, anchors: Tensor, others: Tensor) -> Tensor:
+        """Return distances (A, C) of anchors (A, D) to others (C, D)."""
+        return _distances(anchors, None if others is anchors else others)
+
+    def paired(self, anchors: Tensor, others: Tensor) -> Tensor:
+        """Return distances (A, k) of each anchor (A, D) to others of its own (A, k, D), by difference."""
+        distances: Tensor = torch.linalg.vector_norm(anchors[:, None] - others, dim=2)
+        return distances
+
+    def __call__(self, pairs: Pairs) -> Tensor:
+        """Return distances (A, C) to all candidates."""
+        a, live = pairs.anchors, pairs.candidates.embeddings
+        return _distances(a, None if live is a else live, pairs.candidates.stored)
+
+
+class NormalizedEuclidean(Euclidean):
+    """Euclidean distances, in [0, 2], of vectors scaled to length 1; those to stored ones are made from cosines."""
+
+    def between(self, anchors: Tensor, others: Tensor) -> Tensor:
+        """Return distances (A, C) of anchors (A, D) to others (C, D), both scaled to length 1."""
+        return _distances(unit(anchors), None if others is anchors else unit(others))
+
+    def paired(self, anchors: Tensor, others: Tensor) -> Tensor:
+        """Return distances (A, k) of each anchor (A, D) to others of its own (A, k, D), all scaled to length 1."""
+        return super().paired(unit(anchors), _unit_each(others))
+
+    def __call__(self, pairs: Pairs) -> Tensor:
+        """Return distances (A, C) to all candidates; of stored ones no normalised copy is made."""
+        a, live = pairs.anchors, pairs.candidates.embeddings
+        return _distances(unit(a), None if live is a else unit(live), pairs.candidates.stored, normalized=True)
+
+
+cosine, inner_product = Cosine(), InnerProduct()
+euclidean, normalized_euclidean = Euclidean(), NormalizedEuclidean()
+
+
+def unit(x: Tensor) -> Tensor:
+    """Return rows (N, D) scaled to length 1; a row shorter than `SHORTEST` becomes 0, without gradient."""
+    u: Tensor = _Unit.apply(x)[0]
+    return u
+
+
+def _unit_each(x: Tensor) -> Tensor:
+    return unit(x.flatten(0, 1)).view_as(x)
+
+
+def _inverse(norm: Tensor) -> Tensor:
+    """Return 1/norm: 0 where a vector has no direction, NaN where the norm is not finite."""
+    return (1 / norm).masked_fill(norm <= SHORTEST, 0).masked_fill(norm == torch.inf, torch.nan)
+
+
+class _Unit(torch.autograd.Function):
+    """Rows scaled to length 1, in as few passes over them as can be, and 1/length, which second derivatives need."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> tuple[Tensor, Tensor]:
+        inverse = _inverse(torch.linalg.vector_norm(x, dim=1, keepdim=True))
+        return x * inverse, inverse
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*output)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None, grad_inverse: Tensor | None) -> Tensor | None:
+        u, inverse = ctx.saved_tensors
+        total = None
+        if grad is not None:
+            along = torch.linalg.vecdot(u, grad)[:, None]
+            total = torch.addcmul(grad, u, along, value=-1).mul_(inverse)
+        if grad_inverse is not None:  # 1/|x| has the gradient -x/|x|^3.
+            by_inverse = -u * inverse.square() * grad_inverse
+            total = by_inverse if total is None else total + by_inverse
+        return total
+
+
+class _Cosine(torch.autograd.Function):
+    """Cosines (A, C) of unit vectors to candidates, whose normalised copy is never made, and 1/their lengths (C,)."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(u: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+        inverse = _inverse(torch.linalg.vector_norm(others, dim=1))
+        return (u @ others.T) * inverse, inverse
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*inputs, *output)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None, grad_inverse: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        u, others, s, inverse = ctx.saved_tensors
+        grad_u = grad_others = None
+        if grad is not None:
+            scaled = grad * inverse
+            if ctx.needs_input_grad[0]:
+                grad_u = scaled @ others
+            if ctx.needs_input_grad[1]:
+                along = (scaled * s).sum(0) * inverse
+                grad_others = (scaled.T @ u).addcmul_(others, along[:, None], value=-1)
+        if grad_inverse is not None and ctx.needs_input_grad[1]:
+            by_inverse = -others * (inverse.pow(3) * grad_inverse)[:, None]
+            grad_others = by_inverse if grad_others is None else grad_others + by_inverse
+        return grad_u, grad_others
+
+
+def _distances(
+    anchors: Tensor, live: Tensor | None, stored: Sequence[MemoryCandidates] = (), *, normalized: bool = False
+) -> Tensor:
+    """Return distances (A, C) to live candidates, None where they are the anchors, and to stored ones.
+
+    Args:
+        anchors: (A, D).
+        live: (L, D).
+        stored: Blocks of (M, D).
+        normalized: Stored candidates are scaled to length 1; the others are already.
+    """
+    blocks = []
+    for each in stored:
+        norms = each.norms.to(anchors.dtype)
+        # What the products are multiplied by, and the squared length of what they are then of.
+        scale, square = (_inverse(norms), (norms > SHORTEST).to(norms)) if normalized else (None, norms.square())
+        blocks += [each.embeddings.to(anchors.dtype), scale, square]
+    needed = torch.is_grad_enabled() and any(x.requires_grad for x in (anchors, live) if x is not None)
+    if torch.compiler.is_compiling() and not needed:
+        # Dynamo shifts the arguments of a Function that takes any number of them and needs no gradient.
+        return _Distance.forward(anchors, live, *blocks)
+    return cast(Tensor, _Distance.apply(anchors, live, *blocks))
+
+
+class _Distance(torch.autograd.Function):
+    """Euclidean distances (A, C) to live (L, D) and to stored blocks, keeping nothing for the gradient but themselves.
+
+    Of each stored block come the embeddings (M, D), what they are scaled by (M,) or None, and their squared lengths.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(anchors: Tensor, live: Tensor | None, *stored: Tensor | None) -> Tensor:
+        others = [anchors if live is None else live, *cast(Sequence[Tensor], stored[::3])]
+        exact = len(others[0]) <= DOUBLE_UP_TO and anchors.device.type != "mps"
+        ends = [0, *itertools.accumulate(len(c) for c in others)]
+        distances = anchors.new_empty(len(anchors), ends[-1])
+        for i, c in enumerate(others):
+            a, scale, c2 = anchors, None, None
+            if i == 0 and exact:
+                a, c = anchors.double(), c.double()
+            if i > 0:
+                scale, c2 = stored[3 * i - 2], stored[3 * i - 1]
+            products = a @ c.T
+            a2 = torch.linalg.vector_norm(a, dim=1).square()
+            c2 = torch.linalg.vector_norm(c, dim=1).square() if c2 is None else c2
+            for rows in chunks(*products.shape):
+                product = products[rows] if scale is None else products[rows] * scale
+                squares = a2[rows, None] + c2
+                squared = squares - 2 * product
+                squared.masked_fill_(squared < 8 * torch.finfo(a.dtype).eps * squares, 0)
+                distances[rows, ends[i] : ends[i + 1]] = squared.sqrt_()
+        return distances
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor | None, ...], output: Tensor) -> None:
+        ctx.save_for_backward(output, *inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        distances, a, live, *stored = ctx.saved_tensors
+        # d = |a - c| has the gradient (a - c)/d in a and the opposite in c.
+        pull = torch.empty_like(distances)
+        for rows in chunks(*distances.shape):
+            pull[rows] = grad[rows] / distances[rows].masked_fill(distances[rows] == 0, torch.inf)
+        last = len(a if live is None else live)
+        grad_a, grad_live = pull.sum(1, keepdim=True) * a, None
+        if live is None:
+            grad_a += pull[:, :last].sum(0)[:, None] * a - (pull[:, :last] + pull[:, :last].T) @ a
+        else:
+            grad_a -= pull[:, :last] @ live
+            if ctx.needs_input_grad[1]:
+                grad_live = pull[:, :last].sum(0)[:, None] * live - pull[:, :last].T @ a
+        for c, scale in zip(stored[::3], stored[1::3], strict=True):
+            first, last = last, last + len(c)
+            part = pull[:, first:last]
+            grad_a -= (part if scale is None else part * scale) @ c
+        return grad_a, grad_live, *(None for _ in stored)
