@@ -11,6 +11,7 @@ from tests.studies.pretended import DATA, precision
 
 from reseen import cli
 from reseen.commands.calling import verb
+from reseen.studies import summaries
 
 
 def mean(folder, name):
@@ -27,7 +28,7 @@ def rows(page):
     return [[re.sub("<.*?>", "", cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row)] for row in cells]
 
 
-@pytest.mark.parametrize("name", cli.STUDIES)
+@pytest.mark.parametrize("name", summaries())
 def test_every_study_listed_is_there_and_explains_itself(name):
     function = verb(f"study {name}")
     documentation = inspect.getdoc(function)

@@ -4,7 +4,7 @@ import pytest
 
 from reseen.recipes import names, path_of
 from reseen.reporting import Repeated
-from reseen.studies.published import Measured, beside, canonical, data_key, parsed, published, same
+from reseen.studies.results.published import Measured, beside, canonical, data_key, parsed, published, same
 from reseen.studies.settings import changed, shared, with_loss
 
 VERI = {"class_path": "reseen.datasets.VeRi776", "init_args": {"root": "/data/veri"}}
@@ -12,7 +12,7 @@ RECIPES = set(names())
 
 
 def on(data, recipe, **settings):
-    return shared({"data": data}, recipe=recipe, settings=settings)
+    return shared(data, recipe=recipe, settings=settings)
 
 
 def test_every_row_says_where_it_stands_and_gives_a_score():
@@ -90,8 +90,8 @@ def test_what_a_row_changes_can_be_changed(row):
 
 def test_several_ways_of_saying_the_same_are_the_same():
     usual = canonical({"data": 1, "loss_weight": 2})
-    term = {"loss": {"class_path": "AdaSPLoss", "init_args": {"temperature": 0.04}}, "weight": 2.0}
-    identity = {"loss": {"class_path": "reseen.losses.IdentityLoss"}, "on": "embedding"}
+    term = {"loss": {"class_path": "AdaSPLoss", "init_args": {"temperature": 0.04}}, "on": "feature", "weight": 2.0}
+    identity = {"loss": {"class_path": "reseen.losses.IdentityLoss"}, "role": "identity"}
     assert canonical({"terms": [identity, term]}) == usual
     assert canonical({"loss": "AdaSPLoss", "loss_weight": 2}) == usual
     assert canonical({"terms": [identity, term], "model": {"height": 64}}) != usual
@@ -116,6 +116,6 @@ def test_the_section_says_both_figures_and_the_doubts():
 
 
 def _class_of(name):
-    from reseen.studies.published import DATA
+    from reseen.studies.results.published import DATA
 
     return next(kind for kind, (key, *_) in DATA.items() if name == key or name.startswith(f"{key}_"))

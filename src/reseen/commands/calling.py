@@ -4,6 +4,7 @@ jsonargparse makes a verb's flags, help and checks from its signature: what is p
 without a flag, and ``resolved`` receives all settings as plain values.
 """
 
+import dataclasses
 import importlib
 import importlib.util
 import inspect
@@ -78,7 +79,11 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
         needed = parameters[word].default is inspect.Parameter.empty
         optional = {} if needed else {"nargs": "?", "default": parameters[word].default}
         parser.add_argument(word, type=parameters[word].annotation, help=_said_of(command, word), **optional)
-    skip: set[str | int] = {word for word in (*named, "resolved") if word in parameters}
+    # A study's options are flags like its other arguments.
+    options = parameters["options"].annotation if "options" in parameters else None
+    skip: set[str | int] = {word for word in (*named, "resolved", "options") if word in parameters}
+    if options is not None:
+        parser.add_class_arguments(options, as_positional=False)
     parser.add_function_arguments(command, as_positional=False, skip=skip)
     try:
         settings = parser.parse_args(_with_recipes(arguments))
@@ -86,6 +91,8 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
         said = " ".join(str(error).split()).replace("a dot import path string", "a name listed there or package.Class")
         raise WrongArgumentsError(f"{said}; see reseen {name} --help") from error
     values = {key: value for key, value in vars(parser.instantiate(settings)).items() if key != "config"}
+    if options is not None:
+        values["options"] = options(**{field.name: values.pop(field.name) for field in dataclasses.fields(options)})
     if "resolved" in parameters:
         values["resolved"] = json.loads(parser.dump(settings, format="json", skip_unset=False, skip_validation=True))
     return [values.pop(word) for word in named], values

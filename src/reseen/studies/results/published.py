@@ -14,7 +14,7 @@ from reseen import losses
 from reseen.errors import RunError
 from reseen.recipes import Published, published, settings_of
 from reseen.reporting import Repeated, Section, table
-from reseen.studies.settings import CLASSES, USUAL, Settings, changed, is_identity
+from reseen.studies.settings import CLASSES, SHORT_FORM, Settings, changed, terms_of
 
 # A class of `reseen.datasets`, and which of its arguments tell apart the tests that papers report.
 DATA = {
@@ -30,7 +30,7 @@ DATA = {
 }
 # What changes neither the training's outcome nor what is measured.
 ASIDE = {"data", "evaluate_every", "init", "out", "resume", "save_every", "seed", "tensorboard", "workers"}
-USUAL_TERM = {"on": "feature", "weight": 1.0}
+DEFAULT_TERM = {"on": "embedding", "weight": 1.0}
 
 
 @dataclass(frozen=True)
@@ -98,14 +98,8 @@ def parsed(changes: str) -> Settings:
 
 def canonical(settings: Mapping[str, Any]) -> Settings:
     """Return the settings that count, in one form: short names of classes, losses as terms, nothing empty."""
-    kept = {key: value for key, value in settings.items() if key not in ASIDE}
-    terms = kept.pop("terms", None)
-    loss, identity = (kept.pop(name, usual) for name, usual in USUAL.items())
-    weight, on = kept.pop("loss_weight", 1.0), kept.pop("loss_on", "feature")
-    if terms is None:
-        terms = [{"loss": identity, "on": "embedding"}] if identity else []
-        terms = [*terms, {"loss": loss, "on": on, "weight": weight}] if loss else terms
-    kept["terms"] = [{**USUAL_TERM, **({"on": "embedding"} if is_identity(t["loss"]) else {}), **t} for t in terms]
+    kept = {key: value for key, value in settings.items() if key not in {*ASIDE, *SHORT_FORM, "terms"}}
+    kept["terms"] = [{**DEFAULT_TERM, **term, "role": None} for term in terms_of(settings)]
     plain: Settings = _plain(kept)
     return plain
 
@@ -114,7 +108,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         if "class_path" in value:
             name = str(value["class_path"]).rpartition(".")[2]
-            return {"class": name, "with": _plain({**_usual(name), **(value.get("init_args") or {})})}
+            return {"class": name, "with": _plain({**_defaults(name), **(value.get("init_args") or {})})}
         named = {k: {"class_path": v} if k in CLASSES and isinstance(v, str) else v for k, v in value.items()}
         return {str(k): _plain(v) for k, v in named.items() if v not in (None, {}, [])}
     if isinstance(value, (list, tuple)):
@@ -122,7 +116,7 @@ def _plain(value: Any) -> Any:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _usual(name: str) -> Settings:
+def _defaults(name: str) -> Settings:
     """Return the arguments of a loss that are not given."""
     loss = getattr(losses, name, None)
     parameters = inspect.signature(loss).parameters.values() if loss is not None else ()

@@ -26,7 +26,7 @@ def write_study(
     *,
     name: str,
     sections: Sequence[Section | None],
-    resolved: Mapping[str, Any] | None,
+    settings: Mapping[str, Any],
     lead: str = "",
     commands: Sequence[str] = (),
 ) -> Path:
@@ -37,18 +37,18 @@ def write_study(
         title: What was studied on which data.
         name: As in ``reseen study NAME``.
         sections: What was found; None is left out.
-        resolved: All settings as the command line gave them.
+        settings: All of the study's arguments as plain values.
         lead: What the study asks, in a sentence or two.
         commands: Of its parts, such as a training each.
 
     Returns:
         The page.
     """
-    settings = yaml.safe_dump(dict(resolved or {}), sort_keys=False)
+    text = yaml.safe_dump(dict(settings), sort_keys=False)
     out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / "study.yaml", settings.encode())
+    write_atomically(out / "study.yaml", text.encode())
     again = f"reseen study {name} --config {shlex.quote(str(out / 'study.yaml'))} --out {shlex.quote(str(out))}"
-    files = {"study.yaml: every setting": settings}
+    files = {"study.yaml: every setting": text}
     if commands:
         files[f"the {len(commands)} commands it runs"] = "\n".join(commands)
     said = "The first command makes this page; started again, it does only what is missing. Every run is a folder."
