@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -160,3 +162,23 @@ def test_options_are_checked() -> None:
 def test_only_arguments_belong_to_a_study() -> None:
     local = {"data": small(), "options": StudyOptions(Path("x")), "grid": {"seed": [1]}, "left_over": object()}
     assert set(Study(sensitivity, local).arguments) == {"data", "grid"}
+
+
+def test_the_documented_study_of_ones_own_runs(started: list[str], tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "studies" / "README.md").read_text()
+    (code,) = (block for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL) if "def smoothing" in block)
+    module: dict[str, Any] = {}
+    exec(code, module)
+    module["smoothing"](small(), StudyOptions(tmp_path, seeds=2), values=(0.0, 0.3))
+    assert sorted(started) == ["0.0-0", "0.0-1", "0.3-0", "0.3-1"]
+    settings = yaml.safe_load((tmp_path / "runs" / "0.3-1.yaml").read_text())
+    assert settings["identity_loss"] == {"class_path": "reseen.losses.IdentityLoss", "init_args": {"smoothing": 0.3}}
+    assert "Label smoothing, Synthetic" in (tmp_path / "study.html").read_text()
+
+
+@pytest.mark.parametrize("name", summaries())
+def test_a_study_has_a_page(name: str) -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    elsewhere = {"splits": docs / "infrared.md", "momentum": docs / "momentum.md"}
+    page = elsewhere.get(name, docs / "studies" / f"{name}.md").read_text()
+    assert f"reseen study {name} " in page
