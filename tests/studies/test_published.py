@@ -2,9 +2,10 @@
 
 import pytest
 
+from reseen.datasets.benchmarks import cuhk03, dukemtmc, msmt17, veri776
 from reseen.recipes import names, path_of
 from reseen.reporting import Repeated
-from reseen.studies.results.published import Measured, beside, canonical, data_key, parsed, published, same
+from reseen.studies.results.published import Measured, beside, canonical, counted, data_key, parsed, published, same
 from reseen.studies.settings import changed, shared, with_loss
 
 VERI = {"class_path": "reseen.datasets.VeRi776", "init_args": {"root": "/data/veri"}}
@@ -43,6 +44,27 @@ def test_the_tables_are_whole():
     assert counts["HE", "supplement E"] == 5 * 2
 
 
+def test_counts_of_table_s1_are_those_of_the_data_sets_or_say_how_they_differ():
+    found = {row["data"]: (int(row["identities"]), int(row["images"]), row["note"]) for row in counted()}
+    assert list(found) == ["cuhk03", "market1501", "dukemtmc", "msmt17", "veri776", "vehicleid", "veriwild"]
+
+    def total(parts):  # pictures, and persons trained on and searched for
+        return sum(images for images, _ in parts.values()), parts["train"][1] + parts["query"][1]
+
+    images, persons = total(dukemtmc.PUBLISHED)
+    assert found["dukemtmc"][:2] == (persons, images)
+    images, persons = total(msmt17.PUBLISHED_WITH_VAL)
+    assert found["msmt17"][:2] == (persons, images)
+    veri = veri776.PUBLISHED  # each query picture is in the gallery too
+    assert found["veri776"][:2] == (veri["train"][1] + veri["query"][1], veri["train"][0] + veri["gallery"][0])
+    for boxes, parts in cuhk03.PUBLISHED.items():
+        images, persons = total(parts)
+        assert found["cuhk03"][0] == persons
+        assert found["cuhk03"][1] != images
+        assert f"{images:,} ({boxes.replace('labeled', 'labelled')})" in found["cuhk03"][2]
+    assert {name for name, (*_, note) in found.items() if note} == {"cuhk03", "dukemtmc", "vehicleid"}
+
+
 def test_errors_of_the_papers_are_corrected_and_marked():
     swapped = [row for row in published() if "swapped" in row.note]
     assert {(row.data, row.mean_ap) for row in swapped if row.row.startswith("SP-H")} == {
@@ -74,6 +96,16 @@ def test_another_loss_in_a_recipe_is_the_recipe_of_that_loss():
     (row,) = same(with_loss(on(data, "market1501/baseline2_contrastive"), "FIDILoss"))
     assert (row.row, row.mean_ap) == ("Baseline2 (FIDI)", 86.8)
     assert not same(with_loss(on(data, "market1501/baseline2_contrastive"), "AdaSPLoss"))
+
+
+def test_a_named_loss_stands_beside_the_row_of_its_recipe():
+    base = on(VERI, "veri776/adasp")
+    assert {row.row for row in same(with_loss(base, "AdaSPLoss"))} == {"lambda 0.5", "temperature 0.05"}
+    assert {row.row for row in same(with_loss(base, "AdaSPLoss(temperature=0.04)"))} == {"temperature 0.04"}
+    (row,) = same(with_loss(on(VERI, "veri776/moreid_triplet_plain"), "HardTripletLoss"))
+    assert row.mean_ap == 77.7
+    assert same(with_loss(on(VERI, "veri776/moreid_he_plain"), "HardTripletLoss")) == []  # the paper's is soft
+    assert same(with_loss(on(VERI, "veri776/moreid_he_plain"), "HardTripletLoss(margin=null)")) == [row]
 
 
 def test_changes_are_read_as_values():
@@ -112,6 +144,7 @@ def test_the_section_says_both_figures_and_the_doubts():
     for text in ("55.0 ± 7.1", "69.2", "79.4", "AdaSP, Table S2"):
         assert text in section.body
     assert "sic" in section.note
+    assert "it counts 1467 identities on 13164 pictures; the new protocol has 14,096" in section.note
     assert beside([Measured("mine", {"data": {"class_path": "Table"}}, Repeated((0.5,)), Repeated((0.5,)))]) is None
 
 

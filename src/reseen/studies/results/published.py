@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import functools
 import inspect
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ import yaml
 
 from reseen import losses
 from reseen.errors import RunError
-from reseen.recipes import Published, published, settings_of
+from reseen.recipes import FOLDER, Published, published, settings_of
 from reseen.reporting import Repeated, Section, table
 from reseen.studies.settings import CLASSES, SHORT_FORM, Settings, changed, terms_of
 
@@ -65,10 +66,26 @@ def beside(measured: Sequence[Measured]) -> Section | None:
     if not pairs:
         return None
     rows = [[m.name, m.mean_ap, _share(p.mean_ap), m.rank_1, _share(p.rank_1), p.source] for m, p in pairs]
-    notes = dict.fromkeys(row.note for _, row in pairs if row.note)
-    said = " ".join(["Same data and same recipe, in percent.", *(f"Of the paper: {note}." for note in notes)])
+    notes = [note for _, row in pairs for note in (row.note, _count_note(row)) if note]
+    said = ["Same data and same recipe, in percent.", *(f"Of the paper: {note}." for note in dict.fromkeys(notes))]
     columns = ["", "mAP here", "published", "rank 1 here", "published", "source"]
-    return Section("Beside the papers", table(columns, rows, percent=True), said)
+    return Section("Beside the papers", table(columns, rows, percent=True), " ".join(said))
+
+
+@functools.cache
+def counted() -> tuple[dict[str, str], ...]:
+    """Return what the papers say of the size of data sets: paper, table, data, identities, images, note."""
+    with (FOLDER / "published_counts.csv").open(encoding="utf-8", newline="") as file:
+        return tuple(csv.DictReader(file))
+
+
+def _count_note(row: Published) -> str:
+    """Return how large a row's data is by its paper, where that is not what others say."""
+    here = {"paper": row.paper, "data": row.data.partition("_")[0]}
+    count = next((count for count in counted() if count["note"] and here.items() <= count.items()), None)
+    if count is None:
+        return ""
+    return f"it counts {count['identities']} identities on {count['images']} pictures; {count['note']}"
 
 
 def same(settings: Mapping[str, Any]) -> list[Published]:
