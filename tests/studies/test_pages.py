@@ -68,6 +68,16 @@ def test_the_command_on_the_page_repeats_the_study(study, started):
     assert f"reseen train --config {folder / 'runs' / 'CE_+_AdaSP-0.yaml'}" in page
 
 
+def test_settings_may_name_classes_with_arguments(study):
+    loss = '{"class_path": "reseen.losses.HardTripletLoss", "init_args": {"margin": null}}'
+    scheme = '{"class_path": "reseen.training.MoReID", "init_args": {"slots": 64}}'
+    words = ("--seeds", 1, "--settings", f'{{"loss": {loss}}}', "--grid", f'{{"scheme": [null, {scheme}]}}')
+    folder, _ = study("sensitivity", *words)
+    without, with_it = (yaml.safe_load(path.read_text()) for path in sorted((folder / "runs").glob("*.yaml")))
+    assert without["loss"]["init_args"] == with_it["loss"]["init_args"] == {"margin": None}
+    assert {without["scheme"] is None, with_it["scheme"] is None} == {True, False}
+
+
 def test_instances(study):
     words = ("--batch", 32, "--counts", "[4, 8]", "--names", "[AdaSPLoss, HardTripletLoss]", "--seeds", 2)
     folder, page = study("instances", *words)

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from reseen import losses
+from reseen import losses, training
 from reseen.errors import RunError
 from reseen.recipes import FOLDER, Published, published, settings_of
 from reseen.reporting import Repeated, Section, table
@@ -134,7 +134,7 @@ def _plain(value: Any) -> Any:
 
 
 def _defaults(name: str) -> Settings:
-    """Return the arguments of a loss that are not given."""
-    loss = getattr(losses, name, None)
-    parameters = inspect.signature(loss).parameters.values() if loss is not None else ()
+    """Return the arguments of a loss or a scheme that are not given."""
+    kind = getattr(losses, name, getattr(training, name, None))
+    parameters = inspect.signature(kind).parameters.values() if kind is not None else ()
     return {p.name: p.default for p in parameters if p.default is not p.empty}
