@@ -24,9 +24,8 @@ from reseen.models import Embedder
 from reseen.reporting import Axis, Section, bar_chart, charts, table
 from reseen.reporting.attention_page import heat, side_by_side
 from reseen.samples import Benchmark, Sample
-from reseen.studies.results.page import downloads
 from reseen.studies.results.significance import NORMAL_95
-from reseen.studies.results.table import show, write_csv
+from reseen.studies.results.table import downloads, show, write_csv
 from reseen.studies.runner import Study, TrainingOptions
 from reseen.studies.runner.networks import BEFORE, before_training, networks_of
 

@@ -11,9 +11,8 @@ from markupsafe import Markup
 
 from reseen.reporting import Axis, Repeated, Section, charts, heat_map, table
 from reseen.samples import Benchmark
-from reseen.studies.results.page import downloads
 from reseen.studies.results.published import Measured, beside
-from reseen.studies.results.table import show
+from reseen.studies.results.table import downloads, show
 from reseen.studies.runner import Run, Study, StudyOptions
 
 

@@ -9,8 +9,7 @@ from markupsafe import Markup
 
 from reseen.reporting import Axis, Section, Series, charts, line_chart, table
 from reseen.samples import Benchmark
-from reseen.studies.results.page import downloads
-from reseen.studies.results.table import show
+from reseen.studies.results.table import downloads, show
 from reseen.studies.runner import Study, StudyOptions
 from reseen.studies.settings import Settings
 from reseen.training import Schedule

@@ -10,8 +10,7 @@ from markupsafe import Markup
 
 from reseen.reporting import Axis, Repeated, Section, bar_chart, charts, table
 from reseen.samples import Benchmark
-from reseen.studies.results.page import downloads
-from reseen.studies.results.table import show
+from reseen.studies.results.table import downloads, show
 from reseen.studies.runner import Study, StudyOptions
 from reseen.studies.settings import changed
 
@@ -61,7 +60,7 @@ def losses(
     noise = {name: difference.cells() for name, difference in differences.items()}
     shown = [[name, *figures[name][:2], noise[name][-1] if name in noise else None] for name in rows]
     show([*SCORES[:3], "p"], shown, title=data.name)
-    cells = [[name, *figures[name], f"{study.minutes(groups[name]).mean:.1f}"] for name in rows]
+    cells = [[name, *figures[name], f"{study.minutes(groups[name]):.1f}"] for name in rows]
     files = ["results.csv", *(["differences.csv"] if differences else [])]
     scores = table(SCORES, cells, percent=True, best=SCORES[1:4]) + _bars(figures) + downloads(*files)
     study.write(

@@ -14,8 +14,7 @@ from reseen.reporting import Axis, Outcome, Section, Series, charts, line_chart
 from reseen.reporting.comparison import compared
 from reseen.reporting.lists import queries_of_first_repeat, searched_together
 from reseen.samples import Benchmark
-from reseen.studies.results.page import downloads
-from reseen.studies.results.table import show
+from reseen.studies.results.table import downloads, show
 from reseen.studies.runner import Study, TrainingOptions
 from reseen.studies.runner.networks import Network, networks_of, vectors
 

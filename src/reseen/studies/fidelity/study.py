@@ -21,9 +21,8 @@ from reseen.recipes import FOLDER
 from reseen.reporting import Axis, Repeated, Section, bar_chart, charts, histogram, table
 from reseen.samples import Benchmark, Embeddings, Sample
 from reseen.studies.fidelity.distances import Spread, average_distances, binned
-from reseen.studies.results.page import downloads
 from reseen.studies.results.published import data_key
-from reseen.studies.results.table import over_seeds, show, spread
+from reseen.studies.results.table import downloads, over_seeds, show, spread
 from reseen.studies.runner import Study, StudyOptions
 from reseen.studies.runner.networks import BEFORE, Network, before_training, networks_of, vectors
 

@@ -22,8 +22,7 @@ from reseen.reporting import Axis, Section, Series, charts, line_chart, table
 from reseen.samples import Benchmark
 from reseen.studies.harmful_pairs import harm, positive_pairs
 from reseen.studies.harmful_pairs.positive_pairs import ADASP, ALL, DENSE, EASY, SPH, SPLH
-from reseen.studies.results.page import downloads
-from reseen.studies.results.table import show
+from reseen.studies.results.table import downloads, show
 from reseen.studies.runner import OutputOptions, Study
 from reseen.studies.runner.networks import BEFORE, before_training, given, vectors
 

@@ -12,6 +12,9 @@ and writes a page of the results::
 from __future__ import annotations
 
 import inspect
+import logging
+import shlex
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -19,15 +22,19 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
+from markupsafe import Markup
 
-from reseen.reporting import Repeated, Section, table
-from reseen.studies.results.page import downloads, write_study
+from reseen.files import write_atomically
+from reseen.reporting import Section, facts, table, write_page
 from reseen.studies.results.published import Measured, beside
 from reseen.studies.results.significance import Difference, paired
-from reseen.studies.results.table import over_seeds, show, write_csv
+from reseen.studies.results.table import downloads, over_seeds, show, write_csv
 from reseen.studies.runner.description import described
 from reseen.studies.runner.engine import Run, commands, perform, report_of
 from reseen.studies.settings import Settings, shared, title_of, with_loss
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,6 @@ class TrainingOptions(OutputOptions):
     """Options of a study that trains each network once.
 
     Attributes:
-        out: The study's folder; started again, it does what is missing.
         jobs: Trainings (or tests) at the same time.
         recipe: Its settings are started from, as in market1501/adasp_mgn.
         settings: Anything that `reseen train --config` takes, for all runs alike.
@@ -66,10 +72,6 @@ class StudyOptions(TrainingOptions):
     """Options of a study that trains over several seeds.
 
     Attributes:
-        out: The study's folder; started again, it does what is missing.
-        jobs: Trainings (or tests) at the same time.
-        recipe: Its settings are started from, as in market1501/adasp_mgn.
-        settings: Anything that `reseen train --config` takes, for all runs alike.
         seeds: How often each network is trained, each time with another seed.
     """
 
@@ -174,9 +176,9 @@ class Study:
         report = report_of(self.folder(run))
         return [report, *report.get("further", [])]
 
-    def minutes(self, runs: Sequence[Run]) -> Repeated:
-        """Return how long runs trained, or their last part where they were interrupted."""
-        return Repeated(tuple(float(report_of(self.folder(run))["training_seconds"]) / 60 for run in runs))
+    def minutes(self, runs: Sequence[Run]) -> float:
+        """Return how long runs trained on average, or their last part where they were interrupted."""
+        return statistics.fmean(report_of(self.folder(run))["training_seconds"] / 60 for run in runs)
 
     def over_seeds(self, *by: str) -> pd.DataFrame:
         """Return a row for each condition, with ``mean_ap`` and ``rank_1`` over its runs as ``Repeated``."""
@@ -226,14 +228,29 @@ class Study:
         )
 
     def write(self, title: str, *, lead: str, sections: Sequence[Section | None]) -> Path:
-        """Write the study's page, ``study.html``, and what repeats it, ``study.yaml``; return the page."""
+        """Write the study's page, ``study.html``, and the settings that repeat it, ``study.yaml``; return the page.
+
+        Args:
+            title: What was studied on which data.
+            lead: What the study asks, in a sentence or two.
+            sections: What was found; None is left out.
+        """
         options = {field.name: described(getattr(self.options, field.name)) for field in fields(self.options)}
-        return write_study(
-            self.out,
+        settings = yaml.safe_dump({**self.arguments, **options}, sort_keys=False)
+        self.out.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.out / "study.yaml", settings.encode())
+        again = shlex.join(["reseen", "study", self.name, "--config", f"{self.out}/study.yaml", "--out", f"{self.out}"])
+        files = {"study.yaml: every setting": settings}
+        if self.runs:
+            files[f"the {len(self.runs)} commands it runs"] = "\n".join(commands(self.out, self.runs))
+        body = Markup("<pre><code>{}</code></pre>").format(again) + facts({}, files=files)
+        note = "The first command makes this page; started again, it does only what is missing. Every run is a folder."
+        page = write_page(
+            self.out / "study.html",
             title,
-            name=self.name,
+            sections=[*sections, Section("Commands", body, note)],
+            eyebrow=f"reseen study {self.name}",
             lead=lead,
-            sections=sections,
-            settings={**self.arguments, **options},
-            commands=commands(self.out, self.runs),
         )
+        logger.info("wrote %s", page)
+        return page
