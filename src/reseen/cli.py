@@ -12,6 +12,7 @@ from difflib import get_close_matches
 
 from reseen.errors import ReseenError
 from reseen.launcher import is_first, join_group, leave_group, num_launched
+from reseen.studies import summaries
 
 COMMANDS = {
     "demo": "train, evaluate and report on the built-in synthetic data",
@@ -32,20 +33,6 @@ COMMANDS = {
     "study": "measure on your own data what the papers measure: reseen study --help lists the studies",
 }
 SHARED = ("train", "evaluate", "embed")  # Several processes divide the work of these.
-STUDIES = {
-    "losses": "losses under the same conditions, several times; is a difference more than noise?",
-    "instances": "8, 16, 32 pictures of an identity in batches of one size: what does each loss lose?",
-    "data-fraction": "100, 75, 50, 25 % of the identities to train on",
-    "sensitivity": "a grid over one or two settings",
-    "components": "parts of a recipe, each on and off",
-    "cross-domain": "train on each data set, test on all",
-    "fidelity": "how many pictures of others come before one's own, on training and test pictures",
-    "attention": "where several models look, side by side",
-    "rankings": "two models on the queries where they differ most",
-    "splits": "one recipe on every division of its data (RegDB's ten): the mean over them, setting by setting",
-    "momentum": "each loss without and with MoReID's dictionary of past negatives",
-    "harmful-pairs": "how often dense and sparse sampling draw positive pairs that look nothing alike",
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -65,13 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         hint = f"; did you mean {near[0]}? See" if near else "; see"
         fail(2, f"expected one of {', '.join(COMMANDS)}, got '{name}'{hint} reseen --help")
     if name == "study":
+        studies = summaries()
         if rest and rest[0] in ("-h", "--help"):
-            print("usage: reseen study NAME --data ... --out FOLDER\n\n" + listed(STUDIES))
+            print("usage: reseen study NAME --data ... --out FOLDER\n\n" + listed(studies))
             return
-        if not rest or rest[0] not in STUDIES:
-            fail(
-                2, f"expected a study among {', '.join(STUDIES)}, got '{' '.join(rest[:1])}'; as in reseen study losses"
-            )
+        if not rest or rest[0] not in studies:
+            known = ", ".join(studies)
+            fail(2, f"expected a study among {known}, got '{' '.join(rest[:1])}'; as in reseen study losses")
         name, rest = f"study {rest[0]}", rest[1:]
     if num_launched() > 1 and name not in SHARED:
         fail(

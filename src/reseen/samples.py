@@ -10,7 +10,7 @@ import mmap
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Identity = int | str
 Camera = int | str
 Labels = NDArray[Any]
+AnyBenchmark = TypeVar("AnyBenchmark", bound="Benchmark")
 
 
 class Box(NamedTuple):
@@ -288,7 +289,12 @@ class Benchmark:
         distractors: Gallery identities which are nobody's: never a query, left out of fidelity by default.
         further: What else a finished model is measured on, where a table has several settings or directions: other
             rules, or other parts of these very queries and gallery pictures. Nothing to train on.
+        arguments: What its class was called with, positional and named: another process makes the same data set of
+            them.
     """
+
+    # Of each instance; no field, lest data sets derived from others by their fields take it for one.
+    arguments: ClassVar[tuple[tuple[Any, ...], dict[str, Any]]]
 
     name: str
     train: tuple[Sample, ...]
@@ -297,3 +303,9 @@ class Benchmark:
     protocol: Protocol
     distractors: frozenset[Identity] = frozenset()
     further: tuple[Benchmark, ...] = ()
+
+    def __new__(cls: type[AnyBenchmark], *args: Any, **named: Any) -> AnyBenchmark:
+        """Keep the arguments of the class, of whichever one of its subclasses."""
+        benchmark = super().__new__(cls)
+        object.__setattr__(benchmark, "arguments", (args, named))
+        return benchmark

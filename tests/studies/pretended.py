@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from reseen.cli import main
-from reseen.studies import engine
+from reseen.studies.runner import engine
 
 DATA = [
     *("--data", "Synthetic", "--data.num_train_identities", "8", "--data.num_test_identities", "4"),
@@ -40,7 +40,8 @@ def started(monkeypatch):
         report = {
             "mean_ap": found.mean(),
             "mean_inp": found.min(),
-            "cmc": [float(found.max())] * 10,
+            "cmc": [float(found.max())] * 20,
+            "protocol": "pretended, all",
             "num_queries": QUERIES,
             "training_seconds": 90.0,
         }

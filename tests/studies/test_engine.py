@@ -9,8 +9,8 @@ import pytest
 from tests.studies.pretended import precision
 
 from reseen.errors import RunError
-from reseen.studies import engine, progress
-from reseen.studies.engine import Run, perform
+from reseen.studies.runner import Run, engine, progress
+from reseen.studies.runner.engine import perform
 
 RUNS = [Run({"loss": name, "seed": seed}, {"loss": name, "seed": seed}) for name in "ab" for seed in range(2)]
 

@@ -14,13 +14,13 @@ from reseen.datasets import Synthetic
 from reseen.embedding import embed
 from reseen.evaluation import evaluate
 from reseen.samples import Embeddings, Sample
-from reseen.studies.distances import Averages, Spread, average_distances, binned
-from reseen.studies.fidelity import _published, unique
-from reseen.studies.networks import BEFORE
+from reseen.studies.fidelity.distances import Averages, Spread, average_distances, binned
+from reseen.studies.fidelity.study import _published, unique
+from reseen.studies.runner.networks import BEFORE
 
 
 def test_average_distances_are_those_of_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reseen.studies.distances.ROWS", 3)
+    monkeypatch.setattr("reseen.studies.fidelity.distances.ROWS", 3)
     vectors = torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
     names = ["a", "b", "a", "c", "b", "a", "c", "b"]
     found = average_distances(Embeddings(vectors, names))
@@ -81,7 +81,7 @@ def test_the_study_says_what_the_metric_says(runs: list[Path], tmp_path: Path) -
 
 @pytest.mark.slow
 def test_the_study_trains_with_each_loss_once(tmp_path: Path) -> None:
-    flags = ["study", "fidelity", "--out", str(tmp_path), *SYNTHETIC, *TRAINING]
+    flags = ["study", "fidelity", "--out", str(tmp_path), "--seeds", "1", *SYNTHETIC, *TRAINING]
     main(flags)
     page = (tmp_path / "study.html").read_text()
     assert "On test pictures FIDI has the fewest Error-I cases" in page

@@ -17,8 +17,8 @@ from reseen.geometry import Relation, cosine, masked_max, masked_min, unit
 from reseen.images import IdentityBatches
 from reseen.losses import PairLoss
 from reseen.samples import Sample
-from reseen.studies import harm
-from reseen.studies import positive_pairs as pp
+from reseen.studies.harmful_pairs import harm
+from reseen.studies.harmful_pairs import positive_pairs as pp
 
 
 def synthetic() -> Synthetic:

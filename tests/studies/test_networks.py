@@ -5,8 +5,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from reseen.datasets import Synthetic
 from reseen.errors import CheckpointError
-from reseen.studies.networks import Network, given, trained
+from reseen.studies.runner import Study, StudyOptions
+from reseen.studies.runner.networks import Network, given, trained
+from reseen.studies.sensitivity import sensitivity
+
+SMALL = Synthetic(num_train_identities=4, num_test_identities=4, height=16)
 
 
 def test_runs_are_called_as_their_folders(runs: list[Path]) -> None:
@@ -27,10 +32,9 @@ def test_a_run_without_weights_is_one_line(tmp_path: Path) -> None:
 
 
 def test_each_loss_is_trained_with_each_seed(started: list[str], tmp_path: Path) -> None:
-    base = {"data": {"class_path": "Synthetic"}}
-    found, commands = trained(tmp_path, base, names=["FIDILoss", "IdentityLoss"], weights={"FIDILoss": 0.5}, seeds=2)
+    study = Study(sensitivity, {"data": SMALL, "options": StudyOptions(tmp_path, seeds=2), "grid": {}})
+    found = trained(study, ["FIDILoss", "IdentityLoss"], {"FIDILoss": 0.5})
     assert [(n.name, n.seed) for n in found] == [("CE + FIDI", 0), ("CE + FIDI", 1), ("CE alone", 0), ("CE alone", 1)]
     assert [n.folder.name for n in found] == started
     assert all(n.folder.is_dir() for n in found)
     assert yaml.safe_load(found[1].folder.with_suffix(".yaml").read_text())["loss_weight"] == 0.5
-    assert commands[0] == f"reseen train --config {found[0].folder}.yaml --out {found[0].folder}"

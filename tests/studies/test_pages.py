@@ -2,6 +2,8 @@
 
 import inspect
 import re
+import shlex
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,6 +13,9 @@ from tests.studies.pretended import DATA, precision
 
 from reseen import cli
 from reseen.commands.calling import verb
+from reseen.recipes import published
+from reseen.studies import summaries
+from reseen.studies.components import default_parts
 
 
 def mean(folder, name):
@@ -27,7 +32,7 @@ def rows(page):
     return [[re.sub("<.*?>", "", cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row)] for row in cells]
 
 
-@pytest.mark.parametrize("name", cli.STUDIES)
+@pytest.mark.parametrize("name", summaries())
 def test_every_study_listed_is_there_and_explains_itself(name):
     function = verb(f"study {name}")
     documentation = inspect.getdoc(function)
@@ -61,6 +66,16 @@ def test_the_command_on_the_page_repeats_the_study(study, started):
     assert len(started) == 1
     assert (folder / "results.csv").read_bytes() == before
     assert f"reseen train --config {folder / 'runs' / 'CE_+_AdaSP-0.yaml'}" in page
+
+
+def test_settings_may_name_classes_with_arguments(study):
+    loss = '{"class_path": "reseen.losses.HardTripletLoss", "init_args": {"margin": null}}'
+    scheme = '{"class_path": "reseen.training.MoReID", "init_args": {"slots": 64}}'
+    words = ("--seeds", 1, "--settings", f'{{"loss": {loss}}}', "--grid", f'{{"scheme": [null, {scheme}]}}')
+    folder, _ = study("sensitivity", *words)
+    without, with_it = (yaml.safe_load(path.read_text()) for path in sorted((folder / "runs").glob("*.yaml")))
+    assert without["loss"]["init_args"] == with_it["loss"]["init_args"] == {"margin": None}
+    assert {without["scheme"] is None, with_it["scheme"] is None} == {True, False}
 
 
 def test_instances(study):
@@ -138,6 +153,59 @@ def test_components(study):
 def test_components_as_the_paper_has_them(study):
     _, page = study("components", "--seeds", 1, "--which", "without_one")
     assert [row[:3].count("on") for row in rows(page) if row[0] in ("on", "off")] == [0, 2, 2, 2, 3]
+
+
+def documented(page, study):
+    """Return the command of a study with a recipe on a page of docs/studies, as the words behind the study's name."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "studies" / page).read_text(), flags=re.DOTALL)
+    commands = [command for block in blocks for command in re.split(r"^(?=reseen )", block, flags=re.MULTILINE)]
+    (command,) = (c for c in commands if c.startswith(f"reseen study {study} ") and "--recipe" in c and "--out" in c)
+    words = shlex.split(command.replace("\\\n", " "))[3:]
+    pairs = zip(words[::2], words[1::2], strict=True)
+    return [word for name, value in pairs if name not in DATA_AND_OUT for word in (name, value)]
+
+
+ROOT = Path(__file__).parents[2]
+DATA_AND_OUT = ("--data", "--data.root", "--out", "--jobs", "--seeds")
+
+
+def on_veri(tmp_path):
+    return ["--data", "VeRi776", "--data.root", str(MINIATURES["VeRi776"](tmp_path)["root"])]
+
+
+def test_the_documented_command_of_table_e_is_table_e(study, tmp_path):
+    words = documented("components.md", "components")
+    folder, page = study("components", *words, "--seeds", 1, data=on_veri(tmp_path / "data"))
+    beside = {row[-1]: row[1:3] for row in rows(page) if row[-1].startswith("HE, supplement E")}
+    table_e = [row for row in published() if row.table == "supplement E"]
+    assert beside.keys() == {row.source for row in table_e}
+    assert [beside[row.source][1] for row in table_e] == [f"{row.mean_ap:.1f}" for row in table_e]
+    states = [name.removesuffix("-CE_+_HE-0") for name in ("off-off-off-CE_+_HE-0", "on-off-on-CE_+_HE-0")]
+    for state in states:  # without IBN there are no weights of a network with it
+        settings = yaml.safe_load((folder / "runs" / f"{state}-CE_+_HE-0.yaml").read_text())
+        assert settings["model"]["weights"] == "imagenet"
+        assert settings["model"]["resnet"]["ibn"] is None
+        assert settings["terms"][0]["loss"]["class_path"].endswith("CircleSoftmaxLoss")
+    assert settings["model"]["resnet"]["non_local"] == "fast-reid"
+
+
+def test_weights_that_are_not_of_ibn_stay():
+    model = {"backbone": "timm:resnet18", "weights": "mine.pth"}
+    assert default_parts({"model": model})["IBN"]["off"] == {"model.resnet.ibn": None}
+    with_ibn = {"model": {**model, "resnet": {"ibn": "b"}}}
+    assert default_parts(with_ibn)["IBN"] == {
+        "on": {"model.resnet.ibn": "b"},
+        "off": {"model.resnet.ibn": None, "model.weights": "imagenet"},
+    }
+
+
+def test_the_documented_command_of_figure_s1_trains_with_the_papers_arguments(study, tmp_path):
+    words = documented("instances.md", "instances")
+    folder, page = study("instances", *words, "--seeds", 1, data=on_veri(tmp_path / "data"))
+    beside = {row[0]: row[2] for row in rows(page) if "AdaSP" in row[-1] and "," in row[-1]}
+    assert beside == {"SPH(temperature=0.05), 8": "75.3", "SPLH(temperature=0.05), 8": "77.2", "AdaSP, 8": "77.6"}
+    triplet = yaml.safe_load(next(folder.glob("runs/HardTriplet*-8-0.yaml")).read_text())
+    assert triplet["loss"]["init_args"] == {"margin": None}
 
 
 def several(*seeds):

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from reseen.studies import positive_pairs as pp
-from reseen.studies.positive_pairs import ADASP, ALL, DENSE, EASY, SPH, SPLH
+from reseen.studies.harmful_pairs import positive_pairs as pp
+from reseen.studies.harmful_pairs.positive_pairs import ADASP, ALL, DENSE, EASY, SPH, SPLH
 
 # Labelled graphs without an isolated node, oeis.org/A006129, from 2 nodes on.
 COVERING = {2: 1, 3: 4, 4: 41, 5: 768, 6: 27449}

@@ -2,9 +2,10 @@
 
 import pytest
 
+from reseen.datasets.benchmarks import cuhk03, dukemtmc, msmt17, veri776
 from reseen.recipes import names, path_of
 from reseen.reporting import Repeated
-from reseen.studies.published import Measured, beside, canonical, data_key, parsed, published, same
+from reseen.studies.results.published import Measured, beside, canonical, counted, data_key, parsed, published, same
 from reseen.studies.settings import changed, shared, with_loss
 
 VERI = {"class_path": "reseen.datasets.VeRi776", "init_args": {"root": "/data/veri"}}
@@ -12,7 +13,7 @@ RECIPES = set(names())
 
 
 def on(data, recipe, **settings):
-    return shared({"data": data}, recipe=recipe, settings=settings)
+    return shared(data, recipe=recipe, settings=settings)
 
 
 def test_every_row_says_where_it_stands_and_gives_a_score():
@@ -41,6 +42,27 @@ def test_the_tables_are_whole():
     assert counts["HE", "supplement C"] == 2 * 3
     assert counts["HE", "supplement D"] == 3
     assert counts["HE", "supplement E"] == 5 * 2
+
+
+def test_counts_of_table_s1_are_those_of_the_data_sets_or_say_how_they_differ():
+    found = {row["data"]: (int(row["identities"]), int(row["images"]), row["note"]) for row in counted()}
+    assert list(found) == ["cuhk03", "market1501", "dukemtmc", "msmt17", "veri776", "vehicleid", "veriwild"]
+
+    def total(parts):  # pictures, and persons trained on and searched for
+        return sum(images for images, _ in parts.values()), parts["train"][1] + parts["query"][1]
+
+    images, persons = total(dukemtmc.PUBLISHED)
+    assert found["dukemtmc"][:2] == (persons, images)
+    images, persons = total(msmt17.PUBLISHED_WITH_VAL)
+    assert found["msmt17"][:2] == (persons, images)
+    veri = veri776.PUBLISHED  # each query picture is in the gallery too
+    assert found["veri776"][:2] == (veri["train"][1] + veri["query"][1], veri["train"][0] + veri["gallery"][0])
+    for boxes, parts in cuhk03.PUBLISHED.items():
+        images, persons = total(parts)
+        assert found["cuhk03"][0] == persons
+        assert found["cuhk03"][1] != images
+        assert f"{images:,} ({boxes.replace('labeled', 'labelled')})" in found["cuhk03"][2]
+    assert {name for name, (*_, note) in found.items() if note} == {"cuhk03", "dukemtmc", "vehicleid"}
 
 
 def test_errors_of_the_papers_are_corrected_and_marked():
@@ -76,6 +98,16 @@ def test_another_loss_in_a_recipe_is_the_recipe_of_that_loss():
     assert not same(with_loss(on(data, "market1501/baseline2_contrastive"), "AdaSPLoss"))
 
 
+def test_a_named_loss_stands_beside_the_row_of_its_recipe():
+    base = on(VERI, "veri776/adasp")
+    assert {row.row for row in same(with_loss(base, "AdaSPLoss"))} == {"lambda 0.5", "temperature 0.05"}
+    assert {row.row for row in same(with_loss(base, "AdaSPLoss(temperature=0.04)"))} == {"temperature 0.04"}
+    (row,) = same(with_loss(on(VERI, "veri776/moreid_triplet_plain"), "HardTripletLoss"))
+    assert row.mean_ap == 77.7
+    assert same(with_loss(on(VERI, "veri776/moreid_he_plain"), "HardTripletLoss")) == []  # the paper's is soft
+    assert same(with_loss(on(VERI, "veri776/moreid_he_plain"), "HardTripletLoss(margin=null)")) == [row]
+
+
 def test_changes_are_read_as_values():
     assert parsed("loss_weight=0.3; model.resnet.ibn=a") == {"loss_weight": 0.3, "model.resnet.ibn": "a"}
     assert parsed("") == {}
@@ -90,8 +122,8 @@ def test_what_a_row_changes_can_be_changed(row):
 
 def test_several_ways_of_saying_the_same_are_the_same():
     usual = canonical({"data": 1, "loss_weight": 2})
-    term = {"loss": {"class_path": "AdaSPLoss", "init_args": {"temperature": 0.04}}, "weight": 2.0}
-    identity = {"loss": {"class_path": "reseen.losses.IdentityLoss"}, "on": "embedding"}
+    term = {"loss": {"class_path": "AdaSPLoss", "init_args": {"temperature": 0.04}}, "on": "feature", "weight": 2.0}
+    identity = {"loss": {"class_path": "reseen.losses.IdentityLoss"}, "role": "identity"}
     assert canonical({"terms": [identity, term]}) == usual
     assert canonical({"loss": "AdaSPLoss", "loss_weight": 2}) == usual
     assert canonical({"terms": [identity, term], "model": {"height": 64}}) != usual
@@ -112,10 +144,11 @@ def test_the_section_says_both_figures_and_the_doubts():
     for text in ("55.0 ± 7.1", "69.2", "79.4", "AdaSP, Table S2"):
         assert text in section.body
     assert "sic" in section.note
+    assert "it counts 1467 identities on 13164 pictures; the new protocol has 14,096" in section.note
     assert beside([Measured("mine", {"data": {"class_path": "Table"}}, Repeated((0.5,)), Repeated((0.5,)))]) is None
 
 
 def _class_of(name):
-    from reseen.studies.published import DATA
+    from reseen.studies.results.published import DATA
 
     return next(kind for kind, (key, *_) in DATA.items() if name == key or name.startswith(f"{key}_"))

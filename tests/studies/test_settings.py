@@ -2,7 +2,8 @@
 
 import pytest
 
-from reseen.studies.settings import changed, merged, shared, with_loss
+from reseen import recipes
+from reseen.studies.settings import changed, merged, named_loss, shared, terms_of, title_of, with_loss
 
 TERMS = [
     {"loss": {"class_path": "IdentityLoss"}, "on": "embedding"},
@@ -42,8 +43,9 @@ def test_of_terms_every_metric_loss_is_changed():
     first, second = changed({"terms": TERMS}, {"loss.temperature": 0.1})["terms"]
     assert first == TERMS[0]
     assert second["loss"]["init_args"] == {"temperature": 0.1}
-    with pytest.raises(ValueError, match="one metric loss to change loss_weight"):
-        changed({"terms": TERMS}, {"loss_weight": 0.1})
+    assert changed({"terms": TERMS}, {"loss_weight": 0.2})["terms"] == [TERMS[0], {**TERMS[1], "weight": 0.2}]
+    with pytest.raises(ValueError, match="one metric loss to change loss_weight, got terms with 2"):
+        changed({"terms": [*TERMS, TERMS[1]]}, {"loss_weight": 0.1})
 
 
 def test_what_has_no_parts_is_not_asked_for_one():
@@ -59,7 +61,7 @@ def test_a_loss_takes_the_place_of_another():
         "loss_weight": 2,
         "identity_loss": None,
     }
-    assert with_loss({}, "IdentityLoss") == {"loss": None}
+    assert with_loss({}, "IdentityLoss") == with_loss({}, "IdentityLoss", alone=True) == {"loss": None}
     assert with_loss({}, "mine.MyLoss")["loss"] == {"class_path": "mine.MyLoss"}
     assert with_loss({"terms": TERMS}, "HardTripletLoss")["terms"] == [TERMS[0], {**TERMS[1], "loss": triplet}]
     assert with_loss({"terms": TERMS}, "IdentityLoss")["terms"] == [TERMS[0]]
@@ -68,9 +70,89 @@ def test_a_loss_takes_the_place_of_another():
         with_loss({}, "NoSuchLoss")
 
 
+CENTER = {"loss": "CenterLoss", "on": "feature", "weight": 0.0005}
+
+
+def losses_of(settings):
+    return [path.rpartition(".")[2] for term in terms_of(settings) for path in [_path(term["loss"])]]
+
+
+def _path(loss):
+    return loss if isinstance(loss, str) else loss["class_path"]
+
+
+CIRCLE_SOFTMAX = [
+    name for name in recipes.names() if any("CircleSoftmax" in loss for loss in losses_of(recipes.settings_of(name)))
+]
+
+
+def test_there_are_recipes_with_a_circle_softmax():
+    assert len(CIRCLE_SOFTMAX) >= 16
+
+
+@pytest.mark.parametrize("recipe", CIRCLE_SOFTMAX)
+def test_a_circle_softmax_is_no_metric_loss(recipe):
+    base = recipes.settings_of(recipe)
+    others = [t for t in terms_of(base) if _path(t["loss"]) != "CircleSoftmaxLoss"]
+    assert losses_of(with_loss(base, "IdentityLoss")) == ["CircleSoftmaxLoss"]
+    assert losses_of(with_loss(base, "FIDILoss")) == ["CircleSoftmaxLoss", "FIDILoss"]
+    assert losses_of(with_loss(base, "FIDILoss", alone=True)) == ["FIDILoss"]
+    (metric,) = (t for t in terms_of(changed(base, {"loss.metric": "other"})) if t not in terms_of(base))
+    assert [_path(metric["loss"])] == [_path(t["loss"]) for t in others]
+    assert metric["loss"]["init_args"]["metric"] == "other"
+    (circle,) = (t for t in terms_of(changed(base, {"identity_loss.scale": 32})) if t not in terms_of(base))
+    assert circle["loss"]["init_args"]["scale"] == 32
+    assert losses_of(changed(base, {"identity_loss": None})) == [_path(t["loss"]) for t in others]
+
+
+def test_center_loss_stays_beside_the_metric_loss_that_it_helps():
+    terms = [TERMS[0], {**TERMS[1], "on": "feature"}, CENTER]
+    assert with_loss({"terms": terms}, "FIDILoss")["terms"] == [
+        TERMS[0],
+        {"loss": {"class_path": "reseen.losses.FIDILoss"}, "on": "feature", "weight": 0.1},
+        CENTER,
+    ]
+    assert losses_of(with_loss({"terms": terms}, "IdentityLoss")) == ["IdentityLoss"]
+    assert losses_of(with_loss({"terms": terms}, "FIDILoss", alone=True)) == ["FIDILoss"]
+
+
+def test_a_loss_comes_in_where_there_was_none():
+    (identity, metric) = with_loss({"terms": TERMS[:1]}, "FIDILoss")["terms"]
+    assert identity == TERMS[0]
+    assert metric == {"on": "feature", "loss": {"class_path": "reseen.losses.FIDILoss"}}
+    short = {"loss": "CircleSoftmaxLoss", "loss_on": "embedding", "identity_loss": None, "seed": 3}
+    found = with_loss(short, "FIDILoss")
+    assert losses_of(found) == ["CircleSoftmaxLoss", "FIDILoss"]
+    assert set(found) == {"terms", "seed"}
+
+
+def test_a_named_loss_keeps_the_arguments_that_the_recipe_gives_it():
+    base = recipes.settings_of("veri776/adasp_only")
+    assert with_loss(base, "AdaSPLoss")["loss"]["init_args"] == {"temperature": 0.05}
+    assert with_loss(base, "AdaSPLoss(temperature=0.07)")["loss"]["init_args"] == {"temperature": 0.07}
+    assert with_loss(base, "SPHLoss")["loss"] == {"class_path": "reseen.losses.SPHLoss"}
+    assert changed(base, {"loss": "AdaSPLoss"})["loss"]["init_args"] == {"temperature": 0.05}
+    terms = with_loss(recipes.settings_of("veri776/moreid_triplet"), "HardTripletLoss")["terms"]
+    assert terms[1]["loss"]["init_args"] == {"margin": None}
+
+
+def test_arguments_stand_behind_a_name():
+    given = "HardTripletLoss(margin=null)", "mine.MyLoss(kind=cosine, on=True, x=[1, 2.5])"
+    assert named_loss(given[0], {})["init_args"] == {"margin": None}
+    assert named_loss(given[1], {}) == {
+        "class_path": "mine.MyLoss",
+        "init_args": {"kind": "cosine", "on": True, "x": [1, 2.5]},
+    }
+    assert title_of(given[0], alone=False) == "CE + HardTriplet(margin=null)"
+    assert title_of("mine.MyLoss(x=0.5)", alone=True) == "My(x=0.5)"
+    for wrong in ("FIDILoss(0.7)", "FIDILoss(beta=", "FIDILoss(beta=f(1))", "FIDILoss(**x)"):
+        with pytest.raises(ValueError, match="a loss with arguments as in"):
+            named_loss(wrong, {})
+
+
 def test_a_study_takes_a_recipe_and_its_own_data():
     data = {"class_path": "Table"}
-    found = shared({"data": data}, recipe="demo", settings={"schedule": {"epochs": 2}})
+    found = shared(data, recipe="demo", settings={"schedule": {"epochs": 2}})
     assert found["data"] == data
     assert found["schedule"]["epochs"] == 2
     assert found["model"]["backbone"] == "osnet_x0_25"

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from reseen.studies.significance import Difference, crossed, paired
+from reseen.studies.results.significance import Difference, crossed, paired
 
 
 def tables(precisions):

@@ -4,6 +4,7 @@ jsonargparse makes a verb's flags, help and checks from its signature: what is p
 without a flag, and ``resolved`` receives all settings as plain values.
 """
 
+import dataclasses
 import importlib
 import importlib.util
 import inspect
@@ -14,7 +15,7 @@ from typing import Any
 
 import docstring_parser
 import jsonargparse._typehints
-from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 from jsonargparse._loaders_dumpers import get_yaml_default_loader
 
 from reseen.commands.foreign_losses import accept_losses
@@ -27,7 +28,8 @@ from reseen.samples import Benchmark
 if importlib.util.find_spec("torch"):  # An exported model runs where there is none; data sets do not.
     import reseen.datasets  # noqa: F401  (so that `--data Table` finds its class)
 
-set_parsing_settings(subclasses_enabled=[Benchmark])
+# Settings of a study's trainings stay plain where they name a class.
+set_parsing_settings(subclasses_enabled=[Benchmark], instantiate_subclass_spec_in_any=False)
 
 # A term's `on` is a word to the command line's own reader of YAML too.
 _YAML = get_yaml_default_loader()  # type: ignore[no-untyped-call]
@@ -81,7 +83,11 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
         needed = parameters[word].default is inspect.Parameter.empty
         optional = {} if needed else {"nargs": "?", "default": parameters[word].default}
         parser.add_argument(word, type=parameters[word].annotation, help=_said_of(command, word), **optional)
-    skip: set[str | int] = {word for word in (*named, "resolved") if word in parameters}
+    # A study's options are flags like its other arguments.
+    options = parameters["options"].annotation if "options" in parameters else None
+    skip: set[str | int] = {word for word in (*named, "resolved", "options") if word in parameters}
+    if options is not None:
+        parser.add_class_arguments(options, as_positional=False)
     parser.add_function_arguments(command, as_positional=False, skip=skip)
     words = _classes_first(_with_recipes(arguments))
     accept_losses(words)
@@ -91,6 +97,9 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
         line = explain(str(error), command, words)
         raise WrongArgumentsError(f"{line}{' See' if line.endswith('?') else '; see'} reseen {name} --help") from error
     values = {key: value for key, value in vars(parser.instantiate(settings)).items() if key != "config"}
+    if options is not None:
+        values |= {key: _plain(value) for key, value in values.items() if isinstance(value, dict)}
+        values["options"] = options(**{field.name: values.pop(field.name) for field in dataclasses.fields(options)})
     if "resolved" in parameters:
         values["resolved"] = json.loads(parser.dump(settings, format="json", skip_unset=False, skip_validation=True))
     return [values.pop(word) for word in named], values
@@ -113,6 +122,14 @@ def verb(name: str) -> Callable[..., None]:
         missing = f"expected the library {error.name} for reseen {name}, which is not installed"
         raise ReseenError(f"{missing}; run: pip install reseen") from None
     return function
+
+
+def _plain(value: Any) -> Any:
+    """Return values with dictionaries for the parser's namespaces."""
+    value = vars(value) if isinstance(value, Namespace) else value
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _with_recipes(arguments: Sequence[str]) -> list[str]:

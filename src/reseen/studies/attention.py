@@ -1,8 +1,10 @@
-"""``reseen study attention``: where several networks look in the same pictures, and how wide.
+"""Where several networks look in the same pictures, side by side, and how wide.
 
 FIDI paper (Yan et al., IEEE TMM 2022), section V-C and Figure 5: the triplet loss is said to look at single small
 parts, FIDI at many, over the whole person.
 """
+
+from __future__ import annotations
 
 import hashlib
 import math
@@ -22,13 +24,12 @@ from reseen.models import Embedder
 from reseen.reporting import Axis, Section, bar_chart, charts, table
 from reseen.reporting.attention_page import heat, side_by_side
 from reseen.samples import Benchmark, Sample
-from reseen.studies.networks import BEFORE, before_training, given, trained
-from reseen.studies.page import downloads, write_study
-from reseen.studies.settings import shared
-from reseen.studies.table import show, write_csv
+from reseen.studies.results.significance import NORMAL_95
+from reseen.studies.results.table import downloads, show, write_csv
+from reseen.studies.runner import Study, TrainingOptions
+from reseen.studies.runner.networks import BEFORE, before_training, networks_of
 
 HALF = 0.5
-NORMAL_95 = 1.96
 MEASURES = ("area", "height", "spread")
 
 Target = Literal["similarity", "norm"]
@@ -51,8 +52,8 @@ class Extent(NamedTuple):
 
 def attention(
     data: Benchmark,
+    options: TrainingOptions,
     *,
-    out: Path,
     names: Sequence[str] = ("HardTripletLoss", "FIDILoss"),
     runs: Sequence[Path] = (),
     weights: dict[str, float] | None = None,
@@ -60,10 +61,6 @@ def attention(
     shown: int = 8,
     measured: int = 200,
     seed: int = 0,
-    jobs: int = 1,
-    recipe: str | None = None,
-    settings: dict[str, Any] | None = None,
-    resolved: dict[str, Any] | None = None,
 ) -> None:
     """Show where networks look in the same pictures, side by side (Grad-CAM), and measure how much of them.
 
@@ -72,39 +69,32 @@ def attention(
 
     Args:
         data: Queries, each with a picture of the same individual, if possible by another camera.
-        out: The study's folder; started again, it does what is missing.
-        names: Losses to train with, each beside the identity loss.
+        options: The study's folder, recipe and settings.
+        names: Losses to train with, each beside the identity loss. Arguments stand behind a name, as in
+            FIDILoss(beta=0.7).
         runs: Trained runs to look at; nothing is trained then.
         weights: Weight of a loss beside the identity loss, by name; that of the settings (or 1) where absent.
         target: What the maps explain: similarity to the other picture, or the norm of the embedding.
         shown: Queries on the page, each of another individual if there are so many.
         measured: Queries to measure on.
         seed: Draws the queries and the other pictures.
-        jobs: Trainings at the same time.
-        recipe: Its settings are started from, as in market1501/adasp_mgn.
-        settings: Anything that `reseen train --config` takes, for all runs alike.
-        resolved: All settings as plain values, from the command line.
     """
-    networks, commands = given(runs), list[str]()
-    if not runs:
-        base = shared(resolved, recipe=recipe, settings=settings)
-        networks, commands = trained(out, base, names=names, weights=weights, jobs=jobs)
+    study = Study(attention, locals())
+    networks = networks_of(study, runs, names, weights)
     models = {network.name: network.load() for network in networks}
     models = {BEFORE: before_training(next(iter(models.values())).spec), **models}
     pairs = matching(data, measured, seed=seed)
-    found = [_extents(model, name, pairs, target, out).assign(network=name) for name, model in models.items()]
+    found = [_extents(model, name, pairs, target, study.out).assign(network=name) for name, model in models.items()]
     results = pd.concat(found, ignore_index=True)
     results = results[["network", *(c for c in results if c != "network")]]
-    write_csv(results, out / "attention.csv")
+    study.csv(results, "attention.csv")
     cells = compared(results, to=networks[0].name)
     show(["", *MEASURES], [row[:4] for row in cells], title=f"Attention in % of the picture, {data.name}")
     pictures = [query for query, _ in pairs[:shown]]
     others = [other for _, other in pairs[:shown]] if target == "similarity" else None
     looks = side_by_side(models, pictures, references=others)
-    write_study(
-        out,
+    study.write(
         f"Where networks look, {data.name}",
-        name="attention",
         lead="The same pictures to each network: does it look at single parts, or all over?",
         sections=[
             Section(
@@ -118,8 +108,6 @@ def attention(
             Section("Side by side", _bars(results)),
             Section("The same pictures", looks.body, looks.note),
         ],
-        resolved=resolved,
-        commands=commands,
     )
 
 

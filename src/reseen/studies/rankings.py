@@ -1,8 +1,9 @@
-"""``reseen study rankings``: two networks on the queries where they differ most; Figure 8 of the FIDI paper."""
+"""Two networks on the queries where they differ most; Figure 8 of the FIDI paper."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
@@ -13,10 +14,9 @@ from reseen.reporting import Axis, Outcome, Section, Series, charts, line_chart
 from reseen.reporting.comparison import compared
 from reseen.reporting.lists import queries_of_first_repeat, searched_together
 from reseen.samples import Benchmark
-from reseen.studies.networks import Network, given, trained, vectors
-from reseen.studies.page import downloads, write_study
-from reseen.studies.settings import shared
-from reseen.studies.table import show, write_csv
+from reseen.studies.results.table import downloads, show
+from reseen.studies.runner import Study, TrainingOptions
+from reseen.studies.runner.networks import Network, networks_of, vectors
 
 PLACES = 20
 PLACE_BY_PLACE = (
@@ -27,62 +27,49 @@ PLACE_BY_PLACE = (
 
 def rankings(
     data: Benchmark,
+    options: TrainingOptions,
     *,
-    out: Path,
     names: Sequence[str] = ("HardTripletLoss", "FIDILoss"),
     runs: Sequence[Path] = (),
     weights: dict[str, float] | None = None,
     lists: int = 4,
     top: int = 10,
-    jobs: int = 1,
-    recipe: str | None = None,
-    settings: dict[str, Any] | None = None,
     batch_size: int = 64,
     workers: int = 0,
-    resolved: dict[str, Any] | None = None,
 ) -> None:
     """Show what two networks find for the queries on which they differ most, best and worst for each.
 
     Args:
         data: What to search.
-        out: The study's folder; started again, it does what is missing.
-        names: Two losses to train with, each beside the identity loss.
+        options: The study's folder, recipe and settings.
+        names: Two losses to train with, each beside the identity loss. Arguments stand behind a name, as in
+            FIDILoss(beta=0.7).
         runs: Two trained runs to compare; nothing is trained then.
         weights: Weight of a loss beside the identity loss, by name; that of the settings (or 1) where absent.
         lists: How many queries to show where the second is better, and as many where the first is.
         top: Places shown of each list.
-        jobs: Trainings at the same time.
-        recipe: Its settings are started from, as in market1501/adasp_mgn.
-        settings: Anything that `reseen train --config` takes, for both runs alike.
         batch_size: Pictures to embed at a time.
         workers: Processes that read pictures.
-        resolved: All settings as plain values, from the command line.
     """
     if len(runs or names) != 2:
         raise ValueError(f"expected two networks to compare, got {len(runs or names)}: name two losses or two runs")
-    networks, commands = given(runs), list[str]()
-    if not runs:
-        base = shared(resolved, recipe=recipe, settings=settings)
-        networks, commands = trained(out, base, names=names, weights=weights, jobs=jobs)
-    outcomes = {n.name: _outcome(n, data, out, batch_size=batch_size, workers=workers) for n in networks}
+    study = Study(rankings, locals())
+    networks = networks_of(study, runs, names, weights)
+    outcomes = {n.name: _outcome(n, data, study.out, batch_size=batch_size, workers=workers) for n in networks}
     queries = differences(outcomes)
-    write_csv(queries, out / "queries.csv")
+    study.csv(queries, "queries.csv")
     places = pd.concat([by_place(o, data).assign(network=name) for name, o in outcomes.items()], ignore_index=True)
-    write_csv(places, out / "places.csv")
+    study.csv(places, "places.csv")
     rows = [[name, o.report.mean_ap, o.report.cmc(1)] for name, o in outcomes.items()]
     show(["", "mAP", "rank 1"], rows, title=data.name)
-    write_study(
-        out,
+    study.write(
         f"{' and '.join(outcomes)}, {data.name}",
-        name="rankings",
         lead="What two networks find for the queries on which they differ most.",
         sections=[
             *compared(outcomes, benchmark=data, lists=lists, top=top),
             Section("Place by place", charts(_place_chart(places)), PLACE_BY_PLACE),
             Section("As tables", downloads("queries.csv", "places.csv"), "Every query, and every place, by both."),
         ],
-        resolved=resolved,
-        commands=commands,
     )
 
 

@@ -1,30 +1,33 @@
-"""Settings of ``reseen train`` as plain values: what all runs of a study share, and what sets one apart."""
+"""Settings of ``reseen train`` as plain values: what all trainings of a study share, and what sets one apart."""
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reseen import losses
-from reseen.losses import IdentityLoss
 from reseen.recipes import settings_of
+from reseen.recipes.objective import role_of
 
 Settings = dict[str, Any]
 
 CLASSES = ("loss", "identity_loss", "scheme")  # may be given by name alone, where nothing else is said of them
 
 # What `reseen train` takes where nothing is said.
-USUAL = {
+DEFAULTS = {
     "loss": {"class_path": "reseen.losses.AdaSPLoss"},
     "identity_loss": {"class_path": "reseen.losses.IdentityLoss"},
 }
+# The settings that say the same as a list of terms, shorter.
+SHORT_FORM = ("loss", "loss_weight", "loss_on", "identity_loss")
 
 
-def shared(resolved: Mapping[str, Any] | None, *, recipe: str | None, settings: Mapping[str, Any] | None) -> Settings:
-    """Return what all runs of a study share: a recipe, changed by settings, on the study's own data.
+def shared(data: Any, *, recipe: str | None = None, settings: Mapping[str, Any] | None = None) -> Settings:
+    """Return what all trainings of a study share: a recipe, changed by settings, on the study's own data.
 
     Args:
-        resolved: All settings of the study as plain values; its ``data`` is taken.
+        data: The data set, as plain values.
         recipe: Its name; None for none.
         settings: Anything that ``reseen train --config`` takes.
 
@@ -32,7 +35,7 @@ def shared(resolved: Mapping[str, Any] | None, *, recipe: str | None, settings: 
         RunError: There is no such recipe.
     """
     base: Settings = {} if recipe is None else settings_of(recipe)
-    return merged(base, {**(settings or {}), "data": (resolved or {})["data"]})
+    return merged(base, {**(settings or {}), "data": data})
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Settings:
@@ -48,25 +51,34 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Settings:
 def changed(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> Settings:
     """Return settings with changes named as flags are: ``loss.temperature`` is the argument of the loss's class.
 
-    Where the settings have terms, ``loss.temperature`` is that of every metric loss there.
+    Where the settings have terms, ``loss`` stands for every metric loss there, ``identity_loss`` for every identity
+    loss, ``loss_weight`` and ``loss_on`` for the weight and the output of the only metric loss. A loss given by its
+    name keeps the arguments that it has in the settings.
 
     Raises:
-        ValueError: What has no parts is asked for one, or terms for what they do not share.
+        ValueError: What has no parts is asked for one, there is no such term, or several where one is meant.
     """
     result: Settings = dict(settings)
     for name, value in changes.items():
-        if result.get("terms") and name.split(".")[0] in (*USUAL, "loss_weight", "loss_on"):
-            result["terms"] = [_with_term(term, name, value) for term in result["terms"]]
-            continue
-        named = name in USUAL and isinstance(value, str)
-        result = _with(result, name.split("."), {"class_path": _class_path(value)} if named else value, name)
+        if name in DEFAULTS and isinstance(value, str):
+            value = named_loss(value, result)
+        if result.get("terms") and name.partition(".")[0] in SHORT_FORM:
+            result["terms"] = _changed_terms(result["terms"], name, value)
+        else:
+            result = _with(result, name.split("."), value, name)
     return result
 
 
-def _with_term(term: Mapping[str, Any], name: str, value: Any) -> Settings:
-    if not name.startswith("loss."):
-        raise ValueError(f"expected settings with one metric loss to change {name}, got a list of terms")
-    return dict(term) if is_identity(term["loss"]) else _with(term, name.split("."), value, name)
+def _changed_terms(terms: Sequence[Mapping[str, Any]], name: str, value: Any) -> list[Mapping[str, Any]]:
+    head, *deeper = name.split(".")
+    role = "identity" if head == "identity_loss" else "metric"
+    chosen = [term for term in terms if role_of(term) == role]
+    if not chosen or (head in ("loss_weight", "loss_on") and len(chosen) > 1):
+        raise ValueError(f"expected settings with one {role} loss to change {name}, got terms with {len(chosen)}")
+    if value is None and not deeper:
+        return [term for term in terms if term not in chosen]
+    path = [{"loss_weight": "weight", "loss_on": "on"}.get(head, "loss"), *deeper]
+    return [_with(term, path, value, name) if term in chosen else term for term in terms]
 
 
 def _with(settings: Mapping[str, Any], names: Sequence[str], value: Any, whole: str) -> Settings:
@@ -76,7 +88,7 @@ def _with(settings: Mapping[str, Any], names: Sequence[str], value: Any, whole: 
         return {**settings, "init_args": _with(arguments, names, value, whole)}
     if not deeper:
         return {**settings, name: value}
-    group = settings.get(name, USUAL.get(name))
+    group = settings.get(name, DEFAULTS.get(name))
     group = {"class_path": group} if name in CLASSES and isinstance(group, str) else group
     if group is not None and not isinstance(group, Mapping):
         raise ValueError(f"expected a group of settings at {name} of {whole}, got {group!r}; name what has parts")
@@ -86,36 +98,90 @@ def _with(settings: Mapping[str, Any], names: Sequence[str], value: Any, whole: 
 def with_loss(settings: Mapping[str, Any], name: str, *, weight: float | None = None, alone: bool = False) -> Settings:
     """Return settings that train with a loss: beside the identity loss, or alone.
 
-    Where the settings have terms, the loss takes the place of every metric loss there.
+    Where the settings have terms, the loss takes the place of every metric loss there; auxiliary losses stay.
 
     Args:
         settings: As for ``reseen train``.
-        name: Of a class of ``reseen.losses``, or package.Class; IdentityLoss for that one by itself.
+        name: As in `named_loss`; IdentityLoss for the settings' own identity loss by itself.
         weight: Its weight; None for the one that the settings have.
-        alone: Without the identity loss.
+        alone: Without the identity loss and auxiliary ones.
 
     Raises:
         ValueError: There is no such loss.
     """
-    loss = None if name == "IdentityLoss" else {"class_path": _class_path(name)}
-    weighed = {} if weight is None else {"weight": weight}
+    loss = None if name == "IdentityLoss" else named_loss(name, settings)
+    short = settings.get("terms") is None
+    metric = settings.get("loss", DEFAULTS["loss"])
+    if short and (metric is None or role_of({"loss": metric}) == "metric"):
+        result = {**settings, "loss": loss, **({} if weight is None else {"loss_weight": weight})}
+        return {**result, "identity_loss": None} if alone and loss else result
+    terms = terms_of(settings)
+    if not any(role_of(term) == "metric" for term in terms):
+        terms.append({"on": "feature", "loss": DEFAULTS["loss"]})
+    kept = ("identity",) if loss is None else ("metric",) if alone else ("identity", "metric", "auxiliary")
+    named = {"loss": loss} if weight is None else {"loss": loss, "weight": weight}
+    terms = [{**t, **named} if role_of(t) == "metric" else t for t in terms if role_of(t) in kept]
+    return {**{key: value for key, value in settings.items() if not (short and key in SHORT_FORM)}, "terms": terms}
+
+
+def terms_of(settings: Mapping[str, Any]) -> list[Settings]:
+    """Return the losses of settings as terms, whether they are said so or in the short form."""
     if (terms := settings.get("terms")) is not None:
-        metric = [{**t, "loss": loss, **weighed} for t in terms if not is_identity(t["loss"])] if loss else []
-        return {**settings, "terms": ([] if alone else [t for t in terms if is_identity(t["loss"])]) + metric}
-    result = {**settings, "loss": loss, **({} if weight is None else {"loss_weight": weight})}
-    return {**result, "identity_loss": None} if alone else result
+        return [dict(term) for term in terms]
+    loss, identity = (settings.get(name, default) for name, default in DEFAULTS.items())
+    on, weight = settings.get("loss_on", "feature"), settings.get("loss_weight", 1.0)
+    found = [{"loss": identity, "on": "embedding"}] if identity else []
+    return [*found, {"loss": loss, "on": on, "weight": weight}] if loss else found
 
 
-def is_identity(loss: str | Mapping[str, Any]) -> bool:
-    """Return whether settings of a loss are those of a classifier."""
-    path = loss if isinstance(loss, str) else str(loss["class_path"])
-    found = getattr(losses, path.rpartition(".")[2], None)
-    return isinstance(found, type) and issubclass(found, IdentityLoss)
+def named_loss(name: str, settings: Mapping[str, Any]) -> Settings:
+    """Return the settings of a loss that is given by its name.
+
+    Args:
+        name: Of a class of ``reseen.losses``, or package.Class; with arguments as in ``FIDILoss(beta=0.7)``.
+        settings: Where they have a loss of this class, its arguments hold as far as none are given.
+
+    Raises:
+        ValueError: There is no such loss, or its arguments are not plain values with names.
+    """
+    path, arguments = _parsed(name)
+    if "." not in path:
+        if path not in losses.__all__:
+            raise ValueError(f"expected a loss among {', '.join(losses.__all__)}, or package.Class, got {path!r}")
+        path = f"reseen.losses.{path}"
+    same = (t["loss"] for t in terms_of(settings) if isinstance(t["loss"], Mapping) and _is(t["loss"], path))
+    arguments = {**(next(same, {}).get("init_args") or {}), **arguments}
+    return {"class_path": path, **({"init_args": arguments} if arguments else {})}
 
 
-def _class_path(name: str) -> str:
-    if "." in name:
-        return name
-    if name not in losses.__all__:
-        raise ValueError(f"expected a loss among {', '.join(losses.__all__)}, or package.Class, got {name!r}")
-    return f"reseen.losses.{name}"
+def _is(loss: Mapping[str, Any], path: str) -> bool:
+    given = str(loss["class_path"])
+    return path in (given, f"reseen.losses.{given}")
+
+
+def _parsed(name: str) -> tuple[str, Settings]:
+    """Return path and arguments of ``package.Class(argument=value)``; YAML's null, true and false are values too."""
+    path, bracket, rest = name.partition("(")
+    if not bracket:
+        return name, {}
+    try:
+        call = ast.parse(f"_({rest}", mode="eval").body
+        if not isinstance(call, ast.Call) or call.args or not all(k.arg for k in call.keywords):
+            raise ValueError
+        return path, {str(k.arg): _value(k.value) for k in call.keywords}
+    except (SyntaxError, ValueError):
+        raise ValueError(f"expected a loss with arguments as in FIDILoss(beta=0.7), got {name!r}") from None
+
+
+def _value(node: ast.expr) -> Any:
+    words = {"null": None, "true": True, "false": False}
+    if isinstance(node, ast.Name):
+        return words.get(node.id, node.id)
+    return ast.literal_eval(node)
+
+
+def title_of(loss: str, *, alone: bool) -> str:
+    """Return how a loss stands in tables: beside the identity loss (CE), or alone."""
+    path, bracket, arguments = loss.partition("(")
+    name = path.rpartition(".")[2].removesuffix("Loss") + bracket + arguments
+    return ("identity loss" if alone else "CE alone") if name == "Identity" else name if alone else f"CE + {name}"

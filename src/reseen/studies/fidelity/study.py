@@ -1,7 +1,9 @@
-"""``reseen study fidelity``: how far identities overlap, before training and after it with each loss.
+"""How far identities overlap, before training and after it with each loss.
 
 FIDI paper (Yan et al., IEEE TMM 2022), section V-C, Table I and Figure 1.
 """
+
+from __future__ import annotations
 
 import csv
 import logging
@@ -18,12 +20,11 @@ from reseen.evaluation import evaluate
 from reseen.recipes import FOLDER
 from reseen.reporting import Axis, Repeated, Section, bar_chart, charts, histogram, table
 from reseen.samples import Benchmark, Embeddings, Sample
-from reseen.studies.distances import Spread, average_distances, binned
-from reseen.studies.networks import BEFORE, Network, before_training, given, trained, vectors
-from reseen.studies.page import downloads, write_study
-from reseen.studies.published import data_key
-from reseen.studies.settings import shared
-from reseen.studies.table import over_seeds, show, spread, write_csv
+from reseen.studies.fidelity.distances import Spread, average_distances, binned
+from reseen.studies.results.published import data_key
+from reseen.studies.results.table import downloads, over_seeds, show, spread
+from reseen.studies.runner import Study, StudyOptions
+from reseen.studies.runner.networks import BEFORE, Network, before_training, networks_of, vectors
 
 logger = logging.getLogger(__name__)
 
@@ -37,19 +38,14 @@ PAPER = {"PF": BEFORE, "BCL": "CE + HardContrastive", "BTL": "CE + HardTriplet",
 
 def fidelity(
     data: Benchmark,
+    options: StudyOptions,
     *,
-    out: Path,
     names: Sequence[str] = ("HardContrastiveLoss", "HardTripletLoss", "FIDILoss"),
     runs: Sequence[Path] = (),
     weights: dict[str, float] | None = None,
     include_distractors: bool = False,
-    seeds: int = 1,
-    jobs: int = 1,
-    recipe: str | None = None,
-    settings: dict[str, Any] | None = None,
     batch_size: int = 64,
     workers: int = 0,
-    resolved: dict[str, Any] | None = None,
 ) -> None:
     """Count how many pictures of others are nearer than one's own, on training and on test pictures.
 
@@ -59,33 +55,27 @@ def fidelity(
 
     Args:
         data: Its training pictures, and its query and gallery together as test pictures.
-        out: The study's folder; started again, it does what is missing.
-        names: Losses to train with, each beside the identity loss.
+        options: The study's folder, seeds, recipe and settings.
+        names: Losses to train with, each beside the identity loss. Arguments stand behind a name, as in
+            FIDILoss(beta=0.7).
         runs: Trained runs to look at; nothing is trained then.
         weights: Weight of a loss beside the identity loss, by name; that of the settings (or 1) where absent.
         include_distractors: Let identities that are nobody's stand as others; otherwise they are left out.
-        seeds: How often, each time with another seed.
-        jobs: Trainings at the same time.
-        recipe: Its settings are started from, as in market1501/adasp_mgn.
-        settings: Anything that `reseen train --config` takes, for all runs alike.
         batch_size: Pictures to embed at a time.
         workers: Processes that read pictures.
-        resolved: All settings as plain values, from the command line.
     """
-    base = shared(resolved, recipe=recipe, settings=settings)
-    networks, commands = given(runs), list[str]()
-    if not runs:
-        networks, commands = trained(out, base, names=names, weights=weights, seeds=seeds, jobs=jobs)
+    study = Study(fidelity, locals())
+    networks = networks_of(study, runs, names, weights)
     spec = networks[0].load().spec
     test = [*data.query, *data.gallery]
     parts = {"train": data.train, "test": unique(test)}
     rows: list[dict[str, Any]] = []
     spreads: list[Spread] = []
-    for number, network in enumerate([Network(BEFORE, 0, out), *networks]):
+    for number, network in enumerate([Network(BEFORE, 0, study.out), *networks]):
         logger.info("network %d of %d: %s, seed %d", number + 1, len(networks) + 1, network.name, network.seed)
         model = before_training(spec) if network.name == BEFORE else network.load()
         for part, samples in parts.items():
-            folder = out / "embeddings" / f"{network.name}-{network.seed}-{part}".replace(" ", "_")
+            folder = study.out / "embeddings" / f"{network.name}-{network.seed}-{part}".replace(" ", "_")
             found = vectors(folder, model, samples, batch_size=batch_size, workers=workers)
             errors = metrics.fidelity(found, distractors=data.distractors, include_distractors=include_distractors)
             averages = average_distances(found[errors.rows])
@@ -103,19 +93,15 @@ def fidelity(
                 }
             )
     results: pd.DataFrame = pd.DataFrame(rows)
-    write_csv(results, out / "fidelity.csv")
+    study.csv(results, "fidelity.csv")
     distances = binned(spreads)
-    write_csv(distances, out / "distances.csv")
+    study.csv(distances, "distances.csv")
     table_1 = _table_1(results)
     show(["", *COLUMNS], _written(table_1), title=f"Fidelity, {data.name}")
-    write_study(
-        out,
+    study.write(
         f"Fidelity, {data.name}",
-        name="fidelity",
         lead="How many pictures of others stand nearer than one's own, before training and after it with each loss?",
-        sections=_sections(results, distances, table_1, _published(base["data"], spec.backbone)),
-        resolved=resolved,
-        commands=commands,
+        sections=_sections(results, distances, table_1, _published(study.data, spec.backbone)),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from markupsafe import Markup
 from rich.table import Table as Grid
 
 from reseen.files import write_atomically
@@ -55,3 +56,9 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str
     for row in rows:
         grid.add_row(*map(spread, row))
     Terminal().print(grid)
+
+
+def downloads(*files: str) -> Markup:
+    """Return links to files beside a study's page."""
+    links = Markup(", ").join(Markup('<a href="{0}">{0}</a>').format(file) for file in files)
+    return Markup("<p>Also as {}.</p>").format(links)

@@ -20,12 +20,12 @@ from reseen.geometry import compare
 from reseen.images import IdentityBatches, number_identities
 from reseen.losses import PairLoss
 from reseen.samples import Sample
-from reseen.studies import positive_pairs as pp
-from reseen.studies.positive_pairs import ALL, DENSE, SPLH, Mask, Reals
+from reseen.studies.harmful_pairs import positive_pairs as pp
+from reseen.studies.harmful_pairs.positive_pairs import ALL, DENSE, SPLH, Mask, Reals
+from reseen.studies.results.significance import NORMAL_95
 
 SHARED_LEAST = 0.25
 STRANGERS = 100_000
-NORMAL_95 = 1.96
 
 Rows = NDArray[np.int64]
 Judge = Callable[[Rows], Mask]

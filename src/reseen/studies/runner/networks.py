@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from accelerate.utils import set_seed
 
@@ -13,9 +12,7 @@ from reseen import checkpoint
 from reseen.embedding import embed_to
 from reseen.models import Embedder, ModelSpec
 from reseen.samples import Embeddings, Sample
-from reseen.studies.engine import Run, commands, perform
-from reseen.studies.settings import with_loss
-from reseen.studies.trials import over, title_of
+from reseen.studies.runner.study import Study
 
 BEFORE = "before training"
 
@@ -55,38 +52,28 @@ def given(runs: Sequence[Path]) -> list[Network]:
     return [Network(name, 0, run) for name, run in zip(names, runs, strict=True)]
 
 
-def trained(
-    out: Path,
-    base: Mapping[str, Any],
-    *,
-    names: Sequence[str],
-    weights: Mapping[str, float] | None = None,
-    seeds: int = 1,
-    jobs: int = 1,
-) -> tuple[list[Network], list[str]]:
+def trained(study: Study, names: Sequence[str], weights: Mapping[str, float] | None = None) -> list[Network]:
     """Train with each loss beside the identity loss, where that is not done yet.
 
     Args:
-        out: The study's folder.
-        base: What all runs share, as ``reseen train --config`` takes it.
-        names: Losses.
+        study: Whose networks they are.
+        names: Losses, as in `named_loss`.
         weights: Weight of a loss, by name; that of the settings where absent.
-        seeds: How often each.
-        jobs: Trainings at the same time.
-
-    Returns:
-        The networks, and the commands that train them.
 
     Raises:
-        RunError: As `perform`.
+        RunError: As `engine.perform`.
     """
-    runs: list[Run] = []
-    for name in names:
-        settings = with_loss(base, name, weight=(weights or {}).get(name))
-        runs += over(seeds, {"loss": title_of(name, alone=False)}, settings)
-    perform(runs, out, jobs=jobs)
-    found = [Network(str(run.conditions["loss"]), int(run.conditions["seed"]), out / "runs" / run.name) for run in runs]
-    return found, commands(out, runs)
+    for title, settings in study.losses(names, weights).items():
+        study.train({"loss": title}, settings)
+    study.perform()
+    return [Network(str(r.conditions["loss"]), int(r.conditions["seed"]), study.folder(r)) for r in study.runs]
+
+
+def networks_of(
+    study: Study, runs: Sequence[Path], names: Sequence[str], weights: Mapping[str, float] | None = None
+) -> list[Network]:
+    """Return the networks that a study looks at: those of finished runs, or where none are given, trained ones."""
+    return given(runs) if runs else trained(study, names, weights)
 
 
 def before_training(spec: ModelSpec) -> Embedder:

@@ -29,8 +29,8 @@ import yaml
 
 from reseen.errors import RunError
 from reseen.files import write_atomically
-from reseen.studies.progress import StudyProgress
-from reseen.studies.table import write_csv
+from reseen.studies.results.table import write_csv
+from reseen.studies.runner.progress import StudyProgress
 from reseen.training import Schedule
 
 PARENT_DIED = 1  # PR_SET_PDEATHSIG
@@ -107,21 +107,10 @@ def perform(runs: Sequence[Run], out: Path, *, jobs: int = 1) -> pd.DataFrame:
     return results
 
 
-def per_query(out: Path, run: Run) -> pd.DataFrame:
-    """Return the table of a finished run's queries."""
-    table: pd.DataFrame = pd.read_csv(out / "runs" / run.name / "per_query.csv")
-    return table
-
-
-def reports_of(out: Path, run: Run) -> list[dict[str, Any]]:
-    """Return what a finished run's report.json holds of each setting that it was measured in."""
-    report = _report(out / "runs" / run.name)
-    return [report, *report.get("further", [])]
-
-
-def seconds_of(out: Path, run: Run) -> float:
-    """Return how long a finished run trained, or its last part where it was interrupted."""
-    return float(_report(out / "runs" / run.name)["training_seconds"])
+def report_of(folder: Path) -> dict[str, Any]:
+    """Return the report of a finished run, from its folder."""
+    report: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return report
 
 
 def commands(out: Path, runs: Sequence[Run]) -> list[str]:
@@ -171,13 +160,15 @@ def _next(waiting: list[Run], active: Sequence[Run], failed: list[str]) -> Run |
 def _prepare(folder: Path, run: Run) -> None:
     """Write a run's settings beside its folder, and see that the folder was not made with others."""
     path = folder / f"{run.name}.yaml"
-    text = yaml.safe_dump(json.loads(json.dumps(dict(run.settings))), sort_keys=False)
-    if (folder / run.name).exists() and (not path.exists() or path.read_text(encoding="utf-8") != text):
+    settings = json.loads(json.dumps(dict(run.settings)))
+    made_with = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
+    if (folder / run.name).exists() and made_with != settings:
         raise RunError(
             f"expected {folder / run.name} to be a run with the settings of this study, found other settings; "
             "choose another --out, or remove the folder"
         )
-    write_atomically(path, text.encode())
+    if made_with != settings:
+        write_atomically(path, yaml.safe_dump(settings, sort_keys=False).encode())
 
 
 def _start(folder: Path, run: Run, *, slot: int, jobs: int, lock: int) -> subprocess.Popen[bytes]:
@@ -270,13 +261,8 @@ def _share(folder: Path, run: Run) -> float:
     return min(float(epoch / epochs), 1.0)
 
 
-def _report(folder: Path) -> dict[str, Any]:
-    report: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    return report
-
-
 def _figures(folder: Path) -> dict[str, float]:
-    report = _report(folder)
+    report = report_of(folder)
     return {
         "mean_ap": report["mean_ap"],
         "mean_inp": report["mean_inp"],

@@ -1,11 +1,12 @@
-"""``reseen study harmful-pairs``: how often dense and sparse sampling draw positive pairs that show nothing in common.
+"""How often dense and sparse sampling draw positive pairs that show nothing in common.
 
 AdaSP supplement (arXiv:2303.18247), section 1: by simulation against closed forms, and measured in training batches.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,11 +20,11 @@ from reseen.losses import PairLoss
 from reseen.models import ModelSpec
 from reseen.reporting import Axis, Section, Series, charts, line_chart, table
 from reseen.samples import Benchmark
-from reseen.studies import harm, positive_pairs
-from reseen.studies.networks import BEFORE, before_training, given, vectors
-from reseen.studies.page import downloads, write_study
-from reseen.studies.positive_pairs import ADASP, ALL, DENSE, EASY, SPH, SPLH
-from reseen.studies.table import show, write_csv
+from reseen.studies.harmful_pairs import harm, positive_pairs
+from reseen.studies.harmful_pairs.positive_pairs import ADASP, ALL, DENSE, EASY, SPH, SPLH
+from reseen.studies.results.table import downloads, show
+from reseen.studies.runner import OutputOptions, Study
+from reseen.studies.runner.networks import BEFORE, before_training, given, vectors
 
 SAMPLINGS = (ALL, DENSE, SPH, ADASP, SPLH, EASY)
 DRAWN_IN_CHART = (ALL, DENSE, SPH, SPLH, EASY)
@@ -42,8 +43,8 @@ LOSSES = (
 
 def harmful_pairs(
     data: Benchmark,
+    options: OutputOptions,
     *,
-    out: Path,
     model: ModelSpec | None = None,
     runs: Sequence[Path] = (),
     instances: Sequence[int] = (4, 8, 16),
@@ -54,7 +55,6 @@ def harmful_pairs(
     batch_size: int = 64,
     workers: int = 0,
     seed: int = 0,
-    resolved: dict[str, Any] | None = None,
 ) -> None:
     """Count how often ways of choosing positive pairs choose harmful ones, which show nothing in common.
 
@@ -64,7 +64,7 @@ def harmful_pairs(
 
     Args:
         data: Its training pictures are used.
-        out: The study's folder; started again, it does what is missing.
+        options: The study's folder.
         model: A network with its weights before training.
         runs: Trained runs; their last weights are used.
         instances: Pictures of an identity in a batch, one number after the other.
@@ -75,8 +75,8 @@ def harmful_pairs(
         batch_size: Pictures to embed at a time.
         workers: Processes that read pictures.
         seed: Of everything random.
-        resolved: All settings as the command line gave them.
     """
+    study = Study(harmful_pairs, locals())
     losses = {name: _pair_loss(name) for name in names}
     if model is None and not runs:
         raise ValueError("expected a network to embed with, got none: name --model.weights FILE or --runs '[FOLDER]'")
@@ -84,7 +84,7 @@ def harmful_pairs(
     networks |= {network.name: network.load() for network in given(runs)}
     units = {}
     for name, network in networks.items():
-        folder = out / "embeddings" / name.replace(" ", "_")
+        folder = study.out / "embeddings" / name.replace(" ", "_")
         units[name] = unit(vectors(folder, network, data.train, batch_size=batch_size, workers=workers).vectors.float())
     labels = np.asarray(number_identities(data.train)[1])
     judge, rule = harm.judge_of(data.train, next(iter(units.values())), seed=seed)
@@ -103,15 +103,12 @@ def harmful_pairs(
     results = pd.concat(parts, ignore_index=True)
     first = ["part", "features", "instances", "pairs", "harmful", "sampling", "share"]
     results = results[[*first, *(c for c in results if c not in first)]]
-    write_csv(results, out / "results.csv")
+    study.csv(results, "results.csv")
     columns, rows = _shares(results, "drawn", SAMPLINGS)
     show(columns, rows, title=f"Share of harmful pairs in %: {rule}")
-    write_study(
-        out,
+    study.write(
         f"Harmful positive pairs, {data.name}",
-        name="harmful-pairs",
         sections=_sections(results, rule, list(losses)),
-        resolved=resolved,
         lead="A positive pair that shows nothing in common teaches a network to see what is not there. "
         "Which way of choosing pairs chooses how many of them?",
     )

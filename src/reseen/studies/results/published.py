@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import functools
 import inspect
 from collections.abc import Mapping, Sequence
@@ -10,11 +11,11 @@ from typing import Any
 
 import yaml
 
-from reseen import losses
+from reseen import losses, training
 from reseen.errors import RunError
-from reseen.recipes import Published, published, settings_of
+from reseen.recipes import FOLDER, Published, published, settings_of
 from reseen.reporting import Repeated, Section, table
-from reseen.studies.settings import CLASSES, USUAL, Settings, changed, is_identity
+from reseen.studies.settings import CLASSES, SHORT_FORM, Settings, changed, terms_of
 
 # A class of `reseen.datasets`, and which of its arguments tell apart the tests that papers report.
 DATA = {
@@ -30,7 +31,7 @@ DATA = {
 }
 # What changes neither the training's outcome nor what is measured.
 ASIDE = {"data", "evaluate_every", "init", "out", "resume", "save_every", "seed", "tensorboard", "workers"}
-USUAL_TERM = {"on": "feature", "weight": 1.0}
+DEFAULT_TERM = {"on": "embedding", "weight": 1.0}
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,26 @@ def beside(measured: Sequence[Measured]) -> Section | None:
     if not pairs:
         return None
     rows = [[m.name, m.mean_ap, _share(p.mean_ap), m.rank_1, _share(p.rank_1), p.source] for m, p in pairs]
-    notes = dict.fromkeys(row.note for _, row in pairs if row.note)
-    said = " ".join(["Same data and same recipe, in percent.", *(f"Of the paper: {note}." for note in notes)])
+    notes = [note for _, row in pairs for note in (row.note, _count_note(row)) if note]
+    said = ["Same data and same recipe, in percent.", *(f"Of the paper: {note}." for note in dict.fromkeys(notes))]
     columns = ["", "mAP here", "published", "rank 1 here", "published", "source"]
-    return Section("Beside the papers", table(columns, rows, percent=True), said)
+    return Section("Beside the papers", table(columns, rows, percent=True), " ".join(said))
+
+
+@functools.cache
+def counted() -> tuple[dict[str, str], ...]:
+    """Return what the papers say of the size of data sets: paper, table, data, identities, images, note."""
+    with (FOLDER / "published_counts.csv").open(encoding="utf-8", newline="") as file:
+        return tuple(csv.DictReader(file))
+
+
+def _count_note(row: Published) -> str:
+    """Return how large a row's data is by its paper, where that is not what others say."""
+    here = {"paper": row.paper, "data": row.data.partition("_")[0]}
+    count = next((count for count in counted() if count["note"] and here.items() <= count.items()), None)
+    if count is None:
+        return ""
+    return f"it counts {count['identities']} identities on {count['images']} pictures; {count['note']}"
 
 
 def same(settings: Mapping[str, Any]) -> list[Published]:
@@ -98,14 +115,8 @@ def parsed(changes: str) -> Settings:
 
 def canonical(settings: Mapping[str, Any]) -> Settings:
     """Return the settings that count, in one form: short names of classes, losses as terms, nothing empty."""
-    kept = {key: value for key, value in settings.items() if key not in ASIDE}
-    terms = kept.pop("terms", None)
-    loss, identity = (kept.pop(name, usual) for name, usual in USUAL.items())
-    weight, on = kept.pop("loss_weight", 1.0), kept.pop("loss_on", "feature")
-    if terms is None:
-        terms = [{"loss": identity, "on": "embedding"}] if identity else []
-        terms = [*terms, {"loss": loss, "on": on, "weight": weight}] if loss else terms
-    kept["terms"] = [{**USUAL_TERM, **({"on": "embedding"} if is_identity(t["loss"]) else {}), **t} for t in terms]
+    kept = {key: value for key, value in settings.items() if key not in {*ASIDE, *SHORT_FORM, "terms"}}
+    kept["terms"] = [{**DEFAULT_TERM, **term, "role": None} for term in terms_of(settings)]
     plain: Settings = _plain(kept)
     return plain
 
@@ -114,7 +125,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         if "class_path" in value:
             name = str(value["class_path"]).rpartition(".")[2]
-            return {"class": name, "with": _plain({**_usual(name), **(value.get("init_args") or {})})}
+            return {"class": name, "with": _plain({**_defaults(name), **(value.get("init_args") or {})})}
         named = {k: {"class_path": v} if k in CLASSES and isinstance(v, str) else v for k, v in value.items()}
         return {str(k): _plain(v) for k, v in named.items() if v not in (None, {}, [])}
     if isinstance(value, (list, tuple)):
@@ -122,8 +133,8 @@ def _plain(value: Any) -> Any:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _usual(name: str) -> Settings:
-    """Return the arguments of a loss that are not given."""
-    loss = getattr(losses, name, None)
-    parameters = inspect.signature(loss).parameters.values() if loss is not None else ()
+def _defaults(name: str) -> Settings:
+    """Return the arguments of a loss or a scheme that are not given."""
+    kind = getattr(losses, name, getattr(training, name, None))
+    parameters = inspect.signature(kind).parameters.values() if kind is not None else ()
     return {p.name: p.default for p in parameters if p.default is not p.empty}
