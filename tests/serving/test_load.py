@@ -46,7 +46,7 @@ def test_concurrent_requests_share_batches_and_get_their_own_answers(gallery: Ga
 
 def test_more_than_can_wait_are_told_to_come_again(gallery: Gallery) -> None:
     with (
-        serving(gallery, Colours(seconds=0.5), Limits(batch=1, num_inside=2)) as address,
+        serving(gallery, Colours(seconds=0.5), Limits(batch=1, num_requests=2)) as address,
         ThreadPoolExecutor(12) as pool,
     ):
 

@@ -1,62 +1,61 @@
-"""What the addresses share: the gallery, the model, and how a picture comes in."""
+"""FastAPI dependencies of the routes: the server's services, and JSON bodies."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
 
-from starlette.requests import Request
+from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
 
 from reseen.gallery import Gallery
-from reseen.pictures import Pixels
 from reseen.serving.batching import Batcher
-from reseen.serving.intake import picture
-from reseen.serving.limits import Limits, RefusedError
+from reseen.serving.errors import RefusedError
+from reseen.serving.settings import Limits
+from reseen.serving.uploads import Decoder
 
-Result = TypeVar("Result")
-PICTURE = {
-    "requestBody": {
-        "required": True,
-        "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
-"""What OpenAPI says of a body that is a picture."""
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Desk:
-    """What a request needs to be answered."""
+class Services:
+    """What routes work with."""
 
     gallery: Gallery
     batcher: Batcher
+    decoder: Decoder
     limits: Limits
 
-    async def received(self, request: Request, use: Callable[[Pixels], Result]) -> Result:
-        """Return what becomes of the picture in a request's body.
 
-        Raises:
-            RefusedError: It is none, or more than the limits allow.
-        """
-        kind = request.headers.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
-        if not kind.startswith("image/") and kind != "application/octet-stream":
-            raise RefusedError(415, "Expected a picture as the body, with a Content-Type of image/...")
-        body = await request.body()
-        return await aside(lambda: use(picture(body, self.limits)))
+def services(request: Request) -> Services:
+    """Return the services of the application."""
+    found: Services = request.app.state.services
+    return found
 
 
-async def aside(work: Callable[[], Result]) -> Result:
-    """Run what takes a while in a thread, so that the server can go on answering."""
-    return await asyncio.get_running_loop().run_in_executor(None, work)
+ServicesDependency = Annotated[Services, Depends(services)]
 
 
-def checked(item: str) -> str:
-    """Return an item's id if it could be one.
+def json_body(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
+    """Return a dependency that reads a JSON body.
 
-    Raises:
-        RefusedError: It could not.
+    A declared body would be read before the dependencies run, and so before the token is checked.
     """
-    if len(item) != 32 or set(item) - set("0123456789abcdef"):
-        raise RefusedError(422, "Expected an id of 32 hexadecimal digits.")
-    return item
+
+    async def read(request: Request) -> Model:
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise RefusedError(415, "Expected JSON as the body, with a Content-Type of application/json.")
+        try:
+            return model.model_validate_json(await request.body())
+        except ValidationError as error:
+            errors = error.errors(include_url=False, include_context=False)
+            raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in errors]) from None
+
+    return read
+
+
+def openapi_json(model: type[BaseModel]) -> dict[str, Any]:
+    """Return OpenAPI's description of a JSON body."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}}

@@ -1,21 +1,25 @@
-"""What the server says, as JSON."""
+"""JSON of requests and answers."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from reseen.gallery import Calibration, Item, Match
 from reseen.gallery.calibration.calibration import Threshold
+from reseen.serving.validation import checked_label
 
 FALSE_ALARMS = 0.01
-"""The wanted share of strangers who are taken for somebody known."""
+"""The wanted share of unknown individuals that are taken for a known one."""
+
+Hex = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+Identity = Annotated[int | str, AfterValidator(lambda value: checked_label(value, "identity"))]
 
 
-class Known(BaseModel):
-    """What is known of an item."""
+class ItemInfo(BaseModel):
+    """An item without its picture."""
 
     id: str
     identity: int | str | None
@@ -26,47 +30,36 @@ class Known(BaseModel):
     extra: dict[str, Any]
 
 
-class Found(Known):
-    """One answer of a search; ``picture`` says whether one is kept."""
+class SearchMatch(ItemInfo):
+    """A match of a search; ``picture`` says whether one is kept."""
 
     similarity: float
     probability: float | None
     picture: bool
 
 
-class Answer(BaseModel):
-    """A search's answers, best first.
+class SearchResponse(BaseModel):
+    """The matches of a search, best first.
 
-    ``query`` names the picture in a mark. Of strangers' searches, a share of ``false_alarms`` has an answer as alike as
-    ``threshold``; both are null while the gallery is not calibrated for it.
+    ``query`` names the picture in feedback. Of searches for unknown individuals, a share of ``false_alarms`` has a
+    match as similar as ``threshold``; both are null while the gallery is not calibrated for it.
     """
 
     query: str
     threshold: float | None
     false_alarms: float | None
-    matches: list[Found]
+    matches: list[SearchMatch]
 
 
-class Kept(BaseModel):
+class ItemAdded(BaseModel):
     """A picture that has been added: its id, and whether it was new."""
 
     id: str
     new: bool
 
 
-class Verdict(BaseModel):
-    """Whether a match was right, kept for the next calibration."""
-
-    model_config = {"extra": "forbid", "strict": True}
-
-    query: str = Field(pattern="^[0-9a-f]{32}$")
-    item: str = Field(pattern="^[0-9a-f]{32}$")
-    similarity: float = Field(ge=-1.001, le=1.001)
-    same: bool
-
-
-class Facts(BaseModel):
-    """What there is to choose from on the page, and how much may be sent."""
+class GalleryInfo(BaseModel):
+    """What there is to choose from, and how much may be sent."""
 
     items: int
     cameras: list[int | str]
@@ -77,24 +70,56 @@ class Facts(BaseModel):
     num_answers: int
 
 
-class Fault(BaseModel):
-    """Why a request is not served, in a sentence."""
+class ErrorResponse(BaseModel):
+    """Why a request is not served, in one sentence."""
 
     error: str
 
 
-def as_known(item: Item) -> dict[str, Any]:
-    """Return an item's facts by their names."""
-    return {name: getattr(item, name) for name in Known.model_fields}
+class RequestModel(BaseModel):
+    """Base class of JSON bodies: no unknown fields, no conversion of types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
-def as_found(match: Match, shown: set[str]) -> Found:
-    """Return a match; ``shown`` are the items of which a picture is kept."""
-    known = as_known(match.item)
-    return Found(**known, similarity=match.similarity, probability=match.probability, picture=match.item.id in shown)
+class FeedbackRequest(RequestModel):
+    """Whether a match was right, kept for the next calibration."""
+
+    query: Hex
+    item: Hex
+    similarity: float = Field(ge=-1.001, le=1.001)
+    same: bool
 
 
-def line(calibration: Calibration | None) -> Threshold | None:
-    """Return where strangers end: the threshold at the rate nearest to `FALSE_ALARMS` that the gallery can show."""
-    lines = () if calibration is None else calibration.open_set
-    return min(lines, key=lambda drawn: abs(math.log(drawn.rate / FALSE_ALARMS)), default=None)
+class RelabelRequest(RequestModel):
+    """Who an item shows; null for nobody known."""
+
+    identity: Identity | None
+
+
+class RenameRequest(RequestModel):
+    """An identity's new name; where another has it already, the two become one."""
+
+    identity: Identity
+    new: Identity
+
+
+def item_fields(item: Item) -> dict[str, Any]:
+    """Return the fields of `ItemInfo`."""
+    return {name: getattr(item, name) for name in ItemInfo.model_fields}
+
+
+def as_match(match: Match, pictured: set[str]) -> SearchMatch:
+    """Return a match; ``pictured`` are the items of which a picture is kept."""
+    return SearchMatch(
+        **item_fields(match.item),
+        similarity=match.similarity,
+        probability=match.probability,
+        picture=match.item.id in pictured,
+    )
+
+
+def threshold_of(calibration: Calibration | None) -> Threshold | None:
+    """Return the open-set threshold at the rate nearest to `FALSE_ALARMS` that the gallery can show."""
+    thresholds = () if calibration is None else calibration.open_set
+    return min(thresholds, key=lambda each: abs(math.log(each.rate / FALSE_ALARMS)), default=None)

@@ -1,79 +1,123 @@
-"""The addresses of single items: add one, look at it, delete it."""
+"""Routes of single items: add, look up, name, rate a match, delete."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+import numpy as np
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from numpy.typing import NDArray
 
 from reseen.gallery import Added
 from reseen.pictures import Pixels, digest, resized, thumbnail
-from reseen.serving.answers import Kept, Known, as_known
-from reseen.serving.desk import PICTURE, Desk, aside, checked
-from reseen.serving.limits import RefusedError, as_label, as_source
+from reseen.serving.dependencies import ServicesDependency, json_body, openapi_json
+from reseen.serving.errors import RefusedError
+from reseen.serving.schemas import FeedbackRequest, ItemAdded, ItemInfo, RelabelRequest, RenameRequest, item_fields
+from reseen.serving.uploads import UPLOAD, read_upload, until_disconnect
+from reseen.serving.validation import ItemId, as_label, as_source
+
+reading, writing = APIRouter(), APIRouter()
 
 
-def keeping(desk: Desk) -> APIRouter:
-    """Return the addresses."""
-    gallery, batcher, router = desk.gallery, desk.batcher, APIRouter()
+@writing.post("/items", openapi_extra=UPLOAD)
+async def add(
+    request: Request,
+    services: ServicesDependency,
+    identity: str | None = None,
+    camera: str | None = None,
+    track: str | None = None,
+    time: Annotated[float | None, Query(allow_inf_nan=False)] = None,
+    source: str | None = None,
+) -> ItemAdded:
+    """Add the picture in the body; when this has answered, it is on the disk."""
+    gallery, batcher, decoder = services.gallery, services.batcher, services.decoder
+    who = None if identity is None else as_label(identity, "identity")
+    place = None if camera is None else as_label(camera, "camera")
+    sequence = None if track is None else as_label(track, "track")
+    origin = None if source is None else as_source(source)
+    body = await read_upload(request)
 
-    @router.post("/items", openapi_extra=PICTURE)
-    async def add(
-        request: Request,
-        identity: str | None = None,
-        camera: str | None = None,
-        track: str | None = None,
-        time: Annotated[float | None, Query(allow_inf_nan=False)] = None,
-        source: str | None = None,
-    ) -> Kept:
-        """Add the picture in the body; when this has answered, it is on the disk."""
-        who = None if identity is None else as_label(identity, "identity")
-        place = None if camera is None else as_label(camera, "camera")
-        sequence = None if track is None else as_label(track, "track")
-        origin = None if source is None else as_source(source)
+    def prepare(pixels: Pixels) -> tuple[bytes, bytes, Pixels]:
+        return digest(pixels), thumbnail(pixels), resized(pixels, batcher.size)
 
-        def seen(pixels: Pixels) -> tuple[bytes, bytes, Pixels]:
-            return digest(pixels), thumbnail(pixels), resized(pixels, batcher.size)
+    async def embed() -> tuple[bytes, bytes, NDArray[np.float32]]:
+        content, small, pixels = await decoder.decode(body, prepare)
+        return content, small, await batcher.encode(pixels)
 
-        name, small, pixels = await desk.received(request, seen)
-        vector = await batcher.encode(pixels)
+    content, small, vector = await until_disconnect(request, embed())
 
-        def kept() -> Added:
-            return gallery.add(
-                vector[None],
-                identities=[who],
-                cameras=[place],
-                tracks=[sequence],
-                times=[time],
-                sources=[origin],
-                pictures=[small],
-                contents=[name],
-            )
+    def keep() -> Added:
+        return gallery.add(
+            vector[None],
+            identities=[who],
+            cameras=[place],
+            tracks=[sequence],
+            times=[time],
+            sources=[origin],
+            pictures=[small],
+            contents=[content],
+        )
 
-        added = await aside(kept)
-        return Kept(id=added.ids[0], new=added.new == 1)
+    added = await run_in_threadpool(keep)
+    return ItemAdded(id=added.ids[0], new=added.new == 1)
 
-    @router.get("/items/{item}")
-    async def look_up(item: str) -> Known:
-        """Say what is known of an item."""
-        found = await aside(lambda: gallery.items([checked(item)])[0])
-        if found is None:
-            raise RefusedError(404, "Expected an item of this gallery, found none of this id.")
-        return Known(**as_known(found))
 
-    @router.get("/items/{item}/picture", response_class=Response)
-    async def show(item: str) -> Response:
-        """Return the small picture that is kept of an item."""
-        jpeg = await aside(lambda: gallery.picture(checked(item)))
-        if jpeg is None:
-            raise RefusedError(404, "Expected an item with a picture, found none of this id.")
-        return Response(jpeg, media_type="image/jpeg")
+@reading.get("/items/{item}")
+def look_up(item: ItemId, services: ServicesDependency) -> ItemInfo:
+    """Show what is known of an item."""
+    (found,) = services.gallery.items([item])
+    if found is None:
+        raise no_such_item()
+    return ItemInfo(**item_fields(found))
 
-    @router.delete("/items/{item}")
-    async def delete(item: str) -> dict[str, int]:
-        """Forget an item and its picture."""
-        if not await aside(lambda: gallery.delete([checked(item)])):
-            raise RefusedError(404, "Expected an item of this gallery, found none of this id.")
-        return {"deleted": 1}
 
-    return router
+@reading.get("/items/{item}/picture", response_class=Response)
+def show_picture(item: ItemId, services: ServicesDependency) -> Response:
+    """Show the small picture that is kept of an item."""
+    jpeg = services.gallery.picture(item)
+    if jpeg is None:
+        raise RefusedError(404, "Expected an item with a picture, found none of this id.")
+    return Response(jpeg, media_type="image/jpeg")
+
+
+@writing.patch("/items/{item}", openapi_extra=openapi_json(RelabelRequest))
+def relabel(
+    item: ItemId, change: Annotated[RelabelRequest, Depends(json_body(RelabelRequest))], services: ServicesDependency
+) -> ItemInfo:
+    """Set whom an item shows."""
+    services.gallery.relabel([item], change.identity)
+    return look_up(item, services)
+
+
+@writing.delete("/items/{item}")
+def delete(item: ItemId, services: ServicesDependency) -> dict[str, int]:
+    """Delete an item and its picture."""
+    if not services.gallery.delete([item]):
+        raise no_such_item()
+    return {"deleted": 1}
+
+
+@writing.post("/identities/rename", openapi_extra=openapi_json(RenameRequest))
+def rename(
+    names: Annotated[RenameRequest, Depends(json_body(RenameRequest))], services: ServicesDependency
+) -> dict[str, int]:
+    """Rename an identity; where another has the new name, the two become one."""
+    changed = services.gallery.rename(names.identity, names.new)
+    return {"changed": changed}
+
+
+@writing.post("/marks", openapi_extra=openapi_json(FeedbackRequest))
+def mark(
+    feedback: Annotated[FeedbackRequest, Depends(json_body(FeedbackRequest))], services: ServicesDependency
+) -> dict[str, int]:
+    """Keep whether a match was right."""
+    if services.gallery.items([feedback.item])[0] is None:
+        raise no_such_item()
+    services.gallery.mark(feedback.query, feedback.item, similarity=feedback.similarity, same=feedback.same)
+    return {"kept": 1}
+
+
+def no_such_item() -> RefusedError:
+    """Return the error of an id that the gallery does not hold."""
+    return RefusedError(404, "Expected an item of this gallery, found none of this id.")
