@@ -78,9 +78,8 @@ def serve(
         Gallery(gallery, encoder.fingerprint, approximate_above=approximate_above) as kept,
         listen(host, port) as listening,
     ):
-        app = create_app(
-            kept, encoder, token=write_token, read_token=read_token, hosts=allowed_names(host, names or ()), limits=limits
-        )
+        hosts = allowed_names(host, names or ())
+        app = create_app(kept, encoder, token=write_token, read_token=read_token, hosts=hosts, limits=limits)
         console = Console(highlight=False, soft_wrap=True)
         console.print(f"{len(kept):,} sightings in {gallery}; stop with Ctrl-C", markup=False)
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host

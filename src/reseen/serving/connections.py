@@ -113,7 +113,7 @@ class BoundedProtocol(H11Protocol):
         super().__init__(*arguments, **options)
         self._listener, self._seconds = listener, seconds
         self._timer: asyncio.TimerHandle | None = None
-        self._file = -1
+        self._file, self._is_unread = -1, False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head."""
@@ -140,10 +140,12 @@ class BoundedProtocol(H11Protocol):
         """Start the clock for a client that does not take its answer."""
         super().pause_writing()
         self._start()
+        self._is_unread = True
 
     def resume_writing(self) -> None:
         """Stop it."""
         super().resume_writing()
+        self._is_unread = False
         self._stop()
         self._update()
 
@@ -158,6 +160,8 @@ class BoundedProtocol(H11Protocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _update(self) -> None:
+        if self._is_unread:
+            return
         if self.transport.is_closing() and not self.transport.get_write_buffer_size():
             self._stop()
         elif self._is_busy:
