@@ -220,7 +220,8 @@ def test_memory_is_bounded_and_health_answers_under_the_largest_pictures(tmp_pat
     scans = packed(np.full_like(large, 90), "JPEG", progressive=True)
     last = scans.rindex(b"\xff\xda")
     costly = scans[:last] + scans[last:-2] * 85 + scans[-2:]  # just below what is refused
-    bodies = [costly, packed(large, "WEBP"), packed(large, compress_level=1), packed(large, "JPEG", quality=70)]
+    deep = packed(large[..., 0].astype(np.uint16) * 257)
+    bodies = [costly, packed(large, "WEBP"), packed(large, compress_level=1), packed(large, "JPEG", quality=70), deep]
     health: list[float] = []
     with server(tmp_path / "gallery") as (process, port), ThreadPoolExecutor(24) as pool:
         address = f"http://127.0.0.1:{port}"

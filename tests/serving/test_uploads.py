@@ -130,6 +130,8 @@ def test_pixels_at_a_time_stay_below_their_bound() -> None:
 
     with ThreadPoolExecutor(12) as pool:
         list(pool.map(hold, np.random.default_rng(0).integers(1, 101, 120).tolist()))
+        with budget.reserve(1000):
+            assert not pool.submit(hold, 1).done()
     assert now == 0
     assert 50 < most <= 100
 

@@ -46,11 +46,13 @@ class PixelBudget:
     """
 
     def __init__(self, num_pixels: int) -> None:
-        self._free, self._changed = num_pixels, threading.Condition()
+        self._total = self._free = num_pixels
+        self._changed = threading.Condition()
 
     @contextlib.contextmanager
     def reserve(self, num_pixels: int) -> Iterator[None]:
-        """Wait until there is room for a picture, and hold it."""
+        """Wait until there is room for a picture, and hold it; one larger than all the room takes all of it."""
+        num_pixels = min(num_pixels, self._total)
         with self._changed:
             self._changed.wait_for(lambda: self._free >= num_pixels)
             self._free -= num_pixels
@@ -86,7 +88,11 @@ class Decoder:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _decode(self, body: bytes, use: Callable[[Pixels], Result]) -> Result:
-        with open_picture(body, self._limits) as opened, self._budget.reserve(opened.width * opened.height):
+        opened = open_picture(body, self._limits)
+        num_pixels = opened.width * opened.height
+        if opened.mode.startswith(("I", "F")):  # Grey of 16 bits is scaled in float64.
+            num_pixels *= 2
+        with opened, self._budget.reserve(num_pixels):
             try:
                 pixels = flattened(opened)
             except Exception:  # damaged files make Pillow raise almost anything
