@@ -6,10 +6,11 @@ import hashlib
 import io
 import logging
 import os
+import re
 import struct
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -263,3 +264,29 @@ def digest(pixels: Pixels) -> bytes:
     told = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
     told.update(np.ascontiguousarray(pixels).data)
     return told.digest()
+
+
+SOS = 0xDA
+"""The JPEG marker that begins a scan (ITU-T T.81, table B.1)."""
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
+
+
+def jpeg_markers(file: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the markers of a JPEG file up to its end of image, without decoding anything.
+
+    Args:
+        file: A file that begins with FF D8.
+
+    Yields:
+        The marker's second byte (`SOS` begins a scan; restart markers are left out), and how many bytes lie between it
+        and the segment before it: after an `SOS` they are the scan, elsewhere there should be none.
+    """
+    position = 2
+    while found := _MARKER.search(file, position):
+        marker = file[found.end() - 1]
+        yield marker, found.start() - position
+        if marker == 0xD9:
+            return
+        position = found.end()
+        if marker >= 0xC0 and marker != 0xD8:  # The others have no length, or are passed over by decoders.
+            position += max(2, int.from_bytes(file[position : position + 2], "big"))

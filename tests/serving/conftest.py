@@ -7,17 +7,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 
 from reseen.encoding import Encoder
 from reseen.gallery import Gallery
-from reseen.serving import Limits, create_app
-from reseen.serving.server import LOOPBACK
+from reseen.serving import Limits, create_app, listen
+from reseen.serving.middleware.hosts import LOOPBACK
+from reseen.serving.server import make_server
 
 TOKEN = "a token for the tests"
 NO_TLS = ssl.create_default_context()  # made once: reading certificates takes longer than a test
@@ -54,27 +55,45 @@ def packed(pixels: np.ndarray, kind: str = "PNG", **options: object) -> bytes:
 
 @contextmanager
 def serving(
-    gallery: Gallery, encoder: Encoder, limits: Limits | None = None, token: str | None = TOKEN
+    gallery: Gallery,
+    encoder: Encoder,
+    limits: Limits | None = None,
+    token: str | None = TOKEN,
+    *,
+    read_token: str | None = None,
+    hosts: frozenset[str] = LOOPBACK,
+    **options: Any,
 ) -> Iterator[str]:
-    """Serve on a free port in a thread, and give the address."""
-    app = create_app(gallery, encoder, token=token, hosts=LOOPBACK, limits=limits or Limits())
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical"))
-    thread = threading.Thread(target=server.run)
+    """Serve on a free port in a thread, and give the address; the options are those of `make_server`."""
+    limits = limits or Limits()
+    app = create_app(gallery, encoder, token=token, read_token=read_token, hosts=hosts, limits=limits)
+    listening = listen(port=0)
+    port = listening.getsockname()[1]
+    server, listener = make_server(app, listening, limits=limits, **options)
+    thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
         while not server.started:
             assert thread.is_alive()
             time.sleep(0.01)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        yield f"{'https' if 'certificate' in options else 'http'}://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         thread.join()
 
 
 @contextmanager
-def client(address: str, token: str = TOKEN) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=address, headers=headers, timeout=30, trust_env=False, verify=NO_TLS) as made:
+def client(address: str, token: str = TOKEN, verify: ssl.SSLContext = NO_TLS) -> Iterator[httpx.Client]:
+    """Give a client that calls its bodies pictures unless told otherwise."""
+
+    def name_the_kind(request: httpx.Request) -> None:
+        if request.method in ("POST", "PATCH"):
+            request.headers.setdefault("Content-Type", "image/png")
+
+    headers, hooks = {"Authorization": f"Bearer {token}"}, {"request": [name_the_kind]}
+    with httpx.Client(
+        base_url=address, headers=headers, timeout=30, trust_env=False, verify=verify, event_hooks=hooks
+    ) as made:
         yield made
 
 

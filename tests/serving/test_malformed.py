@@ -231,7 +231,8 @@ def test_two_hundred_wrong_requests(address: str) -> None:
             kind = {"Content-Type": "application/json"}
             wrong(f"mark {content[:80]!r}", {400, 422}, "POST", "/marks", content=content, headers=kind)
         for kind in ("text/plain", "application/json", "multipart/form-data", "video/mp4", "", "x", "a" * 500, "image"):
-            wrong(f"type {kind[:20]}", {415}, "POST", "/search", content=GOOD, headers={"Content-Type": kind})
+            for path in ("/search", "/items"):
+                wrong(f"type {kind[:20]}", {415}, "POST", path, content=GOOD, headers={"Content-Type": kind})
         for name in (
             "0",
             "x" * 32,
@@ -328,7 +329,8 @@ def test_what_is_not_http_is_turned_away(address: str, sent: bytes) -> None:
 def test_a_body_that_never_comes_is_not_waited_for(address: str) -> None:
     port = int(address.rpartition(":")[2])
     head = (
-        f"POST /search HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 1000\r\n\r\nabc"
+        f"POST /search HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n"
+        "Content-Type: image/png\r\nContent-Length: 1000\r\n\r\nabc"
     )
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(head.encode())
@@ -338,7 +340,7 @@ def test_a_body_that_never_comes_is_not_waited_for(address: str) -> None:
 def test_clients_that_leave_do_no_harm(address: str) -> None:
     port = int(address.rpartition(":")[2])
     head = f"POST /search HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n"
-    head += f"Content-Length: {len(GOOD)}\r\n\r\n"
+    head += f"Content-Type: image/png\r\nContent-Length: {len(GOOD)}\r\n\r\n"
     for part in (0, 10, len(GOOD)):
         for _ in range(5):
             with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:

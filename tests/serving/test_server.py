@@ -5,8 +5,8 @@ import socket
 import pytest
 
 from reseen.errors import ReseenError
-from reseen.serving import listen
-from reseen.serving.server import is_loopback, names
+from reseen.serving import allowed_names, listen
+from reseen.serving.middleware import is_loopback
 
 
 def test_a_port_of_its_own_choice_can_be_reached_at_once() -> None:
@@ -30,9 +30,10 @@ def test_a_port_is_a_port() -> None:
         listen(port=99_999)
 
 
-def test_only_loopback_insists_on_its_names() -> None:
-    assert names("0.0.0.0") is None
-    assert names("example.org") is None
+def test_a_server_is_called_by_its_own_names() -> None:
     for host in ("127.0.0.1", "localhost", "127.0.0.9"):
-        assert host in (names(host) or ())
+        assert allowed_names(host) == {"127.0.0.1", "localhost", "[::1]", host}
+    assert socket.gethostname().lower() in allowed_names("0.0.0.0")
+    assert {"gallery.lan", "localhost"} <= allowed_names("0.0.0.0", ["Gallery.LAN"])
     assert is_loopback("::1")
+    assert not is_loopback("0.0.0.0")

@@ -81,7 +81,9 @@ class MemoryBank(nn.Module):
         """Keep what was recalled as it is until the gradient of a loss (scalar), which reads it, is made."""
         if not loss.requires_grad or torch.compiler.is_compiling():
             return
-        if not self.training:  # Nothing is written, perhaps for ever: one mark for all, at the price of a copy later on.
+        if (
+            not self.training
+        ):  # Nothing is written, perhaps for ever: one mark for all, at the price of a copy later on.
             self.readers.add(None)
             return
         reader, readers = object(), self.readers

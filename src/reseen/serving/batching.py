@@ -1,4 +1,4 @@
-"""Pictures of concurrent requests go through the model together."""
+"""Dynamic batching: pictures of concurrent requests go through the model together."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from reseen.encoding import Encoder
 from reseen.pictures import Pixels
 
 
-class Waiting(NamedTuple):
-    """A picture at the model's size, and who waits for its vector."""
+class Pending(NamedTuple):
+    """A picture at the model's size, and the future of its vector."""
 
     pixels: Pixels
     answer: asyncio.Future[NDArray[np.float32]]
 
 
 class Batcher:
-    """Takes pictures one by one and runs the model on whatever has gathered while it was busy.
+    """Queue in front of the model: runs it on whatever pictures have come while it was busy.
 
     No picture waits for others to come: one that finds the model idle goes at once. Under load the batches grow by
     themselves.
 
     Args:
         encoder: Runs in a thread of its own, one batch at a time.
-        most: Pictures of a batch at most.
-        watch: Is told the size of every batch.
+        max_batch: Pictures of a batch at most.
+        observe: Called with the size of every batch.
     """
 
-    def __init__(self, encoder: Encoder, *, most: int, watch: Callable[[int], object] = lambda _: None) -> None:
-        self._encoder, self._most, self._watch = encoder, most, watch
-        self._queue: asyncio.Queue[Waiting | None] = asyncio.Queue()
+    def __init__(self, encoder: Encoder, *, max_batch: int, observe: Callable[[int], object] = lambda _: None) -> None:
+        self._encoder, self._max_batch, self._observe = encoder, max_batch, observe
+        self._queue: asyncio.Queue[Pending | None] = asyncio.Queue()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._worker: asyncio.Task[None] | None = None
 
@@ -63,20 +63,20 @@ class Batcher:
     async def encode(self, pixels: Pixels) -> NDArray[np.float32]:
         """Return the vector (D,) of a picture at the model's size."""
         answer: asyncio.Future[NDArray[np.float32]] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait(Waiting(pixels, answer))
+        self._queue.put_nowait(Pending(pixels, answer))
         return await answer
 
     async def _work(self) -> None:
         loop, ending = asyncio.get_running_loop(), False
         while not ending:
             batch = [await self._queue.get()]
-            while len(batch) < self._most and batch[-1] is not None and not self._queue.empty():
+            while len(batch) < self._max_batch and batch[-1] is not None and not self._queue.empty():
                 batch.append(self._queue.get_nowait())
             ending = batch[-1] is None
             waiting = [one for one in batch if one is not None and not one.answer.done()]  # done: the client has left
             if not waiting:
                 continue
-            self._watch(len(waiting))
+            self._observe(len(waiting))
             images = np.stack([one.pixels for one in waiting])
             try:
                 vectors = await loop.run_in_executor(self._thread, self._encoder.encode, images)

@@ -17,7 +17,7 @@ let most = Infinity; // Bytes that the server takes.
 let shown = []; // Addresses of pictures to let go of.
 
 async function ask(path, options = {}) {
-  const response = await fetch(path, {
+  const response = await fetch(`.${path}`, { // relative: a proxy may have put the page below a prefix
     ...options,
     headers: { Authorization: `Bearer ${token}`, ...options.headers },
   }).catch(() => { throw new Error("The server does not answer."); });

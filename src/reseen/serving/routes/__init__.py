@@ -1,0 +1,1 @@
+"""Routers: `search` reads the gallery, `items` reads and writes single items."""

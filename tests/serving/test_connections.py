@@ -1,0 +1,204 @@
+"""Clients that hold connections without asking for anything, and the log meanwhile."""
+
+import contextlib
+import http.client
+import json
+import resource
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from reseen.gallery import Gallery
+from reseen.serving import Limits
+from reseen.serving import connections as bounds
+from tests.serving.conftest import Colours, client, packed, paint, serving
+from tests.serving.test_hosts import CERTIFICATE, KEY
+
+HALF = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "
+FEW_FILES = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+from reseen.gallery import Gallery
+from reseen.serving import create_app, listen, run
+from tests.serving.conftest import TOKEN, Colours
+with Gallery(sys.argv[1], Colours.fingerprint) as gallery:
+    listening = listen(port=0)
+    print(listening.getsockname()[1], flush=True)
+    run(create_app(gallery, Colours(), token=TOKEN), listening)
+"""
+
+
+def port_of(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
+@contextlib.contextmanager
+def held(port: int, count: int, sent: bytes = HALF) -> Iterator[list[socket.socket]]:
+    """Hold connections that have sent the beginning of a request."""
+    with contextlib.ExitStack() as stack:
+        made = []
+        for _ in range(count):
+            made.append(stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)))
+            with contextlib.suppress(OSError):
+                made[-1].sendall(sent)
+        yield made
+
+
+def is_closed(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except OSError:
+        return True
+
+
+def test_a_head_that_never_ends_is_not_waited_for(gallery: Gallery) -> None:
+    with serving(gallery, Colours(), Limits(header_seconds=0.5)) as address, held(port_of(address), 3) as made:
+        begin = time.monotonic()
+        for _ in range(4):  # a byte now and then does not help
+            time.sleep(0.1)
+            made[0].sendall(b"x")
+        assert all(is_closed(connection) for connection in made)
+        assert time.monotonic() - begin < 5
+
+
+def test_silence_after_an_answer_is_not_waited_for_either(gallery: Gallery) -> None:
+    begun = b"POST /search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\n"
+    with (
+        serving(gallery, Colours(), Limits(header_seconds=0.5)) as address,
+        held(port_of(address), 1, begun) as (connection,),
+    ):
+        assert connection.recv(12) == b"HTTP/1.1 401"
+        end = time.monotonic() + 5
+        with pytest.raises(OSError, match=r"reset|pipe"):  # noqa: PT012
+            while time.monotonic() < end:  # the body goes on, byte by byte
+                connection.sendall(b"x")
+                time.sleep(0.05)
+
+
+def test_an_answer_that_is_not_taken_is_dropped(gallery: Gallery) -> None:
+    with serving(gallery, Colours(), Limits(header_seconds=0.5)) as address, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(10)
+        connection.connect(("127.0.0.1", port_of(address)))
+        asked = threading.Thread(target=lambda: send_until_closed(connection))
+        asked.start()
+        asked.join(8)
+        assert not asked.is_alive(), "the server still waits for its answers to be taken"
+
+
+def send_until_closed(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            connection.sendall(b"GET /page.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 20)
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_those_who_ask_come_in_while_others_hold_every_place(gallery: Gallery, encrypted: bool) -> None:
+    options = {"certificate": CERTIFICATE, "key": KEY} if encrypted else {}
+    trust = ssl.create_default_context(cafile=str(CERTIFICATE))
+    limits = Limits(num_connections=20, header_seconds=60)
+    with (
+        serving(gallery, Colours(), limits, **options) as address,
+        held(port_of(address), 60, b"" if encrypted else HALF) as made,
+    ):
+        for number in range(10):
+            with client(address, verify=trust) as asking:
+                begin = time.monotonic()
+                assert asking.get("/health").status_code == 200
+                assert asking.post("/search", content=packed(paint(number))).status_code == 200
+                assert time.monotonic() - begin < 5
+        open_now = 0
+        for connection in made:
+            connection.settimeout(0.01)
+            try:
+                open_now += connection.recv(1) != b""
+            except TimeoutError:
+                open_now += 1
+            except OSError:
+                pass
+        assert 5 <= open_now <= 20
+
+
+def test_a_connection_with_a_request_is_not_closed_for_others(gallery: Gallery) -> None:
+    with serving(gallery, Colours(seconds=1.5), Limits(num_connections=5, header_seconds=60)) as address:
+        answers: list[int] = []
+
+        def search() -> None:
+            with client(address) as asking:
+                answers.append(asking.post("/search", content=packed(paint(0))).status_code)
+
+        searching = threading.Thread(target=search)
+        searching.start()
+        time.sleep(0.5)
+        with held(port_of(address), 30):
+            searching.join()
+        assert answers == [200]
+
+
+def test_more_connections_than_files_neither_stop_it_nor_fill_the_log(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FEW_FILES, str(tmp_path / "gallery")]
+    here = Path(__file__).parents[2]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=here) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        with held(port, 400), httpx.Client(trust_env=False) as asking:
+            for _ in range(20):
+                assert asking.get(f"http://127.0.0.1:{port}/health", timeout=5).status_code == 200
+            for _ in range(30):  # each would be a line of its own
+                with held(port, 1, b"nonsense\r\n\r\n") as (connection,):
+                    assert connection.recv(100).startswith(b"HTTP/1.1 400")
+        process.terminate()
+        _, log = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert log.count("more than") == 1
+    assert len(log.splitlines()) <= 4, log
+
+
+def test_room_is_left_for_other_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    for files, wanted in ((1024, 896), (200, 100), (10**6, 4096), (resource.RLIM_INFINITY, 4096), (2, 1)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files, files))
+        assert bounds.max_connections() == wanted
+
+
+class Blocked(Gallery):
+    """A gallery that another takes hold of for a long time."""
+
+    free = threading.Event()
+
+    def __len__(self) -> int:
+        assert self.free.wait(60)
+        return 0
+
+
+def test_health_answers_while_the_gallery_does_not(tmp_path: Path) -> None:
+    with Blocked(tmp_path / "gallery", Colours.fingerprint) as gallery, serving(gallery, Colours()) as address:
+        connection = http.client.HTTPConnection("127.0.0.1", port_of(address), timeout=30)
+        with contextlib.closing(connection):
+            for _ in range(3):
+                begin = time.monotonic()
+                connection.request("GET", "/health")
+                answer = connection.getresponse()
+                assert (answer.status, list(json.load(answer))) == (503, ["error"])
+                assert time.monotonic() - begin < 2
+            gallery.free.set()
+            connection.request("GET", "/health")
+            assert json.load(connection.getresponse()) == {"status": "ok"}
+
+
+def test_health_says_no_path(tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path / "a secret place", Colours.fingerprint)
+    gallery.add(Colours()([paint(0)]))
+    gallery.close()  # every use raises a GalleryError that names it
+    with serving(gallery, Colours()) as address, client(address) as asking:
+        for path in ("/health", "/facts"):
+            answer = asking.get(path)
+            assert answer.status_code == 503
+            assert "secret" not in answer.text
