@@ -158,6 +158,8 @@ def _classes_first(words: Sequence[str]) -> list[str]:
         if first is not None and len(places) == 1 and places[0] > first:
             size = 1 if "=" in sorted_words[places[0]] else 2
             moved = sorted_words[places[0] : places[0] + size]
+            if moved[-1].rpartition("=")[2].lower() in ("null", "none"):
+                continue  # What comes last takes back what came before.
             del sorted_words[places[0] : places[0] + size]
             sorted_words[first:first] = moved
     return sorted_words

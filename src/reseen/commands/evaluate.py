@@ -57,7 +57,7 @@ def evaluate(
     folder = out or (run if run.is_dir() else run.parent)
     write_report(folder, outcome, data=benchmark.name, reranking=reranking, mirrored=mirrored)
     print_scores(outcome, title=benchmark.name, reranking=reranking)
-    Terminal().print(f"written: {folder / 'report.json'}, {folder / 'per_query.csv'}")
+    Terminal(soft_wrap=True).print(f"written: {folder / 'report.json'}, {folder / 'per_query.csv'}")
 
 
 def measure(

@@ -157,7 +157,7 @@ def train(
     if outcome is not None:
         write_report(out, outcome, data=data.name, mirrored=mirrored, training_seconds=round(seconds, 1))
         print_scores(outcome, title=data.name)
-    Terminal().print(f"trained in {seconds / 60:.1f} minutes: {out}")
+    Terminal(soft_wrap=True).print(f"trained in {seconds / 60:.1f} minutes: {out}")
 
 
 def usual_terms(loss: Loss | None, weight: float, on: str, identity: IdentityLoss | None) -> list[Term]:
