@@ -7,11 +7,9 @@ under ``reseen``.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Literal
@@ -24,6 +22,7 @@ from reseen.datasets import Synthetic
 from reseen.encoding import OnnxEncoder, TorchEncoder
 from reseen.errors import ExportError
 from reseen.extras import needs
+from reseen.files import make_folder, replacing
 from reseen.images import read
 from reseen.models import Embedder
 from reseen.pictures import Pixels
@@ -70,7 +69,8 @@ def export(
         pictures: To check with, uint8 RGB; none given, 16 are drawn. Give real ones for int8.
 
     Raises:
-        ExportError: The network cannot be exported, the least cosine is below `LEAST`, or the file cannot be written.
+        ExportError: The network cannot be exported, or the least cosine is below `LEAST`.
+        WriteError: The file cannot be written; one that was there is intact.
     """
     with needs("export"):
         import onnx  # noqa: F401
@@ -89,7 +89,8 @@ def export(
         "precision": precision,
         "dim": trained.dim,
     }
-    with drafting(target) as draft:
+    make_folder(target.parent)
+    with replacing(target) as draft:
         write(converted(graph(model), precision), draft, facts)
         least = agreement(trained, OnnxEncoder(draft, "cpu"), shown)
         if not least >= LEAST[precision]:
@@ -104,18 +105,6 @@ def spec_of(model: Embedder) -> dict[str, Any]:
     """Return a model's spec without the folder that its first weights came from."""
     spec = model.spec.to_dict()
     return {**spec, "weights": spec["weights"] and PurePath(spec["weights"]).name}
-
-
-@contextlib.contextmanager
-def drafting(target: Path) -> Iterator[Path]:
-    """Give a path to write to, which becomes the target once the block has ended well."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="export-", dir=target.parent) as folder:
-            yield Path(folder) / target.name
-            os.replace(Path(folder) / target.name, target)
-    except OSError as error:
-        raise ExportError(f"expected to write {target}, got: {error.strerror or error}; choose another place") from None
 
 
 class FromPictures(nn.Module):

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from reseen.datasets.checking import check
 from reseen.errors import DataError
+from reseen.files import make_folder
 from reseen.images import read
 from reseen.samples import Benchmark
 
@@ -26,7 +27,7 @@ def check_data(*, data: Benchmark, out: Path | None = None) -> None:
     if out is not None:
         from reseen.datasets.check_plot import plot  # matplotlib takes a while.
 
-        out.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(out.parent)
         plot(checked, out)
         console.print(f"drawn: {out}")
     if checked.spoils:
