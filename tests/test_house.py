@@ -17,7 +17,7 @@ ROOT = Path(reseen.__file__).parent
 # From the ground up. What stands in one set does not import its neighbours.
 FLOORS: list[set[str]] = [
     {"errors"},
-    {"extras", "files", "geometry", "launcher", "pictures", "samples", "threads"},
+    {"extras", "files", "geometry", "launcher", "pictures", "samples", "threads", "trust"},
     {"distributed", "scores", "shards", "video"},
     {"protocols"},
     {"losses", "metrics", "reranking", "datasets", "images", "models"},

@@ -7,6 +7,7 @@
     ├── CheckpointError      a checkpoint or a file of weights is damaged or does not fit the network
     ├── ExportError          an exported model cannot be made, or departs from the one it was made from
     ├── GalleryError         a gallery is missing, damaged or busy, or holds vectors of another model
+    ├── TrustError           a file names a class of a package that the user has not
     ├── WriteError           a file cannot be written: the disk is full, or the place may only be read
     ├── RunError             a run folder exists already, is incomplete, or belongs to another run
     └── TrainingError        training cannot go on, as with a loss that is not finite
@@ -33,6 +34,10 @@ class ExportError(ReseenError):
 
 class GalleryError(ReseenError):
     """A gallery is missing, damaged or busy, or holds vectors of another model."""
+
+
+class TrustError(ReseenError):
+    """A file names a class of a package that the user has not."""
 
 
 class WriteError(ReseenError):

@@ -7,6 +7,7 @@ under ``reseen``.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from reseen.datasets import Synthetic
-from reseen.encoding import OnnxEncoder, TorchEncoder
+from reseen.encoding import NO_DIGEST, OnnxEncoder, TorchEncoder
 from reseen.errors import ExportError
 from reseen.extras import needs
 from reseen.files import make_folder, replacing
@@ -176,9 +177,10 @@ def write(model: Any, path: Path, facts: dict[str, Any]) -> None:
     import onnx
 
     entry = model.metadata_props.add()
-    entry.key, entry.value = "reseen", json.dumps(facts)
+    entry.key, entry.value = "reseen", json.dumps({**facts, "sha256": NO_DIGEST})
     onnx.checker.check_model(model)
-    onnx.save(model, str(path))
+    content = model.SerializeToString()
+    path.write_bytes(content.replace(NO_DIGEST.encode(), hashlib.sha256(content).hexdigest().encode()))
 
 
 def agreement(trained: TorchEncoder, exported: OnnxEncoder, pictures: Sequence[Pixels]) -> float:

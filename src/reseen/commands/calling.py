@@ -14,12 +14,15 @@ from typing import Any
 
 import docstring_parser
 import jsonargparse._typehints
+import yaml
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 from jsonargparse._loaders_dumpers import get_yaml_default_loader
 
+from reseen.commands.environment import HELP, take, within
 from reseen.errors import ReseenError
 from reseen.recipes import only_true_and_false, path_of
 from reseen.samples import Benchmark
+from reseen.trust import named_classes, require_trusted
 
 if importlib.util.find_spec("torch"):  # An exported model runs where there is none; data sets do not.
     import reseen.datasets  # noqa: F401  (so that `--data Table` finds its class)
@@ -54,8 +57,10 @@ def call(name: str, arguments: Sequence[str]) -> None:
     Raises:
         WrongArgumentsError: They are not what it takes.
     """
-    positional, named = parse(name, arguments)
-    verb(name)(*positional, **named)
+    environment, own = take(arguments)
+    with within(environment):
+        positional, named = parse(name, own)
+        verb(name)(*positional, **named)
 
 
 def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
@@ -68,6 +73,7 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
     parser = ArgumentParser(
         prog=f"reseen {name}",
         description=(inspect.getdoc(command) or "").split("Args:")[0].strip(),
+        epilog=HELP,
         exit_on_error=False,
         allow_abbrev=False,
     )
@@ -118,7 +124,22 @@ def _with_recipes(arguments: Sequence[str]) -> list[str]:
     for number, word in enumerate(words[1:], start=1):
         if words[number - 1] == "--config" and not Path(word).is_file():
             words[number] = str(path_of(word))
+        elif words[number - 1] == "--config":
+            _require_trusted(Path(word))
     return words
+
+
+def _require_trusted(config: Path) -> None:
+    """Make sure of a file of settings before anything that it names is imported.
+
+    Raises:
+        TrustError: It names a class of a package that the user has not.
+    """
+    try:
+        settings = yaml.safe_load(config.read_text())
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return  # the parser says what is wrong
+    require_trusted(named_classes(settings), source=config)
 
 
 def _said_of(command: Callable[..., None], parameter: str) -> str:
