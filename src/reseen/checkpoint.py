@@ -24,7 +24,7 @@ from reseen.errors import CheckpointError
 from reseen.files import write_atomically
 from reseen.models import Embedder, ModelSpec, WeightsReport
 from reseen.models.weights import TENSORS_DIGEST, digest_of, load_weights, read_tensors
-from reseen.trust import may_be_unchecked, require_trusted
+from reseen.trust import may_be_unchecked, named_classes, require_trusted
 
 FORMAT = "reseen-1"
 DIGEST = "sha256"
@@ -86,7 +86,7 @@ def load(path: str | Path, *, trust: Iterable[str] = (), unchecked: bool = False
         TrustError: The backbone is of a package that is not trusted.
     """
     description = describe(path, unchecked=unchecked)
-    require_trusted([description.spec.backbone], source=path, trust=trust)
+    require_trusted(named_classes(description.spec.to_dict()), source=path, trust=trust)
     try:
         model = Embedder(description.spec, pretrained=False)
     except (ValueError, RuntimeError, MemoryError) as error:

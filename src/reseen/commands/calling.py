@@ -19,7 +19,7 @@ from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 from jsonargparse._loaders_dumpers import get_yaml_default_loader
 
 from reseen.commands.environment import HELP, take, within
-from reseen.errors import ReseenError
+from reseen.errors import ReseenError, TrustError
 from reseen.recipes import only_true_and_false, path_of
 from reseen.samples import Benchmark
 from reseen.trust import named_classes, require_trusted
@@ -91,6 +91,8 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
     except ArgumentError as error:
         said = " ".join(str(error).split()).replace("a dot import path string", "a name listed there or package.Class")
         raise WrongArgumentsError(f"{said}; see reseen {name} --help") from error
+    # Typed names are trusted by now; a group of settings may have come from a file of its own.
+    require_trusted(named_classes(settings.as_dict()), source="the settings")
     values = {key: value for key, value in vars(parser.instantiate(settings)).items() if key != "config"}
     if "resolved" in parameters:
         values["resolved"] = json.loads(parser.dump(settings, format="json", skip_unset=False, skip_validation=True))
@@ -139,6 +141,10 @@ def _require_trusted(config: Path) -> None:
         settings = yaml.safe_load(config.read_text())
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return  # the parser says what is wrong
+    if isinstance(settings, dict) and "config" in settings:
+        raise TrustError(
+            f"expected settings alone in {config}, got the name of another file of them; name it on its own"
+        )
     require_trusted(named_classes(settings), source=config)
 
 
