@@ -244,6 +244,7 @@ def test_vectors_that_are_not_finite_are_refused(tmp_path: Path, value: float, d
         embedded_to(tmp_path, model, samples(), shard=6, dtype=dtype)
     with pytest.raises(RunError, match="are missing"):
         open_embeddings(tmp_path)
+    embedded_to(tmp_path, Tiny(), samples(7))  # other work, in a folder where nothing has been finished
 
 
 def test_a_place_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:

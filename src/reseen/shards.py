@@ -149,7 +149,7 @@ def _begin(folder: Path, work: dict[str, Any]) -> None:
     """Make the folder and room for all vectors, where they are not there or are damaged."""
     make_folder(folder / "table")
     description = folder / "embedding.json"
-    if description.exists():
+    if description.exists() and any((folder / "table").glob("*.parquet")):
         try:
             if _work_of(folder) != work or _has_room(folder, work):
                 return

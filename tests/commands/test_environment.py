@@ -74,6 +74,50 @@ def test_a_models_package_is_trusted_where_it_is_named(run: Path, capsys: pytest
     assert "RESEEN_TRUST" not in os.environ
 
 
+def broken(run: Path) -> Path:
+    path = run.parent / "people" / "ann" / "1.png"
+    path.write_bytes(path.read_bytes()[:60])
+    return path
+
+
+@pytest.mark.parametrize("what", ["pictures", "data"])
+def test_a_broken_picture_stops_an_embedding_or_is_left_out(
+    run: Path, what: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    path, people = broken(run), run.parent / "people"
+    given = ["--pictures", str(people)]
+    if what == "data":
+        people.joinpath("list.csv").write_text(
+            "path,identity,split\n"
+            + "".join(
+                f"{who}/{n}.png,{who},{part}\n" for who in ("ann", "bob") for n, part in ((0, "query"), (1, "gallery"))
+            )
+        )
+        given = ["--data", "Table", "--data.path", str(people / "list.csv"), "--parts", "[gallery]"]
+    words = ["embed", str(run), *given, "--out", str(run / "out"), "--trust", "tests"]
+    assert str(path) in refused(capsys, *words)
+    main([*words, "--unreadable", "skip"])
+    assert "1 of " in caplog.text
+    assert "cannot be read and are left out" in caplog.text
+    found = open_embeddings(run / "out" if what == "pictures" else run / "out" / "gallery")
+    assert str(path) not in list(found.paths)
+    assert len(found.paths) == (3 if what == "pictures" else 1)
+
+
+def test_a_broken_picture_stops_indexing_or_is_counted(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = broken(run)
+    (run.parent / "people" / "._1.png").write_bytes(b"no picture")
+    (run.parent / "people" / "paper.pdf").write_bytes(b"no picture")
+    words = ["index", str(run / "gallery"), "--model", str(run), "--pictures", str(run.parent / "people")]
+    assert str(path) in refused(capsys, *words, "--trust", "tests")
+    main([*words, "--trust", "tests", "--unreadable", "skip"])
+    assert "3 pictures, 3 of them new, 1 unreadable passed over; 3 in" in capsys.readouterr().out
+    (run.parent / "people" / "list.csv").write_text("path,identity\nann/0.png,ann\nann/1.png,ann\nbob/0.png,bob\n")
+    words[-2:] = ["--table", str(run.parent / "people" / "list.csv")]
+    main([*words, "--trust", "tests", "--unreadable", "skip"])
+    assert "2 pictures, 0 of them new, 1 unreadable passed over; 3 in" in capsys.readouterr().out
+
+
 DATA: list[object] = [
     "foreign.Net",
     {"class_path": "foreign.Net"},
