@@ -79,7 +79,7 @@ def load(path: str | Path, *, trust: Iterable[str] = (), unchecked: bool = False
         path: The file.
         trust: Packages whose backbones the file may name; making one runs the package's code. Those in the
             environment's RESEEN_TRUST are taken as well, and this library's and timm's always.
-        unchecked: Also read a file without a digest, as versions before 0.2 wrote them.
+        unchecked: Also read a file without a digest, as earlier versions wrote them.
 
     Raises:
         CheckpointError: There is no such file, it is damaged or no checkpoint, or its weights are another network's.
@@ -121,7 +121,7 @@ def describe(path: str | Path, *, unchecked: bool = False) -> Description:
         raise _damaged(path, "its description is not as it was written")
     if not {DIGEST, TENSORS_DIGEST} <= set(metadata) and not (unchecked or may_be_unchecked()):
         raise CheckpointError(
-            f"expected a digest in {path}, found none, as in files of versions before 0.2 or of other programs; "
+            f"expected a digest in {path}, found none, as in files of earlier versions or of other programs; "
             "say --unchecked true (in code: unchecked=True) to read it as it is, or train again"
         )
     try:

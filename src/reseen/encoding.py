@@ -220,7 +220,7 @@ def _require_digest(path: Path, digest: Any, *, unchecked: bool) -> None:
     if not isinstance(digest, str):
         if not unchecked:
             raise CheckpointError(
-                f"expected a digest in {path}, found none, as in files of versions before 0.2; export it again, or say "
+                f"expected a digest in {path}, found none, as in files of earlier versions; export it again, or say "
                 "--unchecked true (in code: unchecked=True) to read it as it is"
             )
         return
@@ -235,7 +235,7 @@ def load(path: str | Path, device: str | None = None, *, trust: Iterable[str] = 
         path: The folder of a run (its last weights), a checkpoint, or an ONNX file; the last needs no torch.
         device: Where it runs, as ``"cpu"`` or ``"cuda"``; None for a GPU where there is one.
         trust: Packages whose backbones a checkpoint may name, as for `reseen.checkpoint.load`.
-        unchecked: Also read a file without a digest, as versions before 0.2 wrote them.
+        unchecked: Also read a file without a digest, as earlier versions wrote them.
 
     Raises:
         CheckpointError: There is no model at the path, or it is damaged.
