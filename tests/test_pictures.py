@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from reseen.datasets.layout import list_pictures
 
 from reseen.commands.sightings import files_below, from_folder
 from reseen.datasets import Folder
+from reseen.datasets.benchmarks.layout import list_pictures
 from reseen.errors import DataError
 from reseen.pictures import EXTENSIONS, Reader, find_pictures
 

@@ -1,5 +1,6 @@
 """Flags of every verb: which classes a file may name, and how pictures are read."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -196,6 +197,17 @@ def test_what_is_typed_is_trusted_and_what_is_a_file_is_not(tmp_path: Path) -> N
     for wrong in (["--trust", "a b"], ["--scale", "wide"], ["--max_pixels", "many"], ["--trust"]):
         with pytest.raises(ReseenError):
             take(wrong)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT])
+def test_a_full_or_read_only_disk_is_one_line_wherever_it_is_met(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), str(tmp_path / "metrics.jsonl"))
+
+    monkeypatch.setattr("reseen.commands.recipes.recipes", full)
+    assert f"{tmp_path}/metrics.jsonl, got: {os.strerror(number)}" in refused(capsys, "recipes")
 
 
 def test_the_environment_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
