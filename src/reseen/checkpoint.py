@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
-from reseen.errors import CheckpointError
+from reseen.errors import CheckpointError, one_line
 from reseen.files import write_atomically
 from reseen.models import Embedder, ModelSpec, WeightsReport
 from reseen.models.weights import TENSORS_DIGEST, digest_of, load_weights, read_tensors
@@ -90,7 +90,7 @@ def load(path: str | Path, *, trust: Iterable[str] = (), unchecked: bool = False
     try:
         model = Embedder(description.spec, pretrained=False)
     except (ValueError, RuntimeError, MemoryError) as error:
-        raise CheckpointError(f"expected a network that can be built in {path}, got: {_line(error)}") from error
+        raise CheckpointError(f"expected a network that can be built in {path}, got: {one_line(error)}") from error
     load_weights(model, read_tensors(str(path)), source=str(path))
     return model.eval()
 
@@ -111,7 +111,7 @@ def describe(path: str | Path, *, unchecked: bool = False) -> Description:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise _damaged(path, _line(error)) from error
+        raise _damaged(path, one_line(error)) from error
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
             f"expected a checkpoint of reseen at {path}, got tensors without its description; "
@@ -129,7 +129,7 @@ def describe(path: str | Path, *, unchecked: bool = False) -> Description:
         provenance = json.loads(metadata.get("provenance", "{}"))
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"expected a network this version of reseen knows in {path}, got: {_line(error)}; update reseen"
+            f"expected a network this version of reseen knows in {path}, got: {one_line(error)}; update reseen"
         ) from error
     return Description(spec, metadata.get("config"), provenance if isinstance(provenance, dict) else {})
 
@@ -176,7 +176,3 @@ def initialise(model: Embedder, path: str | Path) -> WeightsReport:
 def versions() -> dict[str, str]:
     """Return the versions that a result depends on."""
     return {"reseen": version("reseen"), "torch": str(torch.__version__), "python": platform.python_version()}
-
-
-def _line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).split("\n", 1)[0][:300]

@@ -15,6 +15,10 @@
 A wrong argument from code is a ``ValueError``. Every message says what was expected, what was found and what to do.
 """
 
+from __future__ import annotations
+
+import re
+
 
 class ReseenError(Exception):
     """Anything a user can mend."""
@@ -50,3 +54,10 @@ class RunError(ReseenError):
 
 class TrainingError(ReseenError):
     """Training cannot go on."""
+
+
+def one_line(error: BaseException, *, limit: int = 200) -> str:
+    """Return what an error of another library says, fit for a message: one printable line, cut between words."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip() or type(error).__name__
+    line = "".join(letter if letter.isprintable() else "?" for letter in text.splitlines()[0])
+    return line if len(line) <= limit else line[:limit].rpartition(" ")[0] + " ..."

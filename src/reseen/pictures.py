@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from reseen.errors import DataError
+from reseen.errors import DataError, one_line
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ def decode(path: Path) -> Pixels:
     except DataError:
         raise
     except Exception as error:  # a damaged file makes Pillow raise almost anything
-        found = "an empty file" if _is_empty(path) else " ".join(str(error or type(error).__name__).split())[:200]
+        found = "an empty file" if _is_empty(path) else one_line(error)
         raise DataError(f"expected a picture at {path}, got: {found}; replace it or leave it out") from None
 
 

@@ -24,13 +24,15 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 from rich.progress import track
 
-from reseen.errors import CheckpointError, RunError
+from reseen.errors import CheckpointError, RunError, one_line
 from reseen.files import make_folder, write_atomically, write_error
 from reseen.samples import Embeddings, Labels, Sample, as_labels
 
 log = logging.getLogger(__name__)
 
 DIGEST = b"crc32 of the vectors"  # in the metadata of each table
+DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, SyntaxError, EOFError)
+"""What reading a damaged file may raise."""
 COLUMNS = {"path": "paths", "identity": "identities", "camera": "cameras", "modality": "modalities", "track": "tracks"}
 
 
@@ -118,11 +120,15 @@ def write_shards(
     turn.wait()
 
 
-def open_embeddings(folder: str | Path) -> Embeddings:
+def open_embeddings(folder: str | Path, *, checked: bool = True) -> Embeddings:
     """Open a folder of embeddings; the vectors stay on the disk until they are read.
 
+    Args:
+        folder: What `embed` wrote.
+        checked: Read all vectors once and compare them with their checksums; False where that would take too long.
+
     Raises:
-        RunError: There are no embeddings, or some shards are missing.
+        RunError: There are no embeddings, some shards are missing, or something is damaged.
     """
     folder = Path(folder)
     if not (folder / "embedding.json").is_file():
@@ -136,12 +142,11 @@ def open_embeddings(folder: str | Path) -> Embeddings:
         raise RunError(f"expected whole vectors at {folder}/vectors.npy, found them damaged: embed again")
     vectors: Any = np.load(folder / "vectors.npy", mmap_mode="r") if parts else np.empty((0, work["dim"]), np.float32)
     try:
-        tables = [parquet.read_table(part, page_checksum_verification=True) for part in parts]
+        starts = range(0, work["samples"], work["shard"])
+        tables = [_read_table(folder, work, start, checked=checked) for start in starts]
         columns = {plural: _labels(tables, name) for name, plural in COLUMNS.items()}
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        raise RunError(f"expected whole tables in {folder}/table, got: {_line(error)}; embed again") from None
-    if sum(map(len, tables)) != work["samples"]:
-        raise RunError(f"expected {work['samples']:,} rows in {folder}/table, got others; embed again")
+    except DAMAGE as error:
+        raise RunError(f"expected whole tables and vectors in {folder}, got: {one_line(error)}; embed again") from None
     return Embeddings(vectors, **{name: column for name, column in columns.items() if column is not None})
 
 
@@ -203,7 +208,7 @@ def _has_room(folder: Path, work: dict[str, Any]) -> bool:
             start = _past_header(file, (work["samples"], work["dim"]), np.dtype(work["dtype"]))
             length = work["samples"] * work["dim"] * np.dtype(work["dtype"]).itemsize
             return bool(file.seek(0, os.SEEK_END) == start + length)
-    except (OSError, ValueError, SyntaxError, EOFError):
+    except DAMAGE:
         return False
 
 
@@ -221,17 +226,30 @@ def _past_header(file: BinaryIO, shape: tuple[int, int], dtype: np.dtype[Any]) -
 
 def _done(folder: Path, work: dict[str, Any], start: int) -> bool:
     """Return whether a shard's table and vectors are there as they were written."""
-    count = min(work["shard"], work["samples"] - start)
-    part, dtype = _part(folder, start // work["shard"]), np.dtype(work["dtype"])
     try:
-        schema = parquet.read_table(part, page_checksum_verification=True)
+        _read_table(folder, work, start, checked=True)
+    except DAMAGE:
+        return False
+    return True
+
+
+def _read_table(folder: Path, work: dict[str, Any], start: int, *, checked: bool) -> pa.Table:
+    """Return the table of a shard.
+
+    Raises:
+        DAMAGE: It has other rows than it should, or the vectors are not as they were written.
+    """
+    count, dtype = min(work["shard"], work["samples"] - start), np.dtype(work["dtype"])
+    table = parquet.read_table(_part(folder, start // work["shard"]), page_checksum_verification=True)
+    if len(table) != count:
+        raise ValueError(f"a table of {len(table):,} rows for {count:,}")
+    written = (table.schema.metadata or {}).get(DIGEST)
+    if checked and written is not None:
         with open(folder / "vectors.npy", "rb") as file:
             file.seek(_past_header(file, (work["samples"], work["dim"]), dtype) + start * work["dim"] * dtype.itemsize)
-            content = file.read(count * work["dim"] * dtype.itemsize)
-    except (pa.ArrowException, OSError, ValueError, SyntaxError, EOFError):
-        return False
-    digest = (schema.schema.metadata or {}).get(DIGEST)
-    return len(schema) == count and digest == _digest(content)
+            if _digest(file.read(count * work["dim"] * dtype.itemsize)) != written:
+                raise ValueError(f"damaged vectors in rows {start:,} to {start + count - 1:,}")
+    return table
 
 
 def _part(folder: Path, number: int) -> Path:
@@ -262,10 +280,6 @@ def _write_table(path: Path, samples: Sequence[Sample], vectors: NDArray[Any]) -
 
 def _digest(content: bytes) -> bytes:
     return f"{zlib.crc32(content):08x}".encode()
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 def _labels(tables: Sequence[pa.Table], name: str) -> Labels | None:

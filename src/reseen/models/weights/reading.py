@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from reseen.errors import CheckpointError
+from reseen.errors import CheckpointError, one_line
 from reseen.models.weights.fetching import fetch, is_address
 
 EFFICIENTNET_PACKAGE = "efficientnet-lite0-package"
@@ -107,9 +107,9 @@ def read_pickled(path: Path) -> Any:
 
 
 def _unreadable(path: Path, error: Exception) -> CheckpointError:
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()
-    found = lines[0] if lines and " " in lines[0] else f"no file of torch's, or a damaged one: {type(error).__name__}"
-    found = found if len(found) <= 120 else found[:120].rpartition(" ")[0] + " ..."
+    found = one_line(error, limit=120)
+    if " " not in found:  # the name of an exception, or of a key
+        found = f"no file of torch's, or a damaged one: {type(error).__name__}"
     return CheckpointError(f"expected a file of weights, got {path}, which cannot be read ({found}); fetch it again")
 
 
