@@ -176,7 +176,7 @@ def test_what_a_trusted_package_names_is_looked_at_before_it_is_called(tmp_path:
     for backbone in ("os.abort", "torch.nn.Linear", "reseen.models.backbones.base.Backbone"):
         metadata = {"format": checkpoint.FORMAT, "spec": json.dumps({"backbone": backbone})}
         save_file({"a": torch.zeros(1)}, tmp_path / "b.safetensors", metadata)
-        with pytest.raises(CheckpointError, match=rf"expected {backbone} to be a (class of|whole) Backbone"):
+        with pytest.raises(CheckpointError, match=rf"expected {backbone} to be a (whole )?Backbone"):
             checkpoint.load(tmp_path / "b.safetensors", unchecked=True, trust=["os", "torch"])
 
 

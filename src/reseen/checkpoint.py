@@ -143,8 +143,8 @@ def _damaged(path: str | Path, found: str) -> CheckpointError:
 
 def _digest(metadata: Mapping[str, str]) -> str:
     """Return 64 hexadecimal digits that name a description."""
-    described = {name: text for name, text in metadata.items() if name != DIGEST}
-    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+    described = sorted((name, text) for name, text in metadata.items() if name != DIGEST)
+    return hashlib.sha256(ascii(described).encode()).hexdigest()
 
 
 def initialise(model: Embedder, path: str | Path) -> WeightsReport:
@@ -161,7 +161,7 @@ def initialise(model: Embedder, path: str | Path) -> WeightsReport:
     if not used:
         raise CheckpointError(
             f"expected weights of a {model.spec.backbone} in {path}, got {len(given)} tensors none of which fits; "
-            "choose the backbone that they were trained with"
+            "choose the backbone that they were trained with, or name another project's file in the model's `weights`"
         )
     model.load_state_dict({name: given[name] for name in used}, strict=False)
     return WeightsReport(

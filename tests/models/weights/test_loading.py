@@ -15,6 +15,7 @@ from torch import Tensor
 from reseen.errors import CheckpointError
 from reseen.models import Embedder, ModelSpec, ResNetOptions, ViTOptions, WeightsReport
 from reseen.models.weights import load_weights
+from reseen.models.weights.formats import format_of
 
 Names = Callable[[str], str]
 IMAGES = torch.randint(0, 256, (2, 3, 64, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -209,6 +210,13 @@ def test_a_network_inside_of_another_is_found(tmp_path: Path, kind: str, caplog:
     assert len(report.used) == len(own)
     assert not report.kept
     assert "set resnet.stem" not in caplog.text
+
+
+def test_an_efficientnet_is_not_taken_for_a_lite_one() -> None:
+    """Both have this name; the other normalisation belongs to the Lite ones, which have no squeezing and exciting."""
+    lite = ["_conv_stem.weight", "_blocks.0._depthwise_conv.weight", "_fc.bias"]
+    assert format_of(lite).name == "EfficientNet-Lite"
+    assert format_of([*lite, "_blocks.0._se_reduce.weight"]).normalisation is None
 
 
 @pytest.mark.parametrize("ibn", ["a", "b"])

@@ -123,7 +123,8 @@ def _imported(name: str) -> Backbone:
             f"expected a backbone ({', '.join(CHANNELS)}, timm:NAME, or package.module.Class), got {name[:100]!r}"
         ) from error
     if not (isinstance(kind, type) and issubclass(kind, Backbone)):
-        raise ValueError(f"expected {name} to be a class of Backbone, got {type(kind).__name__}")
+        found = kind.__name__ if isinstance(kind, type) else type(kind).__name__
+        raise ValueError(f"expected {name} to be a Backbone, got {found}")
     if inspect.isabstract(kind):
         raise ValueError(f"expected {name} to be a whole Backbone, got a class with methods missing")
     return kind()

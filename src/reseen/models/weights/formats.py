@@ -139,7 +139,8 @@ FORMATS = (
     Format("reseen", lambda names: "pixels.mean" in names, _own),
     Format(
         "EfficientNet-Lite",
-        lambda names: "_conv_stem.weight" in names,
+        # Without the squeezing and exciting of EfficientNets, which have another normalisation.
+        lambda names: "_conv_stem.weight" in names and not any("._se_" in n for n in names),
         _in_order,
         normalisation=(127 / 255, 128 / 255),
     ),
