@@ -174,11 +174,7 @@ def _begin(folder: Path, work: dict[str, Any]) -> None:
 
 
 def _work_of(folder: Path) -> dict[str, Any]:
-    """Return what a folder's embedding.json says.
-
-    Raises:
-        RunError: It is damaged.
-    """
+    """Return what a folder's embedding.json says, or raise RunError where it is damaged."""
     try:
         work: dict[str, Any] = json.loads((folder / "embedding.json").read_bytes())
         np.dtype(work["dtype"]), (work["samples"] + work["dim"]) // work["shard"]
@@ -213,11 +209,7 @@ def _has_room(folder: Path, work: dict[str, Any]) -> bool:
 
 
 def _past_header(file: BinaryIO, shape: tuple[int, int], dtype: np.dtype[Any]) -> int:
-    """Go to the first row of a file of vectors, and return where that is.
-
-    Raises:
-        ValueError: The header is of other vectors.
-    """
+    """Go to the first row of a file of vectors, and return where that is; ValueError if they are others."""
     np.lib.format.read_magic(file)
     if np.lib.format.read_array_header_1_0(file) != (shape, False, dtype):
         raise ValueError
@@ -234,11 +226,7 @@ def _done(folder: Path, work: dict[str, Any], start: int) -> bool:
 
 
 def _read_table(folder: Path, work: dict[str, Any], start: int, *, checked: bool) -> pa.Table:
-    """Return the table of a shard.
-
-    Raises:
-        DAMAGE: It has other rows than it should, or the vectors are not as they were written.
-    """
+    """Return the table of a shard; one of DAMAGE is raised where it or the vectors are not as they were written."""
     count, dtype = min(work["shard"], work["samples"] - start), np.dtype(work["dtype"])
     table = parquet.read_table(_part(folder, start // work["shard"]), page_checksum_verification=True)
     if len(table) != count:
