@@ -3,6 +3,7 @@
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["RESEEN_TRUST"] = "tests"  # so that models with tests' own backbones can be loaded, by child processes too
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,6 +1,9 @@
 """Embedding, against the model called by hand, and what becomes of it on the disk."""
 
 import json
+import os
+import pickle
+import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,10 +14,11 @@ import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
 from reseen.embedding import embed, embed_to, open_embeddings
-from reseen.errors import DataError, RunError
+from reseen.errors import CheckpointError, DataError, RunError, WriteError
 from reseen.evaluation import evaluate
 from reseen.models import ModelSpec
 from reseen.models.spec import ModalityOptions
@@ -161,6 +165,91 @@ def test_other_work_in_the_folder(tmp_path: Path, what: str) -> None:
     with pytest.raises(RunError, match=what):
         embedded_to(tmp_path, model, others, dtype="float16" if what == "dtype" else "float32")
     assert (tmp_path / "vectors.npy").read_bytes() == before
+
+
+def cut(path: Path, keep: int) -> None:
+    path.write_bytes(path.read_bytes()[:keep])
+
+
+def flip(path: Path, byte: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[byte] ^= 16
+    path.write_bytes(content)
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "vectors gone": lambda folder: (folder / "vectors.npy").unlink(),
+    "vectors cut": lambda folder: cut(folder / "vectors.npy", 500),
+    "vectors empty": lambda folder: cut(folder / "vectors.npy", 0),
+    "vectors replaced": lambda folder: (folder / "vectors.npy").write_bytes(pickle.dumps([1] * 1000)),
+    "vectors of another shape": lambda folder: np.save(folder / "vectors.npy", np.zeros((20, 6), np.float32)),
+    "a bit of a vector": lambda folder: flip(folder / "vectors.npy", 128 + 4 * 5 * 8 + 2),
+    "a table gone": lambda folder: (folder / "table" / "00001.parquet").unlink(),
+    "a table empty": lambda folder: cut(folder / "table" / "00001.parquet", 0),
+    "a table cut": lambda folder: cut(folder / "table" / "00001.parquet", 300),
+    "a table replaced": lambda folder: (folder / "table" / "00001.parquet").write_bytes(b"junk" * 99),
+    "a table of other rows": lambda folder: shutil.copy(
+        folder / "table" / "00003.parquet", folder / "table" / "00001.parquet"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_embedding_again_mends_what_has_been_damaged(tmp_path: Path, kind: str) -> None:
+    model = Tiny()
+    embedded_to(tmp_path, model, samples(), shard=6)
+    DAMAGE[kind](tmp_path)
+    with pytest.raises(RunError, match="embed again"):
+        open_embeddings(tmp_path)
+    model.seen.clear()
+    found = embedded_to(tmp_path, model, samples(), shard=6)
+    torch.testing.assert_close(found.vectors, by_hand(model))
+    assert found.paths.tolist() == [f"{i}.png" for i in range(20)]
+    whole = kind.startswith("vectors")  # everything is made again, else one shard
+    assert sum(size for size, _ in model.seen) == (20 if whole else 6)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["embedding.json", "table", "vectors.npy"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"samples": "many"}', '{"dim": 5', "\xff"])
+def test_a_damaged_description_is_told_in_one_line(tmp_path: Path, text: str) -> None:
+    embedded_to(tmp_path, Tiny(), samples())
+    (tmp_path / "embedding.json").write_bytes(text.encode("latin-1"))
+    for attempt in (lambda: open_embeddings(tmp_path), lambda: embedded_to(tmp_path, Tiny(), samples())):
+        with pytest.raises(RunError, match=r"embedding\.json, found it damaged"):
+            attempt()
+
+
+@pytest.mark.parametrize(("content", "seconds"), [(b"as long as", 11), (b"longer than before", 10)])
+def test_a_changed_picture_is_other_work(tmp_path: Path, content: bytes, seconds: int) -> None:
+    model, path = Tiny(), tmp_path / "a.png"
+    Image.fromarray(draw(0)).save(path)
+    os.utime(path, (10, 10))
+    embedded_to(tmp_path / "out", model, [Sample(str(path), 1)])
+    embedded_to(tmp_path / "out", model, [Sample(str(path), 1)])
+    size = path.stat().st_size
+    path.write_bytes(content.ljust(size) if seconds == 11 else bytes(size + 1))
+    os.utime(path, (seconds, seconds))
+    with pytest.raises(RunError, match="pictures or their files have changed"):
+        embedded_to(tmp_path / "out", model, [Sample(str(path), 1)])
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(np.nan, "float32"), (np.inf, "float32"), (7e4, "float16")])
+def test_vectors_that_are_not_finite_are_refused(tmp_path: Path, value: float, dtype: str) -> None:
+    model = Tiny()
+    model.linear.bias.data[2] = value
+    with pytest.raises(
+        CheckpointError, match=rf"finite vectors in {dtype}, got others for 6 of 6 pictures, first 0.png"
+    ):
+        embedded_to(tmp_path, model, samples(), shard=6, dtype=dtype)
+    with pytest.raises(RunError, match="are missing"):
+        open_embeddings(tmp_path)
+    embedded_to(tmp_path, Tiny(), samples(7))  # other work, in a folder where nothing has been finished
+
+
+def test_a_place_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(WriteError, match="Not a directory"):
+        embedded_to(tmp_path / "file" / "out", Tiny(), samples())
 
 
 def test_no_embeddings_there(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 from reseen import checkpoint, export
 from reseen.cli import main
 from reseen.encoding import OnnxEncoder, TorchEncoder, load
-from reseen.errors import CheckpointError, ExportError, ReseenError
+from reseen.errors import CheckpointError, ExportError, ReseenError, WriteError
 from reseen.models import Embedder, ModelSpec
 from reseen.models.spec import ModalityOptions, ResNetOptions, ViTOptions
 from reseen.pictures import decode
@@ -134,7 +134,7 @@ def test_the_spec_does_not_tell_where_its_first_weights_lay(model: Embedder, mon
 @pytest.mark.parametrize("place", ["/proc/model.onnx", "file/model.onnx"])
 def test_a_place_that_cannot_be_written_is_said(model: Embedder, tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ExportError, match=r"expected to write .*model.onnx, got: .*; choose another place"):
+    with pytest.raises(WriteError, match=r"expected room and permission to write .*, got: "):
         export.export(model, tmp_path / place)
 
 
@@ -282,3 +282,42 @@ def test_files_that_are_no_model_are_named(tmp_path: Path) -> None:
     onnx.save(other, tmp_path / "other.onnx")
     with pytest.raises(CheckpointError, match="another ONNX file; use reseen export"):
         load(tmp_path / "other.onnx")
+
+
+def with_description(exported: Path, place: Path, text: str | None) -> Path:
+    """Write an exported model with another description, or without one, and with no digest."""
+    made = onnx.load(exported)
+    del made.metadata_props[:]
+    if text is not None:
+        entry = made.metadata_props.add()
+        entry.key, entry.value = "reseen", text
+    onnx.save(made, place)
+    return place
+
+
+def test_a_damaged_description_is_one_line(exported: Path, tmp_path: Path) -> None:
+    facts = OnnxEncoder(exported)
+    whole: dict[str, object] = {"fingerprint": facts.fingerprint, "dim": facts.dim, "precision": "float32"}
+    whole["spec"] = facts.spec
+    broken = [{k: v for k, v in whole.items() if k != name} for name in whole]
+    broken += [{**whole, name: value} for name in whole for value in (None, [], {}, 1.5, -1, True, "many")]
+    broken = [b for b in broken if b.get("fingerprint") != "many" and b.get("precision") != "many"]
+    broken += [{**whole, "spec": {**facts.spec, "height": value}} for value in ("32", 0, 1e9, 10**9, None, [1])]
+    for text in ["", "[]", "null", "3", "{", "[" * 100_000, *map(json.dumps, broken)]:
+        with pytest.raises(CheckpointError, match=r"a damaged description|another ONNX file") as caught:
+            OnnxEncoder(with_description(exported, tmp_path / "a.onnx", text), unchecked=True)
+        assert "\n" not in str(caught.value)
+    path = with_description(exported, tmp_path / "a.onnx", json.dumps(whole))
+    with pytest.raises(CheckpointError, match="say --unchecked true"):
+        load(path)
+    assert load(path, unchecked=True).dim == facts.dim
+
+
+def test_a_flipped_bit_is_never_taken(exported: Path, tmp_path: Path) -> None:
+    whole, generator = exported.read_bytes(), np.random.default_rng(0)
+    for place in generator.integers(len(whole), size=60):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << int(generator.integers(8))
+        (tmp_path / "a.onnx").write_bytes(damaged)
+        with pytest.raises(CheckpointError):
+            OnnxEncoder(tmp_path / "a.onnx", "cpu")

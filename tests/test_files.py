@@ -33,7 +33,7 @@ def test_a_block_that_fails_changes_nothing(tmp_path: Path) -> None:
 
 
 def write_often(path: Path, letter: bytes) -> None:
-    for length in range(50):
+    for length in range(20):
         write_atomically(path, letter * (1000 + length))
 
 

@@ -17,7 +17,7 @@ ROOT = Path(reseen.__file__).parent
 # From the ground up. What stands in one set does not import its neighbours.
 FLOORS: list[set[str]] = [
     {"errors", "labels"},
-    {"extras", "files", "geometry", "launcher", "pictures", "samples", "terminal", "threads"},
+    {"extras", "files", "geometry", "launcher", "pictures", "samples", "terminal", "threads", "trust"},
     {"distributed", "scores", "shards", "tables", "video"},
     {"protocols"},
     {"losses", "metrics", "reranking", "datasets", "images", "models"},

@@ -60,7 +60,13 @@ _MODULES = frozenset(module.name for module in pkgutil.iter_modules(__path__))
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(importlib.import_module(f"reseen.{_HOMES[name]}"), name)
+        try:
+            home = importlib.import_module(f"reseen.{_HOMES[name]}")
+        except (
+            ModuleNotFoundError
+        ) as error:  # Whoever asks whether the name is there gets an answer, without torch too.
+            raise AttributeError(f"reseen.{name} needs the library {error.name}, which is not installed") from error
+        return getattr(home, name)
     if name in _MODULES:
         return importlib.import_module(f"reseen.{name}")
     raise AttributeError(f"module 'reseen' has no attribute {name!r}")

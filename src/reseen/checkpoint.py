@@ -1,14 +1,16 @@
 """A trained network as one file: its weights, what it is, and where it comes from.
 
 The file is safetensors: tensors by name, and in its metadata the ``ModelSpec``, the configuration of the run and its
-provenance. It is never half written: a new file takes the old one's place only when all of it is on the disk.
+provenance, with digests of these and of the tensors, which are looked at on loading. It is never half written: a new
+file takes the old one's place only when all of it is on the disk.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,12 +20,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
-from reseen.errors import CheckpointError
+from reseen.errors import CheckpointError, one_line
 from reseen.files import write_atomically
 from reseen.models import Embedder, ModelSpec, WeightsReport
-from reseen.models.weights import load_weights, read_tensors
+from reseen.models.weights import TENSORS_DIGEST, digest_of, load_weights, read_tensors
+from reseen.trust import may_be_unchecked, named_classes, require_trusted
 
 FORMAT = "reseen-1"
+DIGEST = "sha256"
 
 
 @dataclass(frozen=True)
@@ -63,21 +67,31 @@ def save(
     if config is not None:
         metadata["config"] = config
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    metadata[TENSORS_DIGEST] = digest_of(tensors)
+    metadata[DIGEST] = _digest(metadata)
     write_atomically(Path(path), to_bytes(tensors, metadata=metadata))
 
 
-def load(path: str | Path) -> Embedder:
+def load(path: str | Path, *, trust: Iterable[str] = (), unchecked: bool = False) -> Embedder:
     """Return the model in a file, in evaluation mode, on the CPU.
+
+    Args:
+        path: The file.
+        trust: Packages whose backbones the file may name; making one runs the package's code. Those in the
+            environment's RESEEN_TRUST are taken as well, and this library's and timm's always.
+        unchecked: Also read a file without a digest, as earlier versions wrote them.
 
     Raises:
         CheckpointError: There is no such file, it is damaged or no checkpoint, or its weights are another network's.
+        TrustError: The backbone is of a package that is not trusted.
     """
     path = file_of(path)
-    description = describe(path)
+    description = describe(path, unchecked=unchecked)
+    require_trusted(named_classes(description.spec.to_dict()), source=path, trust=trust)
     try:
         model = Embedder(description.spec, pretrained=False)
-    except (ValueError, RuntimeError) as error:
-        raise CheckpointError(f"expected a network that can be built in {path}, got: {_line(error)}") from error
+    except (ValueError, RuntimeError, MemoryError) as error:
+        raise CheckpointError(f"expected a network that can be built in {path}, got: {one_line(error)}") from error
     load_weights(model, read_tensors(str(path)), source=str(path))
     return model.eval()
 
@@ -97,8 +111,12 @@ def file_of(path: str | Path) -> Path:
     return place / "last.safetensors"
 
 
-def describe(path: str | Path) -> Description:
+def describe(path: str | Path, *, unchecked: bool = False) -> Description:
     """Return what a checkpoint says of itself, without reading its weights.
+
+    Args:
+        path: The file.
+        unchecked: Also read a file without a digest.
 
     Raises:
         CheckpointError: There is no such file, or it is damaged or no checkpoint.
@@ -110,22 +128,40 @@ def describe(path: str | Path) -> Description:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"expected a whole checkpoint at {path}, got a damaged or shortened file ({_line(error)}); "
-            "copy it again, or use the run's other checkpoint"
-        ) from error
+        raise _damaged(path, one_line(error)) from error
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
             f"expected a checkpoint of reseen at {path}, got tensors without its description; "
             "to start from such weights, name them in the model's `weights`"
         )
+    if DIGEST in metadata and metadata[DIGEST] != _digest(metadata):
+        raise _damaged(path, "its description is not as it was written")
+    if not {DIGEST, TENSORS_DIGEST} <= set(metadata) and not (unchecked or may_be_unchecked()):
+        raise CheckpointError(
+            f"expected a digest in {path}, found none, as in files of earlier versions or of other programs; "
+            "say --unchecked true (in code: unchecked=True) to read it as it is, or train again"
+        )
     try:
         spec = ModelSpec.from_dict(json.loads(metadata["spec"]))
-    except (KeyError, TypeError, ValueError) as error:
+        provenance = json.loads(metadata.get("provenance", "{}"))
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"expected a network this version of reseen knows in {path}, got: {_line(error)}; update reseen"
+            f"expected a network this version of reseen knows in {path}, got: {one_line(error)}; update reseen"
         ) from error
-    return Description(spec, metadata.get("config"), json.loads(metadata.get("provenance", "{}")))
+    return Description(spec, metadata.get("config"), provenance if isinstance(provenance, dict) else {})
+
+
+def _damaged(path: str | Path, found: str) -> CheckpointError:
+    return CheckpointError(
+        f"expected a whole checkpoint at {path}, got a damaged or shortened file ({found}); "
+        "copy it again, or use the run's other checkpoint"
+    )
+
+
+def _digest(metadata: Mapping[str, str]) -> str:
+    """Return 64 hexadecimal digits that name a description."""
+    described = sorted((name, text) for name, text in metadata.items() if name != DIGEST)
+    return hashlib.sha256(ascii(described).encode()).hexdigest()
 
 
 def initialise(model: Embedder, path: str | Path) -> WeightsReport:
@@ -142,7 +178,7 @@ def initialise(model: Embedder, path: str | Path) -> WeightsReport:
     if not used:
         raise CheckpointError(
             f"expected weights of a {model.spec.backbone} in {path}, got {len(given)} tensors none of which fits; "
-            "choose the backbone that they were trained with"
+            "choose the backbone that they were trained with, or name another project's file in the model's `weights`"
         )
     model.load_state_dict({name: given[name] for name in used}, strict=False)
     return WeightsReport(
@@ -157,7 +193,3 @@ def initialise(model: Embedder, path: str | Path) -> WeightsReport:
 def versions() -> dict[str, str]:
     """Return the versions that a result depends on."""
     return {"reseen": version("reseen"), "torch": str(torch.__version__), "python": platform.python_version()}
-
-
-def _line(error: BaseException) -> str:
-    return str(error).split("\n", 1)[0]

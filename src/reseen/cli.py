@@ -4,6 +4,7 @@ Each verb is a typed function under ``reseen.commands``. What it needs is import
 ``reseen --help`` answers at once.
 """
 
+import errno
 import logging
 import os
 import sys
@@ -33,6 +34,9 @@ COMMANDS = {
     "study": "measure on your own data what the papers measure: reseen study --help lists the studies",
 }
 SHARED = ("train", "evaluate", "embed")  # Several processes divide the work of these.
+
+REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
+"""How the system says that it will not write or read a file here."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -82,6 +86,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if os.environ.get("RESEEN_DEBUG"):
             raise
         fail(1, str(error))
+    except OSError as error:
+        if error.errno not in REFUSALS or os.environ.get("RESEEN_DEBUG"):
+            raise
+        place = f" at {error.filename}" if error.filename is not None else ""
+        fail(
+            1, f"expected room and permission for files{place}, got: {error.strerror}; free some, or name another place"
+        )
     except KeyboardInterrupt as interrupt:
         fail(130, str(interrupt) or "stopped")
 

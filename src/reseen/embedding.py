@@ -107,7 +107,7 @@ def embed_to(
         progress=progress,
         turn=Turn(rank(), num_ranks(), dist.barrier) if num_ranks() > 1 else Turn(),
     )
-    return open_embeddings(folder)
+    return open_embeddings(folder, checked=False)  # Just looked at, or just written.
 
 
 @torch.no_grad()

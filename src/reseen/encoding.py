@@ -5,6 +5,7 @@ Dimensions: N pictures, B pictures of a batch, D components of a vector.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from abc import ABC, abstractmethod
@@ -20,12 +21,18 @@ from rich.progress import track
 from reseen.errors import CheckpointError, ReseenError
 from reseen.extras import needs
 from reseen.pictures import Picture, Pixels, as_pixels, resized
+from reseen.trust import may_be_unchecked
 from reseen.video import TrackedBox, crops, read_boxes
 
 if TYPE_CHECKING:
     from reseen.models import Embedder
 
 Vectors = NDArray[np.float32]
+
+MAX_NUMBER = 65_536
+"""Rows, columns or components of an exported model at most."""
+NO_DIGEST = "0" * 64
+"""What stands in the place of a file's digest while that is being computed."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -152,12 +159,13 @@ class OnnxEncoder(Encoder):
     Args:
         path: What `reseen.export` wrote.
         device: ``"cpu"``, ``"cuda"``, or None for a GPU where ONNX Runtime has one.
+        unchecked: Also read a file without a digest.
 
     Raises:
         CheckpointError: The file is missing, damaged, or not one of ours.
     """
 
-    def __init__(self, path: str | Path, device: str | None = None) -> None:
+    def __init__(self, path: str | Path, device: str | None = None, *, unchecked: bool = False) -> None:
         with needs("onnx"):
             import onnxruntime
         if not Path(path).is_file():
@@ -182,10 +190,20 @@ class OnnxEncoder(Encoder):
             raise CheckpointError(
                 f"expected a model exported by reseen at {path}, got another ONNX file; use reseen export"
             )
-        told = json.loads(facts["reseen"])
-        self.fingerprint, self.dim, self.precision = told["fingerprint"], told["dim"], told["precision"]
-        self.spec: dict[str, Any] = told["spec"]
-        self.size = (self.spec["height"], self.spec["width"])
+        try:
+            described: dict[str, Any] = json.loads(facts["reseen"])
+            self.spec: dict[str, Any] = described["spec"]
+            self.fingerprint, self.dim, self.precision = (described[n] for n in ("fingerprint", "dim", "precision"))
+            self.size = (self.spec["height"], self.spec["width"])
+            if not all(isinstance(name, str) for name in (self.fingerprint, self.precision)):
+                raise TypeError
+            if not all(type(n) is int and 0 < n <= MAX_NUMBER for n in (self.dim, *self.size)):
+                raise TypeError
+        except (KeyError, TypeError, ValueError, RecursionError):
+            raise CheckpointError(
+                f"expected a model of this version of reseen at {path}, got a damaged description; export it again"
+            ) from None
+        _require_digest(Path(path), described.get("sha256"), unchecked=unchecked or may_be_unchecked())
 
     def encode(self, images: Pixels) -> Vectors:
         """Return the vectors (B, D) of pictures (B, H, W, 3) of one size."""
@@ -193,22 +211,42 @@ class OnnxEncoder(Encoder):
         return vectors
 
 
-def load(path: str | Path, device: str | None = None) -> Encoder:
+def _require_digest(path: Path, digest: Any, *, unchecked: bool) -> None:
+    """Make sure that an ONNX file is as it was written: its digest is of the file with zeros in the digest's place.
+
+    Raises:
+        CheckpointError: It is not, or it has no digest and may not be read without one.
+    """
+    if not isinstance(digest, str):
+        if not unchecked:
+            raise CheckpointError(
+                f"expected a digest in {path}, found none, as in files of earlier versions; export it again, or say "
+                "--unchecked true (in code: unchecked=True) to read it as it is"
+            )
+        return
+    if hashlib.sha256(path.read_bytes().replace(digest.encode(), NO_DIGEST.encode())).hexdigest() != digest:
+        raise CheckpointError(f"expected a whole ONNX file at {path}, got a damaged one; copy it again")
+
+
+def load(path: str | Path, device: str | None = None, *, trust: Iterable[str] = (), unchecked: bool = False) -> Encoder:
     """Open a trained or an exported model.
 
     Args:
         path: The folder of a run (its last weights), a checkpoint, or an ONNX file; the last needs no torch.
         device: Where it runs, as ``"cpu"`` or ``"cuda"``; None for a GPU where there is one.
+        trust: Packages whose backbones a checkpoint may name, as for `reseen.checkpoint.load`.
+        unchecked: Also read a file without a digest, as earlier versions wrote them.
 
     Raises:
         CheckpointError: There is no model at the path, or it is damaged.
+        TrustError: The backbone is of a package that is not trusted.
     """
     place = Path(path)
     if place.suffix == ".onnx":
-        return OnnxEncoder(place, device)
+        return OnnxEncoder(place, device, unchecked=unchecked)
     from reseen import checkpoint
 
-    return TorchEncoder(checkpoint.load(place), device)
+    return TorchEncoder(checkpoint.load(place, trust=trust, unchecked=unchecked), device)
 
 
 def batched(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:

@@ -7,6 +7,7 @@
     ├── CheckpointError      a checkpoint or a file of weights is damaged or does not fit the network
     ├── ExportError          an exported model cannot be made, or departs from the one it was made from
     ├── GalleryError         a gallery is missing, damaged or busy, or holds vectors of another model
+    ├── TrustError           a file names a class of a package that the user has not
     ├── WriteError           a file cannot be written: the disk is full, or the place may only be read
     ├── RunError             a run folder exists already, is incomplete, or belongs to another run
     └── TrainingError        training cannot go on, as with a loss that is not finite
@@ -14,7 +15,10 @@
 A wrong argument from code is a ``ValueError``. Every message says what was expected, what was found and what to do.
 """
 
+from __future__ import annotations
+
 import os
+import re
 from pathlib import Path
 
 
@@ -38,6 +42,10 @@ class GalleryError(ReseenError):
     """A gallery is missing, damaged or busy, or holds vectors of another model."""
 
 
+class TrustError(ReseenError):
+    """A file names a class of a package that the user has not."""
+
+
 class WriteError(ReseenError):
     """A file cannot be written: the disk is full, or the place may only be read."""
 
@@ -59,3 +67,10 @@ def describe(folder: Path, *, shown: int = 8) -> str:
     names = sorted(os.listdir(folder))
     more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more if names else "an empty folder"
+
+
+def one_line(error: BaseException, *, limit: int = 200) -> str:
+    """Return what an error of another library says, fit for a message: one printable line, cut between words."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip() or type(error).__name__
+    line = "".join(letter if letter.isprintable() else "?" for letter in text.splitlines()[0])
+    return line if len(line) <= limit else line[:limit].rpartition(" ")[0] + " ..."

@@ -7,11 +7,10 @@ under ``reseen``.
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import json
-import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Literal
@@ -21,9 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from reseen.datasets import Synthetic
-from reseen.encoding import OnnxEncoder, TorchEncoder
+from reseen.encoding import NO_DIGEST, OnnxEncoder, TorchEncoder
 from reseen.errors import ExportError
 from reseen.extras import needs
+from reseen.files import make_folder, replacing
 from reseen.images import read
 from reseen.models import Embedder
 from reseen.pictures import Pixels
@@ -70,7 +70,8 @@ def export(
         pictures: To check with, uint8 RGB; none given, 16 are drawn. Give real ones for int8.
 
     Raises:
-        ExportError: The network cannot be exported, the least cosine is below `LEAST`, or the file cannot be written.
+        ExportError: The network cannot be exported, or the least cosine is below `LEAST`.
+        WriteError: The file cannot be written; one that was there is intact.
     """
     with needs("export"):
         import onnx  # noqa: F401
@@ -89,7 +90,8 @@ def export(
         "precision": precision,
         "dim": trained.dim,
     }
-    with drafting(target) as draft:
+    make_folder(target.parent)
+    with replacing(target) as draft:
         write(converted(graph(model), precision), draft, facts)
         least = agreement(trained, OnnxEncoder(draft, "cpu"), shown)
         if not least >= LEAST[precision]:
@@ -104,18 +106,6 @@ def spec_of(model: Embedder) -> dict[str, Any]:
     """Return a model's spec without the folder that its first weights came from."""
     spec = model.spec.to_dict()
     return {**spec, "weights": spec["weights"] and PurePath(spec["weights"]).name}
-
-
-@contextlib.contextmanager
-def drafting(target: Path) -> Iterator[Path]:
-    """Give a path to write to, which becomes the target once the block has ended well."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="export-", dir=target.parent) as folder:
-            yield Path(folder) / target.name
-            os.replace(Path(folder) / target.name, target)
-    except OSError as error:
-        raise ExportError(f"expected to write {target}, got: {error.strerror or error}; choose another place") from None
 
 
 class FromPictures(nn.Module):
@@ -187,9 +177,10 @@ def write(model: Any, path: Path, facts: dict[str, Any]) -> None:
     import onnx
 
     entry = model.metadata_props.add()
-    entry.key, entry.value = "reseen", json.dumps(facts)
+    entry.key, entry.value = "reseen", json.dumps({**facts, "sha256": NO_DIGEST})
     onnx.checker.check_model(model)
-    onnx.save(model, str(path))
+    content = model.SerializeToString()
+    path.write_bytes(content.replace(NO_DIGEST.encode(), hashlib.sha256(content).hexdigest().encode()))
 
 
 def agreement(trained: TorchEncoder, exported: OnnxEncoder, pictures: Sequence[Pixels]) -> float:

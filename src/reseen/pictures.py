@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import logging
 import os
 import re
-import struct
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from reseen.errors import DataError
+from reseen.errors import DataError, one_line
 
 logger = logging.getLogger(__name__)
 
@@ -26,9 +26,6 @@ Pixels = NDArray[np.uint8]
 """RGB (H, W, 3), 0..255."""
 Picture = str | Path | Pixels | Image.Image
 """A file, pixels, or a picture of Pillow."""
-
-# What Pillow raises on damaged files, depending on the format and on where the damage lies.
-DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, ZeroDivisionError)
 
 EXTENSIONS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif"),
@@ -39,7 +36,6 @@ EXTENSIONS = (
 MAX_PIXELS = 178_956_970
 """Pixels of a picture at most, unless the environment's RESEEN_MAX_PIXELS says otherwise: Pillow's own limit."""
 
-_opening = threading.Lock()
 _last = threading.local()
 
 
@@ -109,7 +105,7 @@ def decode(path: Path) -> Pixels:
         DataError: The file is missing, empty, no picture, cut short, or larger than RESEEN_MAX_PIXELS; it is named.
     """
     try:
-        with _open(path) as picture:
+        with _without_pillows_limit(), Image.open(path) as picture:
             limit = int(os.environ.get("RESEEN_MAX_PIXELS", MAX_PIXELS))
             if picture.width * picture.height > limit:
                 size = f"{picture.width:,} x {picture.height:,}"
@@ -120,19 +116,41 @@ def decode(path: Path) -> Pixels:
             return flattened(picture)
     except FileNotFoundError:
         raise DataError(f"expected a picture at {path}, found no such file; check the root or the path") from None
-    except DAMAGE as error:
-        found = "an empty file" if _is_empty(path) else " ".join(str(error or type(error).__name__).split())[:200]
+    except DataError:
+        raise
+    except Exception as error:  # a damaged file makes Pillow raise almost anything
+        found = "an empty file" if _is_empty(path) else one_line(error)
         raise DataError(f"expected a picture at {path}, got: {found}; replace it or leave it out") from None
 
 
-def _open(path: Path) -> Image.Image:
-    """Open a picture of any size: `decode` has a limit of its own, and Pillow's warns at half of it."""
-    with _opening:
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            return Image.open(path)
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
+@contextlib.contextmanager
+def _without_pillows_limit() -> Iterator[None]:
+    """Let Pillow open pictures of any size: `decode` has a limit of its own, and Pillow's warns at half of it.
+
+    Pillow's is one for all threads, so it is put back when the last of them is done.
+    """
+    with _decoding.lock:
+        if _decoding.count == 0:
+            _decoding.limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        _decoding.count += 1
+    try:
+        yield
+    finally:
+        with _decoding.lock:
+            _decoding.count -= 1
+            if _decoding.count == 0:
+                Image.MAX_IMAGE_PIXELS = _decoding.limit
+
+
+class _Decoding:
+    """How many threads decode at this moment, and Pillow's limit before."""
+
+    def __init__(self) -> None:
+        self.lock, self.count = threading.Lock(), 0
+        self.limit: int | None = None
+
+
+_decoding = _Decoding()
 
 
 def _is_empty(path: Path) -> bool:
@@ -225,7 +243,8 @@ def _scaled(values: NDArray[np.generic]) -> NDArray[np.uint8]:
                 f"its values go from {low:g} to {high:g}, beyond the type's 0 to {top:g}: use --scale range"
             )
         low, high = 0.0, top
-    levels: Pixels = np.round((exact - low) * (255.0 / (high - low) if high > low else 0.0)).astype(np.uint8)
+    shares = (exact - low) / (high - low) if high > low else np.zeros_like(exact)
+    levels: Pixels = np.round(255 * shares).astype(np.uint8)
     return levels
 
 

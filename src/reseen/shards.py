@@ -12,10 +12,11 @@ import hashlib
 import json
 import logging
 import os
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -23,12 +24,16 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 from rich.progress import track
 
-from reseen.errors import RunError
+from reseen.errors import CheckpointError, RunError, one_line
+from reseen.files import make_folder, write_atomically, write_error
 from reseen.labels import parse_label
 from reseen.samples import Embeddings, Labels, Sample, as_labels
 
 log = logging.getLogger(__name__)
 
+DIGEST = b"crc32 of the vectors"  # in the metadata of each table
+DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, SyntaxError, EOFError)
+"""What reading a damaged file may raise."""
 COLUMNS = {"path": "paths", "identity": "identities", "camera": "cameras", "modality": "modalities", "track": "tracks"}
 
 
@@ -62,6 +67,9 @@ def write_shards(
 ) -> None:
     """Write the vectors of samples; a folder that holds some finished shards of the same work is gone on with.
 
+    What is there is looked at first: a shard whose table or vectors are not as they were written is made again.
+    Pictures whose files have changed (in size or time) are other work.
+
     Args:
         folder: Where to.
         samples: N samples; a column of integers beside text is written as text.
@@ -77,6 +85,8 @@ def write_shards(
     Raises:
         ValueError: Of a column of integers and text, some would not be told apart as text.
         RunError: The folder holds other work.
+        WriteError: The disk is full, or the folder may only be read.
+        CheckpointError: A vector is not finite; nothing of its shard is written.
     """
     mixed = [name for name in COLUMNS if _is_mixed(samples, name)]
     work: dict[str, Any] = {
@@ -94,58 +104,142 @@ def write_shards(
     turn.wait()
     _check(folder, work)
     starts = range(0, len(samples), shard)[turn.rank :: turn.num_ranks]
-    missing = [start for start in starts if not _part(folder, start // shard).exists()]
+    missing = [start for start in starts if not _done(folder, work, start)]
     if len(missing) < len(starts):
         log.info("%d of %d shards are there already", len(starts) - len(missing), len(starts))
     for start in track(missing, "Embedding", disable=not progress or turn.rank > 0):
         rows = samples[start : start + shard]
-        _write_rows(folder / "vectors.npy", start, vectors_of(rows).astype(dtype))
-        _write_table(_part(folder, start // shard), rows, mixed)
+        with np.errstate(over="ignore"):  # of float16, found in the next line
+            vectors = vectors_of(rows).astype(dtype)
+        if (broken := ~np.isfinite(vectors).all(axis=1)).any():
+            raise CheckpointError(
+                f"expected finite vectors in {dtype}, got others for {broken.sum():,} of {len(rows):,} pictures, "
+                f"first {rows[int(broken.argmax())].path}; see whether the model's weights are whole"
+            )
+        _write_rows(folder / "vectors.npy", start, vectors)
+        _write_table(_part(folder, start // shard), rows, vectors, mixed)
     turn.wait()
 
 
-def open_embeddings(folder: str | Path) -> Embeddings:
+def open_embeddings(folder: str | Path, *, checked: bool = True) -> Embeddings:
     """Open a folder of embeddings; the vectors stay on the disk until they are read.
 
+    Args:
+        folder: What `embed` wrote.
+        checked: Read all vectors once and compare them with their checksums; False where that would take too long.
+
     Raises:
-        RunError: There are no embeddings, or some shards are missing.
+        RunError: There are no embeddings, some shards are missing, or something is damaged.
     """
     folder = Path(folder)
     if not (folder / "embedding.json").is_file():
         raise RunError(f"expected embeddings in {folder}, found no embedding.json: name a folder written by embed")
-    work = json.loads((folder / "embedding.json").read_text())
+    work = _work_of(folder)
     parts = [_part(folder, number) for number in range(-(-work["samples"] // work["shard"]))]
     missing = sum(not part.exists() for part in parts)
     if missing:
         raise RunError(f"expected {len(parts)} shards in {folder}, {missing} are missing: embed again to go on")
+    if not _has_room(folder, work):
+        raise RunError(f"expected whole vectors at {folder}/vectors.npy, found them damaged: embed again")
     vectors: Any = np.load(folder / "vectors.npy", mmap_mode="r") if parts else np.empty((0, work["dim"]), np.float32)
-    tables = [parquet.read_table(part) for part in parts]
     mixed = work.get("integers_as_text", ())
-    columns = {plural: _labels(tables, name, mixed=name in mixed) for name, plural in COLUMNS.items()}
+    try:
+        starts = range(0, work["samples"], work["shard"])
+        tables = [_read_table(folder, work, start, checked=checked) for start in starts]
+        columns = {plural: _labels(tables, name, mixed=name in mixed) for name, plural in COLUMNS.items()}
+    except DAMAGE as error:
+        raise RunError(f"expected whole tables and vectors in {folder}, got: {one_line(error)}; embed again") from None
     return Embeddings(vectors, **{name: column for name, column in columns.items() if column is not None})
 
 
 def _begin(folder: Path, work: dict[str, Any]) -> None:
-    """Make the folder and room for all vectors, where there is none yet."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Make the folder and room for all vectors, where they are not there or are damaged."""
+    make_folder(folder / "table")
     description = folder / "embedding.json"
-    if description.exists():
-        return
-    (folder / "table").mkdir(exist_ok=True)
+    if description.exists() and any((folder / "table").glob("*.parquet")):
+        try:
+            if _work_of(folder) != work or _has_room(folder, work):
+                return
+        except RunError:
+            return  # `_check` says so, in every process
+    for part in (folder / "table").glob("*.parquet"):
+        part.unlink()
     header = {"descr": np.dtype(work["dtype"]).str, "fortran_order": False}
-    with open(folder / "vectors.npy", "wb") as file:
-        np.lib.format.write_array_header_1_0(file, {**header, "shape": (work["samples"], work["dim"])})
-        row = work["dim"] * np.dtype(work["dtype"]).itemsize
-        file.truncate(file.tell() + work["samples"] * row)
-    _replace(description, json.dumps(work, indent=2).encode())
+    try:
+        with open(folder / "vectors.npy", "wb") as file:
+            np.lib.format.write_array_header_1_0(file, {**header, "shape": (work["samples"], work["dim"])})
+            row = work["dim"] * np.dtype(work["dtype"]).itemsize
+            file.truncate(file.tell() + work["samples"] * row)
+    except OSError as error:
+        raise write_error(folder / "vectors.npy", error) from error
+    write_atomically(description, json.dumps(work, indent=2).encode())
+
+
+def _work_of(folder: Path) -> dict[str, Any]:
+    """Return what a folder's embedding.json says, or raise RunError where it is damaged."""
+    try:
+        work: dict[str, Any] = json.loads((folder / "embedding.json").read_bytes())
+        np.dtype(work["dtype"]), (work["samples"] + work["dim"]) // work["shard"]
+    except (OSError, ValueError, TypeError, KeyError, ZeroDivisionError):
+        raise RunError(
+            f"expected a description of embeddings at {folder}/embedding.json, found it damaged: "
+            "empty the folder and embed again"
+        ) from None
+    return work
 
 
 def _check(folder: Path, work: dict[str, Any]) -> None:
     """See that what is there is the same work."""
-    found = json.loads((folder / "embedding.json").read_text())
+    found = _work_of(folder)
     if found != work:
         differing = ", ".join(key for key in work if found.get(key) != work[key])
-        raise RunError(f"{folder} holds other embeddings ({differing} differ): name another folder, or empty this one")
+        changed = "; pictures or their files have changed" if differing == "samples_sha256" else ""
+        raise RunError(
+            f"{folder} holds other embeddings ({differing} differ{changed}): name another folder, or empty this one"
+        )
+
+
+def _has_room(folder: Path, work: dict[str, Any]) -> bool:
+    """Return whether vectors.npy has the header and the length that it was made with."""
+    try:
+        with open(folder / "vectors.npy", "rb") as file:
+            start = _past_header(file, (work["samples"], work["dim"]), np.dtype(work["dtype"]))
+            length = work["samples"] * work["dim"] * np.dtype(work["dtype"]).itemsize
+            return bool(file.seek(0, os.SEEK_END) == start + length)
+    except DAMAGE:
+        return False
+
+
+def _past_header(file: BinaryIO, shape: tuple[int, int], dtype: np.dtype[Any]) -> int:
+    """Go to the first row of a file of vectors, and return where that is; ValueError if they are others."""
+    np.lib.format.read_magic(file)
+    if np.lib.format.read_array_header_1_0(file) != (shape, False, dtype):
+        raise ValueError
+    return file.tell()
+
+
+def _done(folder: Path, work: dict[str, Any], start: int) -> bool:
+    """Return whether a shard's table and vectors are there as they were written."""
+    try:
+        _read_table(folder, work, start, checked=True)
+    except DAMAGE:
+        return False
+    return True
+
+
+def _read_table(folder: Path, work: dict[str, Any], start: int, *, checked: bool) -> pa.Table:
+    """Return the table of a shard; one of DAMAGE is raised where it or the vectors are not as they were written."""
+    count, dtype = min(work["shard"], work["samples"] - start), np.dtype(work["dtype"])
+    table = parquet.read_table(_part(folder, start // work["shard"]), page_checksum_verification=True)
+    if len(table) != count:
+        raise ValueError(f"a table of {len(table):,} rows for {count:,}")
+    written = (table.schema.metadata or {}).get(DIGEST)
+    if checked and written is not None:
+        with open(folder / "vectors.npy", "rb") as file:
+            file.seek(_past_header(file, (work["samples"], work["dim"]), dtype) + start * work["dim"] * dtype.itemsize)
+            if _digest(file.read(count * work["dim"] * dtype.itemsize)) != written:
+                raise ValueError(f"damaged vectors in rows {start:,} to {start + count - 1:,}")
+    return table
 
 
 def _part(folder: Path, number: int) -> Path:
@@ -153,14 +247,17 @@ def _part(folder: Path, number: int) -> Path:
 
 
 def _write_rows(path: Path, start: int, vectors: NDArray[Any]) -> None:
-    # Written and not mapped: a full disk is then an error that can be caught.
-    with open(path, "r+b") as file:
-        np.lib.format.read_magic(file)
-        np.lib.format.read_array_header_1_0(file)
-        file.seek(start * vectors.shape[1] * vectors.itemsize, os.SEEK_CUR)
-        file.write(np.ascontiguousarray(vectors).data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        # Written and not mapped: a full disk is then an error that can be caught.
+        with open(path, "r+b") as file:
+            np.lib.format.read_magic(file)
+            np.lib.format.read_array_header_1_0(file)
+            file.seek(start * vectors.shape[1] * vectors.itemsize, os.SEEK_CUR)
+            file.write(np.ascontiguousarray(vectors).data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise write_error(path, error) from error
 
 
 def _is_mixed(samples: Sequence[Sample], name: str) -> bool:
@@ -180,22 +277,20 @@ def _is_mixed(samples: Sequence[Sample], name: str) -> bool:
     return True
 
 
-def _write_table(path: Path, samples: Sequence[Sample], mixed: Sequence[str]) -> None:
+def _write_table(path: Path, samples: Sequence[Sample], vectors: NDArray[Any], mixed: Sequence[str]) -> None:
     def column(name: str) -> list[Any]:
         values = [getattr(sample, name) for sample in samples]
         return [None if value is None else str(value) for value in values] if name in mixed else values
 
     table = pa.table({name: column(name) for name in COLUMNS})
     sink = pa.BufferOutputStream()
-    parquet.write_table(table, sink)
-    _replace(path, sink.getvalue().to_pybytes())
+    content = np.ascontiguousarray(vectors).tobytes()
+    parquet.write_table(table.replace_schema_metadata({DIGEST: _digest(content)}), sink, write_page_checksum=True)
+    write_atomically(path, sink.getvalue().to_pybytes())
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)
+def _digest(content: bytes) -> bytes:
+    return f"{zlib.crc32(content):08x}".encode()
 
 
 def _labels(tables: Sequence[pa.Table], name: str, *, mixed: bool) -> Labels | None:
@@ -206,7 +301,19 @@ def _labels(tables: Sequence[pa.Table], name: str, *, mixed: bool) -> Labels | N
 
 
 def _fingerprint_of_samples(samples: Sequence[Sample]) -> str:
+    """Return 64 hexadecimal digits that name samples, and the files that they are read from by size and time."""
     told = hashlib.sha256()
+    files: dict[str, tuple[int, int] | None] = {}
     for s in samples:
-        told.update(repr((s.path, s.identity, s.camera, s.view, s.modality, s.track, s.box)).encode())
+        if s.path not in files:
+            files[s.path] = None if s.draw is not None else _size_and_time(s.path)
+        told.update(repr((s.path, s.identity, s.camera, s.view, s.modality, s.track, s.box, files[s.path])).encode())
     return told.hexdigest()
+
+
+def _size_and_time(path: str) -> tuple[int, int] | None:
+    try:
+        facts = os.stat(path)
+    except (OSError, ValueError):
+        return None  # whoever reads it says so
+    return facts.st_size, facts.st_mtime_ns

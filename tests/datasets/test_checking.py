@@ -74,6 +74,20 @@ def test_pictures_that_cannot_be_read(tmp_path, damage):
     assert "This would spoil a result." in text(checked)
 
 
+def test_flat_pictures_are_told(tmp_path):
+    """One of a single value, one of 1,200 pixels of three, and what scaling makes of a thermal camera's counts."""
+    data = Table(**table(tmp_path))
+    flat, few, deep = (tmp_path / "pictures" / f"{n}_east_0.jpg" for n in range(3))
+    Image.new("RGB", (30, 40), (255, 255, 255)).save(flat)
+    Image.fromarray(np.arange(1200, dtype=np.uint8).reshape(40, 30) % 3).save(few, format="PNG")
+    Image.fromarray(np.arange(28000, 29200, dtype=np.int32).reshape(40, 30)).save(deep, format="TIFF")
+    checked = check(data, read)
+    assert messages(checked, spoils=True) == ["pictures of one single colour, which show nobody: 1"]
+    assert messages(checked, spoils=False) == ["pictures of at most 16 levels of each colour: 1"]
+    levels = dict(zip(checked.pictures.path, checked.pictures.levels, strict=True))
+    assert (levels[str(flat)], levels[str(few)], levels[str(deep)]) == (1, 3, 256)
+
+
 def test_copies_of_one_identity_are_noted(tmp_path):
     data = Table(**table(tmp_path))
     shutil.copy(tmp_path / "pictures" / "0_east_0.jpg", tmp_path / "pictures" / "0_east_1.jpg")
@@ -150,7 +164,8 @@ def test_many_examples_are_counted(sample):
 
 
 def test_crops_of_one_picture_are_not_copies(tmp_path):
-    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(tmp_path / "frame.png")
+    pixels = np.random.default_rng(0).integers(256, size=(20, 20, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "frame.png")
     lines(
         tmp_path / "own.csv",
         "path,identity,left,top,width,height,split",

@@ -18,12 +18,14 @@ import jsonargparse._typehints
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 from jsonargparse._loaders_dumpers import get_yaml_default_loader
 
+from reseen.commands.environment import HELP, take, within
 from reseen.commands.foreign_losses import accept_losses
 from reseen.commands.mistakes import explain
 from reseen.commands.yaml_files import read_yaml
-from reseen.errors import ReseenError
+from reseen.errors import ReseenError, TrustError
 from reseen.recipes import only_true_and_false, path_of
 from reseen.samples import Benchmark
+from reseen.trust import named_classes, require_trusted
 
 if importlib.util.find_spec("torch"):  # An exported model runs where there is none; data sets do not.
     import reseen.datasets  # noqa: F401  (so that `--data Table` finds its class)
@@ -59,8 +61,10 @@ def call(name: str, arguments: Sequence[str]) -> None:
     Raises:
         WrongArgumentsError: They are not what it takes.
     """
-    positional, named = parse(name, arguments)
-    verb(name)(*positional, **named)
+    environment, own = take(arguments)
+    with within(environment):
+        positional, named = parse(name, own)
+        verb(name)(*positional, **named)
 
 
 def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
@@ -73,6 +77,7 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
     parser = ArgumentParser(
         prog=f"reseen {name}",
         description=(inspect.getdoc(command) or "").split("Args:")[0].strip(),
+        epilog=HELP,
         exit_on_error=False,
         allow_abbrev=False,
     )
@@ -96,6 +101,8 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
     except ArgumentError as error:
         line = explain(str(error), command, words)
         raise WrongArgumentsError(f"{line}{' See' if line.endswith('?') else '; see'} reseen {name} --help") from error
+    # Typed names are trusted by now; a group of settings may have come from a file of its own.
+    require_trusted(named_classes(settings.as_dict()), source="the settings")
     values = {key: value for key, value in vars(parser.instantiate(settings)).items() if key != "config"}
     if options is not None:
         values |= {key: _plain(value) for key, value in values.items() if isinstance(value, dict)}
@@ -145,7 +152,7 @@ def _with_recipes(arguments: Sequence[str]) -> list[str]:
         if words[number - 1] == "--config" and not Path(word).is_file():
             words[number] = str(path_of(word))
         elif words[number - 1] == "--config" or (word.endswith((".yaml", ".yml")) and Path(word).is_file()):
-            read_yaml(Path(word))
+            _require_trusted(read_yaml(Path(word)), source=Path(word))
     return words
 
 
@@ -163,6 +170,19 @@ def _classes_first(words: Sequence[str]) -> list[str]:
             del sorted_words[places[0] : places[0] + size]
             sorted_words[first:first] = moved
     return sorted_words
+
+
+def _require_trusted(settings: Any, *, source: Path) -> None:
+    """Make sure of a file of settings before anything that it names is imported.
+
+    Raises:
+        TrustError: It names a class of a package that the user has not.
+    """
+    if isinstance(settings, dict) and "config" in settings:
+        raise TrustError(
+            f"expected settings alone in {source}, got the name of another file of them; name it on its own"
+        )
+    require_trusted(named_classes(settings), source=source)
 
 
 def _said_of(command: Callable[..., None], parameter: str) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from reseen.datasets.checking import check
 from reseen.errors import DataError
+from reseen.files import make_folder
 from reseen.images import read
 from reseen.samples import Benchmark
 from reseen.terminal import Terminal
@@ -25,7 +26,7 @@ def check_data(*, data: Benchmark, out: Path | None = None) -> None:
     if out is not None:
         from reseen.datasets.check_plot import plot  # matplotlib takes a while.
 
-        out.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(out.parent)
         plot(checked, out)
         console.print(f"drawn: {out}")
     if checked.spoils:

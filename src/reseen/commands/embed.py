@@ -1,21 +1,27 @@
 """``reseen embed MODEL``."""
 
+import logging
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.progress import track
 
 from reseen.encoding import load
-from reseen.errors import RunError
+from reseen.errors import DataError, RunError
 from reseen.gallery.ingest import files_below
 from reseen.labels import parse_label
 from reseen.launcher import is_first, num_launched
-from reseen.pictures import Pixels, decode
+from reseen.pictures import Pixels, decode, decode_box
 from reseen.samples import Benchmark, Sample
 from reseen.shards import Turn, write_shards
 from reseen.terminal import Terminal
+
+logger = logging.getLogger(__name__)
 
 
 def embed(
@@ -30,10 +36,12 @@ def embed(
     mirrored: bool = False,
     batch_size: int = 64,
     workers: int = 0,
+    unreadable: Literal["stop", "skip"] = "stop",
 ) -> None:
     """Write a model's vectors of a data set, or of a folder of pictures, to disk.
 
-    Each part becomes a folder with vectors.npy and a table of its pictures; what is there already is gone on with.
+    Each part becomes a folder with vectors.npy and a table of its pictures; what is there already is gone on with, and
+    what of it is damaged is made again.
 
     Args:
         run: The folder of a run, a checkpoint, or an exported .onnx file; the last embeds a folder without torch.
@@ -45,11 +53,14 @@ def embed(
         mirrored: Average the vectors of each picture and its mirror image.
         batch_size: Pictures at a time.
         workers: Processes that read pictures of a data set for a model that torch runs.
+        unreadable: Stop at a picture that cannot be read, or skip it: all are then read once before, and those that
+            cannot be are counted and left out.
     """
     if data is not None and pictures is not None:
         raise RunError("expected --data or --pictures, got both; leave one out")
     if pictures is not None:
-        listed = [Sample(str(path), parse_label(path.parent.name)) for path in files_below(pictures)]
+        found = [Sample(str(path), parse_label(path.parent.name)) for path in files_below(pictures)]
+        listed = found if unreadable == "stop" else readable(found)
         encode_to(out, run, listed, dtype=dtype, mirrored=mirrored, batch_size=batch_size)
         return
     if run.suffix == ".onnx" and data is None:
@@ -64,6 +75,8 @@ def embed(
     model = None if run.suffix == ".onnx" else model_of(run)
     for part in parts or ("query", "gallery"):
         samples = getattr(benchmark, part)
+        if unreadable == "skip":
+            samples = readable(samples)
         if model is None:
             encode_to(out / part, run, samples, dtype=dtype, mirrored=mirrored, batch_size=batch_size)
             continue
@@ -125,11 +138,33 @@ def turn() -> Turn:
 
 def pixels(sample: Sample) -> Pixels:
     """Return a sample's picture."""
-    if sample.draw is None and sample.box is None:
-        return decode(Path(sample.path))
+    if sample.draw is None:
+        path = Path(sample.path)
+        return decode(path) if sample.box is None else decode_box(path, sample.box)
     from reseen.images import read  # Of a data set: torch is there.
 
     return read(sample)
+
+
+def readable(samples: Sequence[Sample]) -> list[Sample]:
+    """Return the samples whose pictures can be read, and say how many cannot."""
+
+    def fault(sample: Sample) -> str | None:
+        try:
+            pixels(sample)
+        except DataError as error:
+            return str(error)
+        return None
+
+    # Threads suffice: decoding lets go of the interpreter.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        faults = list(track(pool.map(fault, samples), "Reading pictures", total=len(samples)))
+    broken = [found for found in faults if found is not None]
+    for found in broken:
+        logger.warning("passed over: %s", found)
+    if broken:
+        logger.warning("%d of %d pictures cannot be read and are left out", len(broken), len(samples))
+    return [sample for sample, found in zip(samples, faults, strict=True) if found is None]
 
 
 def say(folder: Path, count: int, dim: int, dtype: str) -> None:

@@ -11,6 +11,7 @@ from reseen.commands.yaml_files import read_yaml
 from reseen.errors import RunError
 from reseen.models import Embedder
 from reseen.samples import Benchmark
+from reseen.trust import named_classes, require_trusted
 
 
 def model_of(run: Path) -> Embedder:
@@ -42,6 +43,7 @@ def data_of(run: Path) -> Benchmark:
 
     Raises:
         RunError: The run has no configuration, or its data cannot be named again.
+        TrustError: Its data is of a package that the user has not named.
     """
     return _build(config_of(run).get("data"), run)
 
@@ -59,6 +61,7 @@ def config_of(run: Path) -> dict[str, Any]:
 
 
 def _build(data: Any, run: Path) -> Benchmark:
+    require_trusted(named_classes({"data": data}), source=f"{run}/config.yaml")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--data", type=Benchmark, required=True)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from pathlib import Path
 
@@ -11,19 +12,27 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from reseen.datasets.checking import PARTS, DataCheck, order
+from reseen.files import write_atomically
 
 COLORS = {"train": "#4477aa", "query": "#ee6677", "gallery": "#228833"}
 
 
 def plot(checked: DataCheck, path: str | Path) -> None:
-    """Draw a check into a file, of the kind that its ending names (.png, .svg, .pdf)."""
+    """Draw a check into a file, of the kind that its ending names (.png, .svg, .pdf).
+
+    Raises:
+        WriteError: The file cannot be written.
+        ValueError: Nothing of that kind can be drawn.
+    """
     figure = Figure(figsize=(13, 4), layout="constrained")
     figure.suptitle(f"{checked.name}, {checked.protocol}")
     identities, cameras, sizes = figure.subplots(1, 3)
     _draw_identities(identities, checked)
     _draw_cameras(cameras, checked)
     _draw_sizes(sizes, checked)
-    figure.savefig(path, dpi=120)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=120, format=Path(path).suffix.removeprefix(".") or "png")
+    write_atomically(Path(path), drawn.getvalue())
 
 
 def _draw_identities(axes: Axes, checked: DataCheck) -> None:

@@ -33,6 +33,7 @@ from reseen.samples import Benchmark, Camera, Protocol, Sample
 
 PARTS = ("train", "query", "gallery")
 EXAMPLES = 5
+FEW_LEVELS = 16
 
 
 class Finding(NamedTuple):
@@ -57,8 +58,8 @@ class DataCheck:
         name: Of the benchmark.
         protocol: The name of its protocol.
         pictures: A row for each picture of each part: part, path, identity, camera (None where unknown), modality,
-            height, width (0 where it cannot be read), digest (the same for the same bytes), fault (empty for
-            none).
+            height, width (0 where it cannot be read), levels (distinct values of the colour channel that has most),
+            digest (the same for the same bytes), fault (empty for none).
         findings: What spoils a result first.
     """
 
@@ -104,10 +105,11 @@ def check(benchmark: Benchmark, read: Callable[[Sample], NDArray[np.uint8]], *, 
         examined = dict(zip(distinct, found, strict=True))
     pictures = pd.DataFrame(
         [(part, s.path, s.identity, s.camera, s.modality, *examined[s.path, s.box]) for part, s in samples],
-        columns=["part", "path", "identity", "camera", "modality", "height", "width", "digest", "fault"],
+        columns=["part", "path", "identity", "camera", "modality", "height", "width", "levels", "digest", "fault"],
     ).astype({"identity": object, "camera": object, "modality": object})
     findings = [
         *_faults(pictures),
+        *_flat(pictures),
         *_copies(pictures, benchmark.protocol),
         *_shared_identities(pictures, benchmark),
         *_unmatched(pictures, benchmark.protocol),
@@ -117,14 +119,16 @@ def check(benchmark: Benchmark, read: Callable[[Sample], NDArray[np.uint8]], *, 
     return DataCheck(benchmark.name, benchmark.protocol.name, pictures, tuple(findings))
 
 
-def _examine(sample: Sample, read: Callable[[Sample], NDArray[np.uint8]]) -> tuple[int, int, str, str]:
-    """Return a picture's height, width, digest and fault."""
+def _examine(sample: Sample, read: Callable[[Sample], NDArray[np.uint8]]) -> tuple[int, int, int, str, str]:
+    """Return a picture's height, width, levels, digest and fault."""
     try:
         pixels = read(sample)
         content = pixels.tobytes() if sample.draw is not None else Path(sample.path).read_bytes()
     except (DataError, OSError) as error:
-        return 0, 0, "", str(error)
-    return *pixels.shape[:2], hashlib.blake2b(content + repr(sample.box).encode(), digest_size=16).hexdigest(), ""
+        return 0, 0, 0, "", str(error)
+    levels = max(np.count_nonzero(np.bincount(channel.ravel(), minlength=256)) for channel in pixels.transpose(2, 0, 1))
+    digest = hashlib.blake2b(content + repr(sample.box).encode(), digest_size=16).hexdigest()
+    return *pixels.shape[:2], int(levels), digest, ""
 
 
 def _finding(spoils: bool, message: str, examples: Iterable[object]) -> list[Finding]:
@@ -136,6 +140,16 @@ def _finding(spoils: bool, message: str, examples: Iterable[object]) -> list[Fin
 
 def _faults(pictures: pd.DataFrame) -> list[Finding]:
     return _finding(True, "pictures that cannot be read", pictures.fault[pictures.fault != ""].drop_duplicates())
+
+
+def _flat(pictures: pd.DataFrame) -> list[Finding]:
+    """Find pictures that show next to nothing, as those do whose values were cut when they were written."""
+    large = pictures.height * pictures.width > FEW_LEVELS**2
+    flat, few = pictures.path[pictures.levels == 1], pictures.path[pictures.levels.between(2, FEW_LEVELS) & large]
+    return [
+        *_finding(True, "pictures of one single colour, which show nobody", flat.drop_duplicates()),
+        *_finding(False, f"pictures of at most {FEW_LEVELS} levels of each colour", few.drop_duplicates()),
+    ]
 
 
 def _copies(pictures: pd.DataFrame, protocol: Protocol) -> list[Finding]:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import types
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Spec = TypeVar("Spec")
+
+MAX_SIDE = 4096
+"""Rows or columns of a picture at most: 64 of such pictures take 3 GB."""
+MAX_DIM = 65_536
+"""Components of a feature at most."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,12 @@ class ViTOptions:
                 object.__setattr__(self, name, tuple(given))  # JSON has lists
                 if not given or len(set(given)) < len(given):
                     raise ValueError(f"expected {name} that differ from one another, at least one, got {given}")
+        if self.patch_stride is not None and self.patch_stride < 1:
+            raise ValueError(f"expected a patch_stride of at least 1 pixel, got {self.patch_stride}")
+        if not (math.isfinite(self.side_weight) and 0 <= self.drop_path < 1):
+            raise ValueError(
+                f"expected a finite side_weight and a drop_path of 0 to 1, got {self.side_weight} and {self.drop_path}"
+            )
 
 
 @dataclass(frozen=True)
@@ -108,29 +121,59 @@ class ModelSpec:
     modalities: ModalityOptions = field(default_factory=ModalityOptions)
 
     def __post_init__(self) -> None:
-        if self.height < 1 or self.width < 1:
-            raise ValueError(f"expected a height and width of at least 1 pixel, got {self.height} x {self.width}")
-        if self.dim is not None and self.dim < 1:
-            raise ValueError(f"expected a dim of at least 1, or None for the network's own, got {self.dim}")
+        if not (1 <= self.height <= MAX_SIDE and 1 <= self.width <= MAX_SIDE):
+            raise ValueError(
+                f"expected a height and width of at least 1 pixel, at most {MAX_SIDE}, got {self.height} x {self.width}"
+            )
+        if self.dim is not None and not 1 <= self.dim <= MAX_DIM:
+            raise ValueError(
+                f"expected a dim of at least 1, at most {MAX_DIM}, or None for the network's own, got {self.dim}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the spec as JSON's own types."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ModelSpec:
+    def from_dict(cls, values: Any) -> ModelSpec:
         """Return the spec that ``to_dict`` gave; fields that are absent take their default.
 
         Raises:
-            ValueError: There is a field that a spec does not have.
+            ValueError: There is a field that a spec does not have, or a value of another type than the field's.
         """
         return _build(cls, values)
 
 
-def _build(kind: type[Spec], values: dict[str, Any]) -> Spec:
+def _build(kind: type[Spec], values: Any) -> Spec:
+    if not isinstance(values, dict):
+        raise ValueError(f"expected the fields of {kind.__name__}, got {_shown(values)}")
     fields: dict[str, Any] = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     if unknown := sorted(set(values) - set(fields)):
         raise ValueError(f"expected fields of {kind.__name__} ({', '.join(fields)}), got {', '.join(unknown)}")
     # A group of options is a field whose default is made by the group's class.
     groups = {n: f.default_factory for n, f in fields.items() if f.default_factory is not dataclasses.MISSING}
+    hints = get_type_hints(kind)
+    for name, value in values.items():
+        if name not in groups and not _fits(value, hints[name]):
+            hint = hints[name].__name__ if isinstance(hints[name], type) else str(hints[name]).replace("typing.", "")
+            raise ValueError(f"expected {name} of type {hint}, got {_shown(value)}")
     return kind(**{n: _build(groups[n], value) if n in groups else value for n, value in values.items()})
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Return whether a value as JSON gives it is of a field's type; JSON has lists for tuples."""
+    origin, inside = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, each) for each in inside)
+    if origin is Literal:
+        return any(type(value) is type(each) and value == each for each in inside)
+    if origin is tuple:
+        return isinstance(value, (list, tuple)) and all(_fits(each, inside[0]) for each in value)
+    if hint is float:
+        return type(value) in (int, float)
+    return type(value) is hint  # and not isinstance: true is no number here
+
+
+def _shown(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."

@@ -19,6 +19,7 @@ from accelerate.utils import gather_object
 
 from reseen.errors import CheckpointError, RunError
 from reseen.files import write_atomically
+from reseen.models.weights import read_pickled
 
 
 class Stateful(Protocol):
@@ -53,8 +54,8 @@ def load_state(path: Path, parts: Mapping[str, Stateful], accelerator: Accelerat
         RunError: The state is another run's: other parts, another network, other batches, or more or fewer ranks.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # A damaged file makes torch raise almost anything.
+        state = read_pickled(path)
+    except CheckpointError as error:
         raise CheckpointError(f"expected a whole state at {path}, got a damaged file; start the run anew") from error
     try:
         saved, random_states = state["parts"], list(state["random"])

@@ -1,10 +1,12 @@
 """Checkpoints under other projects' names: recognised, converted, and giving the features that they should."""
 
+import argparse
 import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 from reseen.errors import CheckpointError
 from reseen.models import Embedder, ModelSpec, ResNetOptions, ViTOptions, WeightsReport
 from reseen.models.weights import load_weights
+from reseen.models.weights.formats import format_of
 
 Names = Callable[[str], str]
 IMAGES = torch.randint(0, 256, (2, 3, 64, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -115,6 +118,105 @@ def test_a_head_that_the_model_does_not_have_is_left(tmp_path: Path) -> None:
     assert "heads.pool_layer.p" in report.left
     assert "heads.bottleneck.0.weight" in report.left
     assert not any(n.startswith("heads.") for n in report.renamed)
+
+
+RESNET = ModelSpec("timm:resnet18", 64, 32, neck="none")
+OSNET = ModelSpec("osnet_x0_25", 64, 32, neck="none")
+
+
+def bare(name: str) -> str:
+    return name.removeprefix("backbone.").removeprefix("network.")
+
+
+WRAPPED: dict[str, tuple[ModelSpec, Callable[[dict[str, Tensor]], object]]] = {
+    "torchreid": (
+        OSNET,
+        lambda own: {
+            "state_dict": {**own, "classifier.weight": torch.zeros(5, 512), "classifier.bias": torch.zeros(5)},
+            "epoch": 250,
+            "rank1": np.float64(0.9),
+            "mAP": np.float32(0.7),
+            "optimizer": {
+                "state": {0: {"step": 3, "exp_avg": torch.zeros(2)}},
+                "param_groups": [{"lr": np.float64(1)}],
+            },
+        },
+    ),
+    "torchreid, data parallel": (OSNET, lambda own: {"state_dict": {f"module.{n}": t for n, t in own.items()}}),
+    "layumi": (
+        RESNET,
+        lambda own: {
+            **{f"model.{n}": t for n, t in own.items()},
+            **{"model.fc.weight": torch.zeros(1000, 512), "model.fc.bias": torch.zeros(1000)},
+            **{"classifier.add_block.0.weight": torch.zeros(512, 512), "classifier.classifier.0.bias": torch.zeros(9)},
+        },
+    ),
+    "MoCo": (
+        RESNET,
+        lambda own: {
+            "epoch": 200,
+            "arch": "resnet18",
+            "state_dict": {
+                **{f"module.encoder_q.{n}": t for n, t in own.items()},
+                **{f"module.encoder_q.fc.{n}.weight": torch.zeros(2, 2) for n in (0, 2)},
+                **{f"module.encoder_k.{n}": torch.zeros_like(t) for n, t in own.items()},
+                **{"module.queue": torch.zeros(2, 8), "module.queue_ptr": torch.zeros(1)},
+            },
+        },
+    ),
+    "Lightning, one network": (
+        OSNET,
+        lambda own: {
+            "pytorch-lightning_version": "2.4.0",
+            "hyper_parameters": argparse.Namespace(lr=0.1),
+            "state_dict": {**{f"model.{n}": t for n, t in own.items()}, "loss.centers": torch.zeros(3, 512)},
+        },
+    ),
+    "Lightning, backbone and head": (
+        RESNET,
+        lambda own: {
+            "state_dict": {
+                **{f"model.backbone.{n}": t for n, t in own.items()},
+                **{"model.head.weight": torch.zeros(9, 512), "criterion.weight": torch.zeros(9, 512)},
+            },
+        },
+    ),
+    "compiled": (OSNET, lambda own: {f"_orig_mod.{n}": t for n, t in own.items()}),
+    "mmpretrain": (
+        RESNET,
+        lambda own: {
+            "meta": {"epoch": 3},
+            "state_dict": {
+                **{f"backbone.{n}": t for n, t in own.items()},
+                **{"head.fcs.0.fc.weight": torch.zeros(9, 512), "head.bn.running_mean": torch.zeros(9)},
+            },
+        },
+    ),
+    "a ResNet called base": (
+        RESNET,
+        lambda own: {**{f"base.{n}": t for n, t in own.items()}, "classifier.weight": torch.zeros(9, 512)},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WRAPPED)
+def test_a_network_inside_of_another_is_found(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    """As training programs leave it; and nothing is advised, since these networks differ from timm's in nothing."""
+    spec, wrap = WRAPPED[kind]
+    model = trained(spec)
+    own = published(model, bare)
+    found, report = loaded(spec, wrap(own), tmp_path)
+    torch.testing.assert_close(found(IMAGES).feature, model(IMAGES).feature)
+    assert len(report.used) == len(own)
+    assert not report.kept
+    assert "set resnet.stem" not in caplog.text
+
+
+def test_an_efficientnet_is_not_taken_for_a_lite_one() -> None:
+    """Both have this name; the other normalisation belongs to the Lite ones, which have no squeezing and exciting."""
+    lite = ["_conv_stem.weight", "_blocks.0._depthwise_conv.weight", "_fc.bias"]
+    assert format_of(lite).name == "EfficientNet-Lite"
+    assert format_of([*lite, "_blocks.0._se_reduce.weight"]).normalisation is None
 
 
 @pytest.mark.parametrize("ibn", ["a", "b"])

@@ -1,8 +1,10 @@
 """Files of weights: read as tensors only, refused in one line."""
 
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -67,7 +69,42 @@ def test_code_is_never_run(tmp_path: Path) -> None:
 
 def test_a_whole_pickled_network_is_refused_with_what_to_do(tmp_path: Path) -> None:
     torch.save(torch.nn.Linear(2, 2), tmp_path / "w.pth")
-    refused(tmp_path / "w.pth", "save its state_dict")
+    refused(tmp_path / "w.pth", r"holds other objects \(torch.nn.modules.linear.Linear\); save its state_dict")
+
+
+@pytest.mark.parametrize("content", [b"hello world, this is text", b"{}", b"\x80\x02.", b"PK\x03\x04" * 9, bytes(99)])
+def test_what_is_no_file_of_weights_is_one_whole_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match="expected") as error:
+        read_tensors(str(tmp_path / "w.pth"))
+    assert str(error.value).isprintable()  # no line break, and no code for a terminal
+    assert str(error.value).endswith(("; fetch it again", "; save a state_dict()"))
+
+
+def test_a_flipped_bit_of_a_tensor_is_not_taken(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"a": torch.arange(1000.0)}}, tmp_path / "w.pth")
+    whole = (tmp_path / "w.pth").read_bytes()
+    start = whole.index(torch.arange(1000.0).numpy().tobytes())
+    for place in range(start, start + 4000, 97):
+        damaged = bytearray(whole)
+        damaged[place] ^= 8
+        (tmp_path / "w.pth").write_bytes(damaged)
+        refused(tmp_path / "w.pth", "checksum of .* is wrong")
+
+
+def test_numbers_and_arrays_of_numpy_carry_no_code(tmp_path: Path) -> None:
+    more = {"rank1": np.float64(0.5), "epoch": np.int64(3), "best": np.bool_(True), "curve": np.arange(3.0)}
+    torch.save({"state_dict": TENSORS, **more}, tmp_path / "w.pth")
+    assert list(read_tensors(str(tmp_path / "w.pth"))) == list(TENSORS)
+    # As NumPy before 2 named it; within the file, so that its checksums stay right.
+    with zipfile.ZipFile(tmp_path / "w.pth") as before, zipfile.ZipFile(tmp_path / "old.pth", "w") as after:
+        for part in before.namelist():
+            content = before.read(part)
+            if part.endswith("data.pkl"):
+                assert b"numpy._core.multiarray" in content
+                content = content.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+            after.writestr(part, content)
+    assert list(read_tensors(str(tmp_path / "old.pth"))) == list(TENSORS)
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"a": 1}, {}])

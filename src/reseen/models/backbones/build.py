@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import logging
+import re
 from typing import Any
 
 from torch import nn
@@ -106,14 +108,23 @@ def _refuse(spec: ModelSpec, *, resnet: bool, vit: bool) -> None:
 
 
 def _imported(name: str) -> Backbone:
+    """Return a new backbone of a class that is named ``package.module.Class``.
+
+    Raises:
+        ValueError: There is no such class, it is no `Backbone`, or it cannot be made without arguments.
+    """
     module, _, attribute = name.rpartition(".")
     try:
+        if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", name):
+            raise ImportError
         kind = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(
-            f"expected a backbone ({', '.join(CHANNELS)}, timm:NAME, or package.module.Class), got {name!r}"
+            f"expected a backbone ({', '.join(CHANNELS)}, timm:NAME, or package.module.Class), got {name[:100]!r}"
         ) from error
-    backbone = kind()
-    if not isinstance(backbone, Backbone):
-        raise ValueError(f"expected {name} to be a Backbone, got {type(backbone).__name__}")
-    return backbone
+    if not (isinstance(kind, type) and issubclass(kind, Backbone)):
+        found = kind.__name__ if isinstance(kind, type) else type(kind).__name__
+        raise ValueError(f"expected {name} to be a Backbone, got {found}")
+    if inspect.isabstract(kind):
+        raise ValueError(f"expected {name} to be a whole Backbone, got a class with methods missing")
+    return kind()

@@ -2,16 +2,19 @@
 
 from reseen.models.weights.fetching import fetch
 from reseen.models.weights.loading import Published, WeightsReport, hub_weights, load_head, load_published, load_weights
-from reseen.models.weights.reading import EFFICIENTNET_PACKAGE, read_tensors
+from reseen.models.weights.reading import EFFICIENTNET_PACKAGE, TENSORS_DIGEST, digest_of, read_pickled, read_tensors
 
 __all__ = [
     "EFFICIENTNET_PACKAGE",
+    "TENSORS_DIGEST",
     "Published",
     "WeightsReport",
+    "digest_of",
     "fetch",
     "hub_weights",
     "load_head",
     "load_published",
     "load_weights",
+    "read_pickled",
     "read_tensors",
 ]

@@ -1,7 +1,7 @@
 """The names that published weights use, and what they are called here.
 
-A format is recognised by names that no other has. Names here are those of ``GlobalNetwork``: ``backbone.`` and what the
-backbone's own names go on with, ``pooling.``, ``reduction.``, ``neck.``.
+A format is recognised by several names together, for one alone is soon another project's too. Names here are those of
+``GlobalNetwork``: ``backbone.`` and what the backbone's own names go on with, ``pooling.``, ``reduction.``, ``neck.``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 NECK = "neck.bn."
+
+WRAPPERS = ("encoder_q.", "model.", "backbone.", "base.")
+"""Where training programs keep a network among other things: MoCo, Lightning and many others, mmpretrain."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,31 @@ class Format:
 def format_of(names: Collection[str]) -> Format:
     """Return the format of a file with these names; the last one takes any."""
     return next(f for f in FORMATS if f.recognise(names))
+
+
+def wrapper_of(names: Collection[str], own: Collection[str]) -> str:
+    """Return what stands before the names of the network itself, as ``model.backbone.``; mostly nothing.
+
+    Args:
+        names: All names of a file.
+        own: The backbone's names, among which a wrapper's may be a module's.
+    """
+    prefix = ""
+    while True:
+        inside = [n.removeprefix(prefix) for n in names if n.startswith(prefix)]
+        if format_of(inside) is not FORMATS[-1]:
+            return prefix
+        # A third: beside its encoder, MoCo keeps a second one and its queue.
+        found = (w for w in WRAPPERS if 3 * sum(n.startswith(w) for n in inside) >= len(inside))
+        wrapper = next((w for w in found if not any(n.startswith(w) for n in own)), None)
+        if wrapper is None:
+            return prefix
+        prefix += wrapper
+
+
+def _marked(one: str, *others: str) -> Callable[[Collection[str]], bool]:
+    """Return what tells whether a file has one name and some name that starts with one of the others."""
+    return lambda names: one in names and any(n.startswith(others) for n in names)
 
 
 def _as_they_are(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
@@ -111,15 +139,16 @@ FORMATS = (
     Format("reseen", lambda names: "pixels.mean" in names, _own),
     Format(
         "EfficientNet-Lite",
-        lambda names: "_conv_stem.weight" in names,
+        # Without the squeezing and exciting of EfficientNets, which have another normalisation.
+        lambda names: "_conv_stem.weight" in names and not any("._se_" in n for n in names),
         _in_order,
         normalisation=(127 / 255, 128 / 255),
     ),
-    Format("fast-reid", lambda names: "backbone.conv1.weight" in names, _fast_reid, stem="fast-reid"),
+    Format("fast-reid", _marked("backbone.conv1.weight", "heads.", "pixel_mean"), _fast_reid, stem="fast-reid"),
     Format("TransReID", lambda names: "base.cls_token" in names, _trans_reid),
     # Of its networks only those with IBN have the stem's ReLU.
     Format("strong-baseline", lambda names: "base.layer1.0.bn1.IN.weight" in names, _strong_baseline),
-    Format("strong-baseline", lambda names: "base.conv1.weight" in names, _strong_baseline, stem="strong-baseline"),
+    Format("strong-baseline", _marked("base.conv1.weight", "bottleneck."), _strong_baseline, stem="strong-baseline"),
     Format("IBN-Net", lambda names: any(".IN." in n for n in names), _ibn_net),
     Format("torchreid", lambda names: "conv2.0.gate.fc1.weight" in names, _as_they_are),
     Format("timm", lambda names: True, _as_they_are),

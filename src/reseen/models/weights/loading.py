@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from reseen.errors import CheckpointError
 from reseen.models.backbones.base import Backbone
-from reseen.models.weights.formats import FORMATS, Format, format_of
+from reseen.models.weights.formats import FORMATS, Format, format_of, wrapper_of
 
 logger = logging.getLogger(__name__)
 
@@ -68,9 +68,11 @@ def load_published(backbone: Backbone, tensors: dict[str, Tensor], *, source: st
     Raises:
         CheckpointError: These are the weights of another network; nothing is changed then.
     """
-    form = format_of(tensors)
-    order, own = list(tensors), [n.removeprefix(backbone.names) for n in backbone.state_dict()]
-    names = {n: form.rename(n, order, own) for n in order}
+    own = [n.removeprefix(backbone.names) for n in backbone.state_dict()]
+    wrapper = wrapper_of(tensors, own)
+    order = [n.removeprefix(wrapper) for n in tensors if n.startswith(wrapper)]
+    form = format_of(order)
+    names = {n: form.rename(n.removeprefix(wrapper), order, own) if n.startswith(wrapper) else None for n in tensors}
     here: dict[str, Tensor] = {}
     head: dict[str, Tensor] = {}
     left = [n for n, new in names.items() if new is None]

@@ -1,0 +1,83 @@
+"""Flags that every verb takes, handed on in the environment so that they reach whatever a verb starts."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from reseen.errors import ReseenError
+
+CLASS = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+
+HELP = (
+    "Every verb also takes --trust PACKAGE (take classes of this package from the files that are read, which runs its "
+    "code; may be repeated), --unchecked true (read models without a digest, as older versions wrote them), "
+    "--scale range or type (how grey pictures of more than 8 bits become 0..255: by their own range, or by their "
+    "type's), --max_pixels N (read pictures of up to so many pixels)."
+)
+
+
+def take(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Return what these flags set in the environment, and the other words.
+
+    A class that is itself named in a flag's value is trusted: whoever types it knows it.
+
+    Raises:
+        ReseenError: A value is not one of those allowed.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--trust", action="append", default=[])
+    parser.add_argument("--unchecked", choices=("true", "false"))
+    parser.add_argument("--scale", choices=("range", "type"))
+    parser.add_argument("--max_pixels", type=int)
+    try:
+        known, rest = parser.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise ReseenError(str(error)) from None
+    if any(not CLASS.fullmatch(f"a.{package}") for package in known.trust):
+        raise ReseenError(f"expected --trust and the name of a package, got {' '.join(known.trust)}")
+    before = filter(None, os.environ.get("RESEEN_TRUST", "").split(","))
+    trusted = dict.fromkeys([*before, *known.trust, *typed_classes(rest)])
+    values = {
+        "RESEEN_TRUST": ",".join(trusted) or None,
+        "RESEEN_UNCHECKED": None if known.unchecked is None else str(int(known.unchecked == "true")),
+        "RESEEN_SCALE": known.scale,
+        "RESEEN_MAX_PIXELS": None if known.max_pixels is None else str(known.max_pixels),
+    }
+    return {name: value for name, value in values.items() if value is not None}, rest
+
+
+def typed_classes(words: Sequence[str]) -> Iterator[str]:
+    """Yield the names of classes in the values of flags, as in ``--loss my_package.MyLoss``."""
+    for number, word in enumerate(words):
+        flag, equals, value = word.partition("=")
+        if not equals and number and words[number - 1].startswith("--"):
+            flag, value = words[number - 1], word
+        if flag.startswith("--") and value and "/" not in value and not _is_there(value):
+            yield from CLASS.findall(value)
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
+
+
+@contextlib.contextmanager
+def within(values: dict[str, str]) -> Iterator[None]:
+    """Set variables of the environment for a while."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
