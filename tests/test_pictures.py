@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from reseen.datasets.layout import list_pictures
 
-from reseen.commands.sightings import files_below, from_folder
 from reseen.datasets import Folder
+from reseen.datasets.benchmarks.layout import list_pictures
 from reseen.errors import DataError
+from reseen.gallery.ingest import files_below, from_folder
 from reseen.pictures import EXTENSIONS, Reader, find_pictures
 
 SAVED = {".jpe": "JPEG", ".jfif": "JPEG", ".mpo": "JPEG", ".apng": "PNG", ".dib": "BMP", ".avif": "PNG"}
