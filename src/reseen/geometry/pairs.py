@@ -70,8 +70,8 @@ class Pairs:
         keeps = any(stored.same_identity == "keep" for stored in live.stored)
         total = sum(len(stored) for stored in live.stored)
         return Relation(
-            beside(positive),
-            beside(negative),
+            concat_columns(positive),
+            concat_columns(negative),
             torch.nn.functional.pad(itself, (0, total)) if total else itself,
             len(live.labels) + (total if keeps else 0),
         )
@@ -120,7 +120,7 @@ def compare(embeddings: Tensor, labels: Tensor, candidates: Candidates | None = 
     return Pairs(anchors, labels, dataclasses.replace(candidates, embeddings=live, labels=live_labels))
 
 
-def beside(blocks: list[Tensor]) -> Tensor:
+def concat_columns(blocks: list[Tensor]) -> Tensor:
     """Return blocks (A, ...) as one matrix."""
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=1)
 

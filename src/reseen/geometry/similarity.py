@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from reseen.geometry.candidates import MemoryCandidates
-from reseen.geometry.pairs import Pairs, beside
+from reseen.geometry.pairs import Pairs, concat_columns
 from reseen.geometry.reductions import chunks
 
 SHORTEST = 1e-6
@@ -46,7 +46,7 @@ class Measure(ABC):
         """Return the measures (A, C) of anchors with all of their candidates."""
         a, candidates = pairs.anchors, pairs.candidates
         blocks = [candidates.embeddings, *(stored.embeddings.to(a.dtype) for stored in candidates.stored)]
-        return beside([self.between(a, block) for block in blocks])
+        return concat_columns([self.between(a, block) for block in blocks])
 
 
 class Cosine(Measure):
@@ -68,7 +68,7 @@ class Cosine(Measure):
         u, live = unit(pairs.anchors), pairs.candidates.embeddings
         blocks = [u @ u.T if live is pairs.anchors else _Cosine.apply(u, live)[0]]
         blocks += [(u @ s.embeddings.to(u.dtype).T) * _inverse(s.norms.to(u.dtype)) for s in pairs.candidates.stored]
-        return beside(blocks)
+        return concat_columns(blocks)
 
 
 class InnerProduct(Measure):
