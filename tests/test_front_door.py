@@ -21,6 +21,7 @@ NAMES = {
     "Sample",
     "embed",
     "evaluate",
+    "evaluate_model",
     "load",
     "train",
 }
