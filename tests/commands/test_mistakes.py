@@ -174,7 +174,7 @@ def test_a_loss_of_ones_own_trains_by_its_name(how, in_own_folder, tmp_path):
     if how == "file":
         loss = {"class_path": f"{in_own_folder}.MyLoss", "init_args": {"margin": 0.5}}
         (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"loss": loss}))
-        words = ["--config", "mine.yaml"]
+        words = ["--config", "mine.yaml", "--trust", in_own_folder]
     main(["train", *DRAWN.split(), *SMALL, *TINY, *words])
     config = (tmp_path / "X" / "config.yaml").read_text()
     assert f"class_path: {in_own_folder}.MyLoss" in config
