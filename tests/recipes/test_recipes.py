@@ -39,7 +39,7 @@ def kind(name: str) -> str:
     return repr(
         (
             tiny(name),
-            [(str(term.loss), term.on) for term in terms(name)],
+            [(str(term.loss), term.output) for term in terms(name)],
             settings["schedule"].optimizer,
             type(settings["scheme"]),
             spectra(name),

@@ -6,8 +6,8 @@ from reseen import recipes
 from reseen.studies.settings import changed, merged, named_loss, shared, terms_of, title_of, with_loss
 
 TERMS = [
-    {"loss": {"class_path": "IdentityLoss"}, "on": "embedding"},
-    {"loss": {"class_path": "AdaSPLoss", "init_args": {"temperature": 0.04}}, "on": "branch.*", "weight": 0.1},
+    {"loss": {"class_path": "IdentityLoss"}, "output": "embedding"},
+    {"loss": {"class_path": "AdaSPLoss", "init_args": {"temperature": 0.04}}, "output": "branch.*", "weight": 0.1},
 ]
 
 
@@ -70,7 +70,7 @@ def test_a_loss_takes_the_place_of_another():
         with_loss({}, "NoSuchLoss")
 
 
-CENTER = {"loss": "CenterLoss", "on": "feature", "weight": 0.0005}
+CENTER = {"loss": "CenterLoss", "output": "feature", "weight": 0.0005}
 
 
 def losses_of(settings):
@@ -106,10 +106,10 @@ def test_a_circle_softmax_is_no_metric_loss(recipe):
 
 
 def test_center_loss_stays_beside_the_metric_loss_that_it_helps():
-    terms = [TERMS[0], {**TERMS[1], "on": "feature"}, CENTER]
+    terms = [TERMS[0], {**TERMS[1], "output": "feature"}, CENTER]
     assert with_loss({"terms": terms}, "FIDILoss")["terms"] == [
         TERMS[0],
-        {"loss": {"class_path": "reseen.losses.FIDILoss"}, "on": "feature", "weight": 0.1},
+        {"loss": {"class_path": "reseen.losses.FIDILoss"}, "output": "feature", "weight": 0.1},
         CENTER,
     ]
     assert losses_of(with_loss({"terms": terms}, "IdentityLoss")) == ["IdentityLoss"]
@@ -119,8 +119,8 @@ def test_center_loss_stays_beside_the_metric_loss_that_it_helps():
 def test_a_loss_comes_in_where_there_was_none():
     (identity, metric) = with_loss({"terms": TERMS[:1]}, "FIDILoss")["terms"]
     assert identity == TERMS[0]
-    assert metric == {"on": "feature", "loss": {"class_path": "reseen.losses.FIDILoss"}}
-    short = {"loss": "CircleSoftmaxLoss", "loss_on": "embedding", "identity_loss": None, "seed": 3}
+    assert metric == {"output": "feature", "loss": {"class_path": "reseen.losses.FIDILoss"}}
+    short = {"loss": "CircleSoftmaxLoss", "loss_output": "embedding", "identity_loss": None, "seed": 3}
     found = with_loss(short, "FIDILoss")
     assert losses_of(found) == ["CircleSoftmaxLoss", "FIDILoss"]
     assert set(found) == {"terms", "seed"}
@@ -141,7 +141,7 @@ def test_arguments_stand_behind_a_name():
     assert named_loss(given[0], {})["init_args"] == {"margin": None}
     assert named_loss(given[1], {}) == {
         "class_path": "mine.MyLoss",
-        "init_args": {"kind": "cosine", "on": True, "x": [1, 2.5]},
+        "init_args": {"kind": "cosine", "output": True, "x": [1, 2.5]},
     }
     assert title_of(given[0], alone=False) == "CE + HardTriplet(margin=null)"
     assert title_of("mine.MyLoss(x=0.5)", alone=True) == "My(x=0.5)"

@@ -24,7 +24,7 @@ def test_the_rate_falls_to_a_tenth_at_each_milestone() -> None:
 
 
 def test_every_parameter_has_its_rate_and_decay() -> None:
-    objective = Objective(model(), [Term(IdentityLoss()), Term(HardTripletLoss(), on="feature")], 5)
+    objective = Objective(model(), [Term(IdentityLoss()), Term(HardTripletLoss(), output="feature")], 5)
     schedule = Schedule(
         learning_rate=1.0,
         weight_decay=0.5,

@@ -20,7 +20,7 @@ DEFAULTS = {
     "identity_loss": {"class_path": "reseen.losses.IdentityLoss"},
 }
 # The settings that say the same as a list of terms, shorter.
-SHORT_FORM = ("loss", "loss_weight", "loss_on", "identity_loss")
+SHORT_FORM = ("loss", "loss_weight", "loss_output", "identity_loss")
 
 
 def shared(data: Any, *, recipe: str | None = None, settings: Mapping[str, Any] | None = None) -> Settings:
@@ -52,7 +52,7 @@ def changed(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> Settings
     """Return settings with changes named as flags are: ``loss.temperature`` is the argument of the loss's class.
 
     Where the settings have terms, ``loss`` stands for every metric loss there, ``identity_loss`` for every identity
-    loss, ``loss_weight`` and ``loss_on`` for the weight and the output of the only metric loss. A loss given by its
+    loss, ``loss_weight`` and ``loss_output`` for the weight and the output of the only metric loss. A loss given by its
     name keeps the arguments that it has in the settings.
 
     Raises:
@@ -73,11 +73,11 @@ def _changed_terms(terms: Sequence[Mapping[str, Any]], name: str, value: Any) ->
     head, *deeper = name.split(".")
     role = "identity" if head == "identity_loss" else "metric"
     chosen = [term for term in terms if role_of(term) == role]
-    if not chosen or (head in ("loss_weight", "loss_on") and len(chosen) > 1):
+    if not chosen or (head in ("loss_weight", "loss_output") and len(chosen) > 1):
         raise ValueError(f"expected settings with one {role} loss to change {name}, got terms with {len(chosen)}")
     if value is None and not deeper:
         return [term for term in terms if term not in chosen]
-    path = [{"loss_weight": "weight", "loss_on": "on"}.get(head, "loss"), *deeper]
+    path = [{"loss_weight": "weight", "loss_output": "output"}.get(head, "loss"), *deeper]
     return [_with(term, path, value, name) if term in chosen else term for term in terms]
 
 
@@ -117,7 +117,7 @@ def with_loss(settings: Mapping[str, Any], name: str, *, weight: float | None = 
         return {**result, "identity_loss": None} if alone and loss else result
     terms = terms_of(settings)
     if not any(role_of(term) == "metric" for term in terms):
-        terms.append({"on": "feature", "loss": DEFAULTS["loss"]})
+        terms.append({"output": "feature", "loss": DEFAULTS["loss"]})
     kept = ("identity",) if loss is None else ("metric",) if alone else ("identity", "metric", "auxiliary")
     named = {"loss": loss} if weight is None else {"loss": loss, "weight": weight}
     terms = [{**t, **named} if role_of(t) == "metric" else t for t in terms if role_of(t) in kept]
@@ -129,9 +129,9 @@ def terms_of(settings: Mapping[str, Any]) -> list[Settings]:
     if (terms := settings.get("terms")) is not None:
         return [dict(term) for term in terms]
     loss, identity = (settings.get(name, default) for name, default in DEFAULTS.items())
-    on, weight = settings.get("loss_on", "feature"), settings.get("loss_weight", 1.0)
-    found = [{"loss": identity, "on": "embedding"}] if identity else []
-    return [*found, {"loss": loss, "on": on, "weight": weight}] if loss else found
+    on, weight = settings.get("loss_output", "feature"), settings.get("loss_weight", 1.0)
+    found = [{"loss": identity, "output": "embedding"}] if identity else []
+    return [*found, {"loss": loss, "output": on, "weight": weight}] if loss else found
 
 
 def named_loss(name: str, settings: Mapping[str, Any]) -> Settings:

@@ -31,7 +31,7 @@ DATA = {
 }
 # What changes neither the training's outcome nor what is measured.
 ASIDE = {"data", "evaluate_every", "init", "out", "resume", "save_every", "seed", "tensorboard", "workers"}
-DEFAULT_TERM = {"on": "embedding", "weight": 1.0}
+DEFAULT_TERM = {"output": "embedding", "weight": 1.0}
 
 
 @dataclass(frozen=True)
