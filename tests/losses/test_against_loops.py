@@ -96,12 +96,12 @@ def contrastive(anchors: list[Anchor]) -> float:
     )
 
 
-def fidi(anchors: list[Anchor], alpha: float = 1.05, beta: float = 0.5) -> float:
+def fidi(anchors: list[Anchor], alpha: float = 1.05, beta: float = 0.5, sigmoid: bool = False) -> float:
     def divergence(u: float, k: float) -> float:
         return u * math.log(alpha * u / ((alpha - 1) * u + k)) if u > 0 else 0.0
 
     def pair(d: float, k: float) -> float:
-        u = math.exp(-beta * d)
+        u = 2 / (1 + math.exp(beta * d)) if sigmoid else math.exp(-beta * d)
         return divergence(u, k) + divergence(k, u)
 
     return mean(
@@ -214,6 +214,7 @@ LOOPS: dict[str, tuple[Callable[[], Loss], Callable[[list[Anchor]], float]]] = {
     "contrastive": (HardContrastiveLoss, contrastive),
     "fidi": (FIDILoss, fidi),
     "fidi, others": (lambda: FIDILoss(2.0, 1.0), lambda a: fidi(a, 2.0, 1.0)),
+    "fidi, sigmoid": (lambda: FIDILoss(2.0, 1.0, "sigmoid"), lambda a: fidi(a, 2.0, 1.0, sigmoid=True)),
     "expAT": (ExpATLoss, exp_at),
     "expAT, code": (lambda: ExpATLoss(form="exp_mean"), lambda a: exp_at(a, exp_mean=True)),
     "HE": (HELoss, elastic),

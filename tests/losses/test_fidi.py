@@ -1,6 +1,7 @@
 """The shape of the FIDI penalty, as the paper describes it."""
 
 import math
+from typing import Literal
 
 import pytest
 import torch
@@ -11,11 +12,17 @@ from reseen.losses import FIDILoss
 ALPHAS = [1.05, 1.5, 2.0, 4.0]
 
 
-def penalty(d: torch.Tensor, same: bool, alpha: float = 1.05, beta: float = 0.5) -> torch.Tensor:
+def penalty(
+    d: torch.Tensor,
+    same: bool,
+    alpha: float = 1.05,
+    beta: float = 0.5,
+    probability: Literal["exponential", "sigmoid"] = "exponential",
+) -> torch.Tensor:
     """Return what pairs at distances d (N,) cost."""
     yes = torch.full((len(d), 1), same)
     relation = Relation(yes, ~yes, torch.zeros_like(yes), 1)
-    return FIDILoss(alpha, beta).per_anchor(d[:, None], relation)[:, 0]
+    return FIDILoss(alpha, beta, probability).per_anchor(d[:, None], relation)[:, 0]
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
@@ -35,6 +42,23 @@ def test_penalties_are_bounded_and_monotone(alpha: float) -> None:
     for each in (same, other):
         assert each.min() > -1e-14
         assert each.max() <= bound + 1e-14
+
+
+@pytest.mark.parametrize("beta", [0.5, 1.0])
+def test_the_sigmoid_has_the_same_ends_and_is_half_as_steep_at_small_differences(beta: float) -> None:
+    bound = math.log(1.05 / 0.05)
+    ends = torch.tensor([0.0, 1e4], dtype=torch.float64)
+    torch.testing.assert_close(penalty(ends, False, 1.05, beta, "sigmoid"), ends.new_tensor([bound, 0.0]))
+    torch.testing.assert_close(penalty(ends, True, 1.05, beta, "sigmoid"), ends.new_tensor([0.0, bound]))
+    d = torch.tensor([0.0, 1e-6], dtype=torch.float64)
+    exponential, sigmoid = (-penalty(d, False, 1.05, beta, kind).diff() / 1e-6 for kind in ("exponential", "sigmoid"))
+    torch.testing.assert_close(exponential, ends.new_tensor([beta * bound]), rtol=1e-4, atol=0)
+    torch.testing.assert_close(sigmoid, ends.new_tensor([beta * bound / 2]), rtol=1e-4, atol=0)
+
+
+def test_another_probability_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected probability exponential or sigmoid, got 'tanh'"):
+        FIDILoss(probability="tanh")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from reseen.commands.calling import parse
-from reseen.commands.train import usual_terms
 from reseen.images import ImageSet, number_modalities
 from reseen.models import Embedder, ModelSpec
 from reseen.recipes import names
@@ -37,9 +36,8 @@ def parsed(name: str) -> dict[str, Any]:
 
 
 def terms(name: str) -> list[Term]:
-    settings = parsed(name)
-    short = [settings[key] for key in ("loss", "loss_weight", "loss_on", "identity_loss")]
-    return settings["terms"] if settings["terms"] is not None else usual_terms(*short)
+    found: list[Term] = parsed(name)["terms"]
+    return found
 
 
 def tiny(name: str) -> ModelSpec:

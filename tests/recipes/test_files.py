@@ -1,18 +1,19 @@
-"""What stands in a recipe's file, and which words of YAML are not words."""
+"""What stands in a recipe's file."""
 
 import pytest
 import yaml
 
 from reseen.errors import RunError
 from reseen.recipes import about, names, path_of, published, settings_of
-from reseen.recipes.words import Loader
 
 
-def test_of_yaml_only_true_and_false_are_no_words() -> None:
-    text = "{on: no, off: y, yes: null, a: true, b: False, c: 1.5, d: 3}"
-    read = yaml.load(text, Loader)
-    assert read == {"on": "no", "off": "y", "yes": None, "a": True, "b": False, "c": 1.5, "d": 3}
-    assert yaml.safe_load("on") is True  # others' YAML is as it was
+@pytest.mark.parametrize("name", names())
+def test_any_reader_of_yaml_takes_a_recipe_for_what_it_is(name: str) -> None:
+    """No word of a recipe is a truth value to YAML 1.1 and a word to YAML 1.2, as `on` and `no` are."""
+    text = path_of(name).read_text()
+    assert yaml.safe_load(text) == settings_of(name)
+    words = {token.value for token in yaml.scan(text) if isinstance(token, yaml.ScalarToken) and token.plain}
+    assert not {word.lower() for word in words} & {"on", "off", "yes", "no", "y", "n"}
 
 
 def test_a_recipe_is_its_comment_and_its_settings() -> None:
@@ -21,7 +22,10 @@ def test_a_recipe_is_its_comment_and_its_settings() -> None:
     assert first.endswith("mAP 86.8, rank 1 94.5.")
     assert [line.partition(":")[0] for line in more] == ["Settings", "Assumed"]
     assert settings_of("market1501/baseline2_fidi")["batches"] == {"identities": 8, "images": 16}
-    assert [term["on"] for term in settings_of("market1501/adasp_mgn")["terms"]][:2] == ["branch.*", "branch.global*"]
+    assert [term["output"] for term in settings_of("market1501/adasp_mgn")["terms"]][:2] == [
+        "branch.*",
+        "branch.global*",
+    ]
 
 
 def test_a_name_that_is_nearly_right_is_told() -> None:

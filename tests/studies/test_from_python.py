@@ -172,7 +172,7 @@ def test_the_documented_study_of_ones_own_runs(started: list[str], tmp_path: Pat
     module["smoothing"](small(), StudyOptions(tmp_path, seeds=2), values=(0.0, 0.3))
     assert sorted(started) == ["0.0-0", "0.0-1", "0.3-0", "0.3-1"]
     settings = yaml.safe_load((tmp_path / "runs" / "0.3-1.yaml").read_text())
-    assert settings["identity_loss"] == {"class_path": "reseen.losses.IdentityLoss", "init_args": {"smoothing": 0.3}}
+    assert settings["terms"][0]["loss"]["init_args"] == {"smoothing": 0.3}
     assert "Label smoothing, Synthetic" in (tmp_path / "study.html").read_text()
 
 

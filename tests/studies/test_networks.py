@@ -37,4 +37,4 @@ def test_each_loss_is_trained_with_each_seed(started: list[str], tmp_path: Path)
     assert [(n.name, n.seed) for n in found] == [("CE + FIDI", 0), ("CE + FIDI", 1), ("CE alone", 0), ("CE alone", 1)]
     assert [n.folder.name for n in found] == started
     assert all(n.folder.is_dir() for n in found)
-    assert yaml.safe_load(found[1].folder.with_suffix(".yaml").read_text())["loss_weight"] == 0.5
+    assert yaml.safe_load(found[1].folder.with_suffix(".yaml").read_text())["terms"][1]["weight"] == 0.5

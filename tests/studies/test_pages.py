@@ -1,6 +1,7 @@
 """Each study from its command line to its page, on pretended trainings whose figures are known."""
 
 import inspect
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -12,7 +13,7 @@ from tests.datasets.miniatures import MINIATURES
 from tests.studies.pretended import DATA, precision
 
 from reseen import cli
-from reseen.commands.calling import verb
+from reseen.commands.calling import parse, verb
 from reseen.recipes import published
 from reseen.studies import summaries
 from reseen.studies.components import default_parts
@@ -53,7 +54,7 @@ def test_losses(study, started):
     differences = pd.read_csv(folder / "differences.csv").set_index("loss")
     assert differences["mean"]["FIDI 0.7"] == pytest.approx(means["FIDI 0.7"] - means["CE alone"])
     settings = yaml.safe_load((folder / "runs" / "FIDI_0.7-1.yaml").read_text())
-    assert settings["loss"] == {"class_path": "reseen.losses.FIDILoss", "init_args": {"beta": 0.7}}
+    assert settings["terms"][1]["loss"] == {"class_path": "reseen.losses.FIDILoss", "init_args": {"beta": 0.7}}
     assert settings["seed"] == 1
 
 
@@ -74,7 +75,7 @@ def test_settings_may_name_classes_with_arguments(study):
     words = ("--seeds", 1, "--settings", f'{{"loss": {loss}}}', "--grid", f'{{"scheme": [null, {scheme}]}}')
     folder, _ = study("sensitivity", *words)
     without, with_it = (yaml.safe_load(path.read_text()) for path in sorted((folder / "runs").glob("*.yaml")))
-    assert without["loss"]["init_args"] == with_it["loss"]["init_args"] == {"margin": None}
+    assert [s["terms"][1]["loss"]["init_args"] for s in (without, with_it)] == [{"margin": None}] * 2
     assert {without["scheme"] is None, with_it["scheme"] is None} == {True, False}
 
 
@@ -83,7 +84,7 @@ def test_instances(study):
     folder, page = study("instances", *words)
     settings = yaml.safe_load((folder / "runs" / "AdaSP-8-0.yaml").read_text())
     assert settings["batches"] == {"identities": 4, "images": 8}
-    assert settings["identity_loss"] is None
+    assert [term["loss"]["class_path"] for term in settings["terms"]] == ["reseen.losses.AdaSPLoss"]
     results = pd.read_csv(folder / "results.csv").groupby(["loss", "instances"])["mean_ap"].mean()
     lost = pd.read_csv(folder / "lost.csv").set_index(["loss", "instances"])["lost"]
     assert lost["HardTriplet", 4] == 0
@@ -155,18 +156,41 @@ def test_components_as_the_paper_has_them(study):
     assert [row[:3].count("on") for row in rows(page) if row[0] in ("on", "off")] == [0, 2, 2, 2, 3]
 
 
-def documented(page, study):
-    """Return the command of a study with a recipe on a page of docs/studies, as the words behind the study's name."""
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "studies" / page).read_text(), flags=re.DOTALL)
-    commands = [command for block in blocks for command in re.split(r"^(?=reseen )", block, flags=re.MULTILINE)]
-    (command,) = (c for c in commands if c.startswith(f"reseen study {study} ") and "--recipe" in c and "--out" in c)
-    words = shlex.split(command.replace("\\\n", " "))[3:]
-    pairs = zip(words[::2], words[1::2], strict=True)
-    return [word for name, value in pairs if name not in DATA_AND_OUT for word in (name, value)]
-
-
 ROOT = Path(__file__).parents[2]
-DATA_AND_OUT = ("--data", "--data.root", "--out", "--jobs", "--seeds")
+PRETENDED = {"components", "data-fraction", "instances", "losses", "momentum", "sensitivity"}
+
+
+def commands(page):
+    """Return the words of each command about a study on a page: its name, and its arguments in pairs."""
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    found = [command for block in blocks for command in re.split(r"^(?=reseen )", block, flags=re.MULTILINE)]
+    for command in found:
+        if command.startswith("reseen study ") and "..." not in command and "--help" not in command:
+            _, _, name, *words = shlex.split(command.replace("\\\n", " "), comments=True)
+            pairs = [pair for pair in itertools.pairwise(words) if pair[0].startswith("--")]
+            yield name, [pair for pair in pairs if pair[0] not in ("--out", "--jobs", "--seeds")]
+
+
+DOCUMENTED = [
+    pytest.param(name, pairs, id=f"{page.stem}-{number}")
+    for page in sorted(ROOT.glob("docs/**/*.md"))
+    for number, (name, pairs) in enumerate(commands(page))
+    if name in PRETENDED
+]
+
+
+@pytest.mark.parametrize(("name", "pairs"), DOCUMENTED)
+def test_documented_commands_are_taken(name, pairs, study, started):
+    words = [word for pair in pairs if not pair[0].startswith("--data") for word in pair]
+    folder, _ = study(name, *words, "--seeds", 1)
+    for run in {started[0], started[-1]}:
+        parse("train", ["--config", str(folder / "runs" / f"{run}.yaml"), "--out", "unused"])
+
+
+def documented(page, study):
+    """Return the arguments of the command on a page that starts from a recipe, but for its data."""
+    (pairs,) = (p for name, p in commands(ROOT / "docs" / "studies" / page) if name == study and "--recipe" in dict(p))
+    return [word for pair in pairs if not pair[0].startswith("--data") for word in pair]
 
 
 def on_veri(tmp_path):
@@ -205,7 +229,7 @@ def test_the_documented_command_of_figure_s1_trains_with_the_papers_arguments(st
     beside = {row[0]: row[2] for row in rows(page) if "AdaSP" in row[-1] and "," in row[-1]}
     assert beside == {"SPH(temperature=0.05), 8": "75.3", "SPLH(temperature=0.05), 8": "77.2", "AdaSP, 8": "77.6"}
     triplet = yaml.safe_load(next(folder.glob("runs/HardTriplet*-8-0.yaml")).read_text())
-    assert triplet["loss"]["init_args"] == {"margin": None}
+    assert [term["loss"]["init_args"] for term in triplet["terms"]] == [{"margin": None}]
 
 
 def several(*seeds):

@@ -121,11 +121,11 @@ def test_what_a_row_changes_can_be_changed(row):
 
 
 def test_several_ways_of_saying_the_same_are_the_same():
-    usual = canonical({"data": 1, "loss_weight": 2})
-    term = {"loss": {"class_path": "AdaSPLoss", "init_args": {"temperature": 0.04}}, "on": "feature", "weight": 2.0}
+    usual = canonical(shared(1, settings={"loss_weight": 2}))
+    term = {"loss": {"class_path": "AdaSPLoss", "init_args": {"temperature": 0.04}}, "output": "feature", "weight": 2.0}
     identity = {"loss": {"class_path": "reseen.losses.IdentityLoss"}, "role": "identity"}
     assert canonical({"terms": [identity, term]}) == usual
-    assert canonical({"loss": "AdaSPLoss", "loss_weight": 2}) == usual
+    assert canonical(shared(1, settings={"loss": "AdaSPLoss", "loss_weight": 2})) == usual
     assert canonical({"terms": [identity, term], "model": {"height": 64}}) != usual
 
 

@@ -6,8 +6,8 @@ from reseen import recipes
 from reseen.studies.settings import changed, merged, named_loss, shared, terms_of, title_of, with_loss
 
 TERMS = [
-    {"loss": {"class_path": "IdentityLoss"}, "on": "embedding"},
-    {"loss": {"class_path": "AdaSPLoss", "init_args": {"temperature": 0.04}}, "on": "branch.*", "weight": 0.1},
+    {"loss": {"class_path": "IdentityLoss"}, "output": "embedding"},
+    {"loss": {"class_path": "AdaSPLoss", "init_args": {"temperature": 0.04}}, "output": "branch.*", "weight": 0.1},
 ]
 
 
@@ -21,31 +21,35 @@ def test_groups_are_merged_and_classes_replaced():
     assert base["loss"]["class_path"] == "A"
 
 
+IDENTITY = {"loss": {"class_path": "reseen.losses.IdentityLoss"}, "output": "embedding", "weight": 1.0}
+
+
+def metric(name, **arguments):
+    """Return the terms of a run that says no more than its metric loss."""
+    loss = {"class_path": f"reseen.losses.{name}", **({"init_args": arguments} if arguments else {})}
+    return [IDENTITY, {"loss": loss, "output": "feature", "weight": 1.0}]
+
+
 def test_a_flags_name_reaches_the_arguments_of_a_class():
-    settings = {"loss": {"class_path": "FIDILoss", "init_args": {"alpha": 1.05}}}
+    settings = {"terms": metric("FIDILoss", alpha=1.05)}
     found = changed(settings, {"loss.beta": 0.7, "loss_weight": 2, "model.resnet.ibn": "a"})
-    assert found == {
-        "loss": {"class_path": "FIDILoss", "init_args": {"alpha": 1.05, "beta": 0.7}},
-        "loss_weight": 2,
-        "model": {"resnet": {"ibn": "a"}},
-    }
-    assert changed({}, {"loss.temperature": 0.1})["loss"] == {
-        "class_path": "reseen.losses.AdaSPLoss",
-        "init_args": {"temperature": 0.1},
-    }
-    assert changed({}, {"loss": "FIDILoss", "loss.beta": 1})["loss"] == {
-        "class_path": "reseen.losses.FIDILoss",
-        "init_args": {"beta": 1},
-    }
+    (identity, fidi) = metric("FIDILoss", alpha=1.05, beta=0.7)
+    assert found == {"terms": [identity, {**fidi, "weight": 2}], "model": {"resnet": {"ibn": "a"}}}
+    assert changed({}, {"loss.temperature": 0.1})["terms"] == metric("AdaSPLoss", temperature=0.1)
+    assert changed({}, {"loss": "FIDILoss", "loss.beta": 1})["terms"] == metric("FIDILoss", beta=1)
+    assert changed({}, {"scheme": "MoReID", "scheme.slots": 8})["scheme"]["init_args"] == {"slots": 8}
 
 
 def test_of_terms_every_metric_loss_is_changed():
-    first, second = changed({"terms": TERMS}, {"loss.temperature": 0.1})["terms"]
+    several = [*TERMS, {**TERMS[1], "output": "feature"}]
+    first, *others = changed({"terms": several}, {"loss.temperature": 0.1})["terms"]
     assert first == TERMS[0]
-    assert second["loss"]["init_args"] == {"temperature": 0.1}
+    assert [other["loss"]["init_args"] for other in others] == [{"temperature": 0.1}] * 2
     assert changed({"terms": TERMS}, {"loss_weight": 0.2})["terms"] == [TERMS[0], {**TERMS[1], "weight": 0.2}]
-    with pytest.raises(ValueError, match="one metric loss to change loss_weight, got terms with 2"):
-        changed({"terms": [*TERMS, TERMS[1]]}, {"loss_weight": 0.1})
+    with pytest.raises(ValueError, match="one term with a metric loss to change its weight"):
+        changed({"terms": several}, {"loss_weight": 0.1})
+    with pytest.raises(ValueError, match=r"a loss to change loss\.temperature, got none"):
+        changed({"terms": TERMS[:1]}, {"loss.temperature": 0.1})
 
 
 def test_what_has_no_parts_is_not_asked_for_one():
@@ -55,14 +59,11 @@ def test_what_has_no_parts_is_not_asked_for_one():
 
 def test_a_loss_takes_the_place_of_another():
     triplet = {"class_path": "reseen.losses.HardTripletLoss"}
-    assert with_loss({"loss_weight": 3}, "HardTripletLoss") == {"loss_weight": 3, "loss": triplet}
-    assert with_loss({}, "HardTripletLoss", weight=2, alone=True) == {
-        "loss": triplet,
-        "loss_weight": 2,
-        "identity_loss": None,
-    }
-    assert with_loss({}, "IdentityLoss") == with_loss({}, "IdentityLoss", alone=True) == {"loss": None}
-    assert with_loss({}, "mine.MyLoss")["loss"] == {"class_path": "mine.MyLoss"}
+    assert with_loss({"seed": 3}, "HardTripletLoss") == {"seed": 3, "terms": metric("HardTripletLoss")}
+    alone = with_loss({}, "HardTripletLoss", weight=2, alone=True)["terms"]
+    assert alone == [{"loss": triplet, "output": "feature", "weight": 2}]
+    assert with_loss({}, "IdentityLoss") == with_loss({}, "IdentityLoss", alone=True) == {"terms": [IDENTITY]}
+    assert with_loss({}, "mine.MyLoss")["terms"][1]["loss"] == {"class_path": "mine.MyLoss"}
     assert with_loss({"terms": TERMS}, "HardTripletLoss")["terms"] == [TERMS[0], {**TERMS[1], "loss": triplet}]
     assert with_loss({"terms": TERMS}, "IdentityLoss")["terms"] == [TERMS[0]]
     assert with_loss({"terms": TERMS}, "HardTripletLoss", alone=True)["terms"] == [{**TERMS[1], "loss": triplet}]
@@ -70,7 +71,7 @@ def test_a_loss_takes_the_place_of_another():
         with_loss({}, "NoSuchLoss")
 
 
-CENTER = {"loss": "CenterLoss", "on": "feature", "weight": 0.0005}
+CENTER = {"loss": "CenterLoss", "output": "feature", "weight": 0.0005}
 
 
 def losses_of(settings):
@@ -106,10 +107,10 @@ def test_a_circle_softmax_is_no_metric_loss(recipe):
 
 
 def test_center_loss_stays_beside_the_metric_loss_that_it_helps():
-    terms = [TERMS[0], {**TERMS[1], "on": "feature"}, CENTER]
+    terms = [TERMS[0], {**TERMS[1], "output": "feature"}, CENTER]
     assert with_loss({"terms": terms}, "FIDILoss")["terms"] == [
         TERMS[0],
-        {"loss": {"class_path": "reseen.losses.FIDILoss"}, "on": "feature", "weight": 0.1},
+        {"loss": {"class_path": "reseen.losses.FIDILoss"}, "output": "feature", "weight": 0.1},
         CENTER,
     ]
     assert losses_of(with_loss({"terms": terms}, "IdentityLoss")) == ["IdentityLoss"]
@@ -117,21 +118,17 @@ def test_center_loss_stays_beside_the_metric_loss_that_it_helps():
 
 
 def test_a_loss_comes_in_where_there_was_none():
-    (identity, metric) = with_loss({"terms": TERMS[:1]}, "FIDILoss")["terms"]
+    (identity, new) = with_loss({"terms": TERMS[:1]}, "FIDILoss", weight=0.5)["terms"]
     assert identity == TERMS[0]
-    assert metric == {"on": "feature", "loss": {"class_path": "reseen.losses.FIDILoss"}}
-    short = {"loss": "CircleSoftmaxLoss", "loss_on": "embedding", "identity_loss": None, "seed": 3}
-    found = with_loss(short, "FIDILoss")
-    assert losses_of(found) == ["CircleSoftmaxLoss", "FIDILoss"]
-    assert set(found) == {"terms", "seed"}
+    assert new == {**metric("FIDILoss")[1], "weight": 0.5, "role": "metric"}
 
 
 def test_a_named_loss_keeps_the_arguments_that_the_recipe_gives_it():
     base = recipes.settings_of("veri776/adasp_only")
-    assert with_loss(base, "AdaSPLoss")["loss"]["init_args"] == {"temperature": 0.05}
-    assert with_loss(base, "AdaSPLoss(temperature=0.07)")["loss"]["init_args"] == {"temperature": 0.07}
-    assert with_loss(base, "SPHLoss")["loss"] == {"class_path": "reseen.losses.SPHLoss"}
-    assert changed(base, {"loss": "AdaSPLoss"})["loss"]["init_args"] == {"temperature": 0.05}
+    assert with_loss(base, "AdaSPLoss")["terms"][0]["loss"]["init_args"] == {"temperature": 0.05}
+    assert with_loss(base, "AdaSPLoss(temperature=0.07)")["terms"][0]["loss"]["init_args"] == {"temperature": 0.07}
+    assert with_loss(base, "SPHLoss")["terms"][0]["loss"] == {"class_path": "reseen.losses.SPHLoss"}
+    assert changed(base, {"loss": "AdaSPLoss"})["terms"][0]["loss"]["init_args"] == {"temperature": 0.05}
     terms = with_loss(recipes.settings_of("veri776/moreid_triplet"), "HardTripletLoss")["terms"]
     assert terms[1]["loss"]["init_args"] == {"margin": None}
 
@@ -141,13 +138,21 @@ def test_arguments_stand_behind_a_name():
     assert named_loss(given[0], {})["init_args"] == {"margin": None}
     assert named_loss(given[1], {}) == {
         "class_path": "mine.MyLoss",
-        "init_args": {"kind": "cosine", "on": True, "x": [1, 2.5]},
+        "init_args": {"kind": "cosine", "output": True, "x": [1, 2.5]},
     }
     assert title_of(given[0], alone=False) == "CE + HardTriplet(margin=null)"
     assert title_of("mine.MyLoss(x=0.5)", alone=True) == "My(x=0.5)"
     for wrong in ("FIDILoss(0.7)", "FIDILoss(beta=", "FIDILoss(beta=f(1))", "FIDILoss(**x)"):
         with pytest.raises(ValueError, match="a loss with arguments as in"):
             named_loss(wrong, {})
+
+
+def test_what_settings_say_of_single_losses_changes_the_recipes_terms():
+    settings = {"loss": "HardTripletLoss", "loss_weight": 0.5, "loss_output": "embedding", "identity_loss": None}
+    (term,) = shared({}, recipe="market1501/baseline2_fidi", settings=settings)["terms"]
+    triplet = {"class_path": "reseen.losses.HardTripletLoss"}
+    assert term == {"loss": triplet, "output": "embedding", "weight": 0.5}
+    assert "terms" not in shared({}, settings={"seed": 3})
 
 
 def test_a_study_takes_a_recipe_and_its_own_data():

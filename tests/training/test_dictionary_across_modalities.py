@@ -35,7 +35,7 @@ def by_hand(x, y, infrared, past) -> float:
 def test_past_keys_of_the_other_modality_are_negatives() -> None:
     network = model()
     network.eval()  # batch norm and dropout would make the keys other than what is computed below
-    objective = Objective(network, [Term(CrossModal(HardTripletLoss(MARGIN)), on="feature")], 6)
+    objective = Objective(network, [Term(CrossModal(HardTripletLoss(MARGIN)), output="feature")], 6)
     scheme = MoReID(memory_size=64)
     scheme.start(network, objective.compared)
     past: list[tuple[torch.Tensor, int, int]] = []

@@ -175,7 +175,7 @@ class Sudden(Loss):
 def test_a_loss_that_is_not_finite_stops_the_run_and_is_named(tmp_path: Path, value: float) -> None:
     out = tmp_path / "run"
     with pytest.raises(TrainingError, match=r"from Sudden on feature at step 9;"):
-        run(out, terms=[*terms(), Term(Sudden(9, value), on="feature")], log_every=100)
+        run(out, terms=[*terms(), Term(Sudden(9, value), output="feature")], log_every=100)
     kept = checkpoint.load(out / "last.safetensors")
     assert checkpoint.describe(out / "last.safetensors").provenance["step"] == 6
     assert all(tensor.isfinite().all() for tensor in kept.state_dict().values())
@@ -200,7 +200,7 @@ def test_an_output_that_is_not_finite_stops_the_run_at_its_step(
     monkeypatch.setattr(Tiny, "pool", pool)
     loss = wrap(getattr(losses, name)())
     with pytest.raises(TrainingError, match=rf"got nan from .*{name}\)? on feature at step 9;"):
-        run(tmp_path / "run", terms=[Term(loss, on="feature")], log_every=100, evaluate_every=None)
+        run(tmp_path / "run", terms=[Term(loss, output="feature")], log_every=100, evaluate_every=None)
 
 
 def test_weights_that_are_not_finite_are_never_written(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_weights_that_are_not_finite_are_never_written(tmp_path: Path) -> None:
 
     out = tmp_path / "run"
     with pytest.raises(TrainingError, match=r"expected finite weights, got others after step 18 "):
-        run(out, terms=[Term(Bad(), on="feature")])
+        run(out, terms=[Term(Bad(), output="feature")])
     assert checkpoint.describe(out / "last.safetensors").provenance["step"] == 12
 
 
@@ -266,7 +266,7 @@ def test_data_that_cannot_be_trained_on_is_refused_at_once(tmp_path: Path) -> No
     with pytest.raises(DataError):
         run(tmp_path / "apart", data=apart)
     with pytest.raises(ValueError, match="a term on one of feature, embedding, got 'nose'"):
-        run(tmp_path / "term", terms=[Term(IdentityLoss(), on="nose")])
+        run(tmp_path / "term", terms=[Term(IdentityLoss(), output="nose")])
     run(tmp_path / "apart", schedule=Schedule(epochs=1))  # with the data mended, the same folder will do
 
 
@@ -342,7 +342,7 @@ def test_a_loss_with_a_rate_of_its_own_moves_by_plain_sgd(tmp_path: Path) -> Non
     own = Own()
     run(
         tmp_path / "run",
-        terms=[Term(HardTripletLoss(), on="feature"), Term(own, weight=0.01)],
+        terms=[Term(HardTripletLoss(), output="feature"), Term(own, weight=0.01)],
         schedule=Schedule(epochs=1),
     )
     torch.testing.assert_close(own.centre.detach(), torch.tensor([1 - 6 * 0.5 * 3.0]))

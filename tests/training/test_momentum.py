@@ -48,7 +48,7 @@ def batch(number: int, size: int = 8) -> Tensor:
 
 
 def terms(loss: Loss | None = None) -> list[Term]:
-    return [Term(IdentityLoss()), Term(HELoss() if loss is None else loss, on="feature")]
+    return [Term(IdentityLoss()), Term(HELoss() if loss is None else loss, output="feature")]
 
 
 class Training:
@@ -212,14 +212,14 @@ def test_the_dictionary_waits_for_the_warmup_and_fills_meanwhile() -> None:
 
 
 def test_each_output_with_a_loss_over_pairs_has_a_dictionary_if_it_is_chosen() -> None:
-    both = [Term(IdentityLoss()), Term(HELoss(), on="feature"), Term(CrossModal(HELoss()))]
+    both = [Term(IdentityLoss()), Term(HELoss(), output="feature"), Term(CrossModal(HELoss()))]
     objective = Objective(undropped(), both, 4)
     for on, expected in (("*", ["feature", "embedding"]), ("feature", ["feature"]), ("emb*", ["embedding"])):
-        scheme = MoReID(on=on)
+        scheme = MoReID(output=on)
         scheme.start(undropped(), objective.compared)
         assert list(scheme.dictionaries) == expected
     with pytest.raises(ValueError, match=r"a loss over pairs on 'branch\.\*' .* got on feature, embedding"):
-        MoReID(on="branch.*").start(undropped(), objective.compared)
+        MoReID(output="branch.*").start(undropped(), objective.compared)
     with pytest.raises(ValueError, match="got none"):
         MoReID().start(undropped(), Objective(undropped(), [Term(IdentityLoss())], 4).compared)
 

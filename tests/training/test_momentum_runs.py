@@ -25,7 +25,7 @@ Options = dict[str, Any]
 
 def settings(**options: Any) -> Options:
     """A network with batch norm and dropout, batches of 6 into 20 slots, two batches to a step."""
-    terms = [Term(IdentityLoss()), Term(HELoss(), on="feature"), Term(AdaSPLoss())]
+    terms = [Term(IdentityLoss()), Term(HELoss(), output="feature"), Term(AdaSPLoss())]
     schedule = Schedule(epochs=3, warmup=0, learning_rate=0.01, accumulation=2)
     scheme = {"momentum": 0.9, "memory_size": 20, "warmup": 2, **options}
     return {
@@ -106,7 +106,7 @@ def train_steadily(out: Path) -> Embedder:
     trained, _ = run(
         out,
         model=model("Steady", neck="none"),
-        terms=[Term(IdentityLoss()), Term(AcrossRanks(HELoss()), on="feature")],
+        terms=[Term(IdentityLoss()), Term(AcrossRanks(HELoss()), output="feature")],
         schedule=Schedule(epochs=2, optimizer="sgd", learning_rate=0.05, warmup=0),
         scheme=Late(0.9, 20),
         save_every=1,

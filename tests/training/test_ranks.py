@@ -27,7 +27,7 @@ from reseen.training import Schedule, Term
 
 
 def train_steadily(out: Path, *, seed: int = 0, epochs: int = 2, resume: bool = False) -> Embedder:
-    across = [Term(AcrossRanks(loss), on="feature") for loss in (AdaSPLoss(0.5), HardTripletLoss())]
+    across = [Term(AcrossRanks(loss), output="feature") for loss in (AdaSPLoss(0.5), HardTripletLoss())]
     trained, _ = run(
         out,
         model=model("Steady", neck="none"),

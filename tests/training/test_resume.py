@@ -29,7 +29,7 @@ from reseen.training import journal as journal_module
 
 def settings() -> dict[str, Any]:
     """Everything that has a state: random numbers, statistics, a memory of embeddings, two optimisers' moments."""
-    remembering = Term(CrossBatchMemory(HardTripletLoss(), memory_size=40, dim=8), on="feature")
+    remembering = Term(CrossBatchMemory(HardTripletLoss(), memory_size=40, dim=8), output="feature")
     schedule = Schedule(epochs=3, warmup=1, accumulation=2)
     return {"terms": [*terms(), remembering], "batches": IdentityBatches(3, 2), "schedule": schedule, "save_every": 2}
 

@@ -18,13 +18,29 @@ def test_the_rate_rises_linearly_and_falls_along_a_cosine() -> None:
     assert schedule.factor(20) == pytest.approx(0.1)
 
 
+def test_the_warm_up_begins_where_it_is_told_to() -> None:
+    """As expAT's code: from a third, over 500 of 30,000 steps, a tenth at 10,000 and at 20,000."""
+    schedule = Schedule(epochs=30, warmup=0.5, warmup_factor=1 / 3, milestones=(10, 20))
+    found = [schedule.factor(step / 1000) for step in (0, 250, 500, 9_999, 10_000, 21_000)]
+    assert found == pytest.approx([1 / 3, 2 / 3, 1, 1, 0.1, 0.01])
+
+
+def test_biases_may_go_without_decay_where_scales_of_norms_have_it() -> None:
+    objective = Objective(model(), [Term(IdentityLoss())], 5)
+    (optimizer,) = Schedule(weight_decay=0.5, decay_biases=False).optimizers(objective)
+    decay = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
+    for name, parameter in objective.named_parameters():
+        if parameter.requires_grad:
+            assert decay[id(parameter)] == (0.0 if name.endswith(".bias") else 0.5), name
+
+
 def test_the_rate_falls_to_a_tenth_at_each_milestone() -> None:
     schedule = Schedule(epochs=120, warmup=0, milestones=(40, 90))
     assert [schedule.factor(e) for e in (0, 39.99, 40, 89, 90, 119)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
 
 
 def test_every_parameter_has_its_rate_and_decay() -> None:
-    objective = Objective(model(), [Term(IdentityLoss()), Term(HardTripletLoss(), on="feature")], 5)
+    objective = Objective(model(), [Term(IdentityLoss()), Term(HardTripletLoss(), output="feature")], 5)
     schedule = Schedule(
         learning_rate=1.0,
         weight_decay=0.5,
@@ -85,7 +101,14 @@ def test_a_rate_of_ones_own_is_kept_apart_from_weight_and_schedule() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"epochs": 0}, {"accumulation": 0}, {"learning_rate": 0.0}, {"learning_rate": math.nan}, {"weight_decay": -1.0}],
+    [
+        {"epochs": 0},
+        {"accumulation": 0},
+        {"learning_rate": 0.0},
+        {"learning_rate": math.nan},
+        {"weight_decay": -1.0},
+        {"warmup_factor": 0.0},
+    ],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="expected"):

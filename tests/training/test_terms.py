@@ -35,14 +35,14 @@ def values(objective: Objective, scheme: Scheme | None = None, modalities: Tenso
 
 def test_each_term_takes_the_output_that_it_names() -> None:
     network = Branched()
-    objective = Objective(network, [Term(HardTripletLoss(), on=name) for name in network.dims], 3)  # type: ignore[arg-type]
+    objective = Objective(network, [Term(HardTripletLoss(), output=name) for name in network.dims], 3)  # type: ignore[arg-type]
     outputs = network(IMAGES)
     taken = [outputs.feature, outputs.embedding, outputs.branches["upper"], outputs.branches["lower"]]
     torch.testing.assert_close(values(objective), torch.stack([HardTripletLoss()(x, LABELS) for x in taken]))
 
 
 def test_a_pattern_gives_every_branch_the_loss_and_its_own_classifier() -> None:
-    objective = Objective(Branched(), [Term(IdentityLoss(), on="branch.*", weight=0.2)], 3)  # type: ignore[arg-type]
+    objective = Objective(Branched(), [Term(IdentityLoss(), output="branch.*", weight=0.2)], 3)  # type: ignore[arg-type]
     assert objective.names == ["IdentityLoss on branch.upper", "IdentityLoss on branch.lower"]
     assert [loss.weight.shape for loss in objective.losses] == [(3, 3), (3, 2)]
     assert objective.weights.tolist() == pytest.approx([0.2, 0.2])
@@ -52,14 +52,14 @@ def test_a_pattern_gives_every_branch_the_loss_and_its_own_classifier() -> None:
 def test_outputs_may_be_taken_side_by_side() -> None:
     network = Branched()
     joined = "branch.upper+branch.lower"
-    objective = Objective(network, [Term(IdentityLoss(), on=joined), Term(HardTripletLoss(), on=joined)], 3)  # type: ignore[arg-type]
+    objective = Objective(network, [Term(IdentityLoss(), output=joined), Term(HardTripletLoss(), output=joined)], 3)  # type: ignore[arg-type]
     assert objective.names == [f"IdentityLoss on {joined}", f"HardTripletLoss on {joined}"]
     assert objective.losses[0].weight.shape == (3, 5)
     branches = network(IMAGES).branches
     side_by_side = torch.cat([branches["upper"], branches["lower"]], dim=1)
     torch.testing.assert_close(values(objective)[1], HardTripletLoss()(side_by_side, LABELS))
     with pytest.raises(ValueError, match=r"expected a term on one of .*, got 'branch.upper\+branch.middle'"):
-        Objective(network, [Term(HardTripletLoss(), on="branch.upper+branch.middle")], 3)  # type: ignore[arg-type]
+        Objective(network, [Term(HardTripletLoss(), output="branch.upper+branch.middle")], 3)  # type: ignore[arg-type]
 
 
 def test_a_loss_inside_another_gets_its_size_and_its_name() -> None:
@@ -82,13 +82,13 @@ def test_a_loss_that_is_sized_already_stays() -> None:
 
 
 def test_the_same_loss_twice_is_told_apart() -> None:
-    terms = [Term(HardTripletLoss(), on="feature"), Term(HardTripletLoss(None), on="feature")]
+    terms = [Term(HardTripletLoss(), output="feature"), Term(HardTripletLoss(None), output="feature")]
     assert Objective(model(), terms, 3).names == ["HardTripletLoss on feature", "HardTripletLoss on feature (2)"]
 
 
 def test_modalities_reach_the_losses_that_take_them() -> None:
     modalities = torch.tensor([0, 1, 0, 1, 0, 1])
-    objective = Objective(Branched(), [Term(CrossModal(HardTripletLoss()), on="feature"), Term(IdentityLoss())], 3)  # type: ignore[arg-type]
+    objective = Objective(Branched(), [Term(CrossModal(HardTripletLoss()), output="feature"), Term(IdentityLoss())], 3)  # type: ignore[arg-type]
     expected = CrossModal(HardTripletLoss())(Branched()(IMAGES).feature, LABELS, modalities=modalities.bool())
     torch.testing.assert_close(values(objective, modalities=modalities)[0], expected)
 
@@ -100,7 +100,7 @@ def test_a_scheme_says_what_an_output_is_compared_with() -> None:
         ) -> dict[str, Candidates]:
             return {"feature": Candidates(outputs.feature + 1, labels, 0)}
 
-    both = [Term(HardTripletLoss(), on=name) for name in ("feature", "embedding")]
+    both = [Term(HardTripletLoss(), output=name) for name in ("feature", "embedding")]
     objective = Objective(Branched(), both, 3)  # type: ignore[arg-type]
     feature = Branched()(IMAGES).feature
     with_others = values(objective, Others())
@@ -112,4 +112,4 @@ def test_impossible_terms_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one term"):
         Objective(model(), [], 3)
     with pytest.raises(ValueError, match=r"one of feature, embedding, got 'branch\.\*'"):
-        Objective(model(), [Term(AdaSPLoss(), on="branch.*")], 3)
+        Objective(model(), [Term(AdaSPLoss(), output="branch.*")], 3)

@@ -71,7 +71,7 @@ def model(backbone: str = "Tiny", seed: int = 0, **changes: Any) -> Embedder:
 
 
 def terms() -> list[Term]:
-    return [Term(IdentityLoss()), Term(AdaSPLoss(), on="feature", weight=0.5)]
+    return [Term(IdentityLoss()), Term(AdaSPLoss(), output="feature", weight=0.5)]
 
 
 def run(out: Path, **changes: Any) -> tuple[Embedder, Standing]:

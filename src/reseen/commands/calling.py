@@ -16,14 +16,13 @@ from typing import Any
 import docstring_parser
 import jsonargparse._typehints
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
-from jsonargparse._loaders_dumpers import get_yaml_default_loader
 
 from reseen.commands.environment import HELP, take, within
 from reseen.commands.foreign_losses import accept_losses
 from reseen.commands.mistakes import explain
 from reseen.commands.yaml_files import read_yaml
 from reseen.errors import ReseenError, TrustError
-from reseen.recipes import only_true_and_false, path_of
+from reseen.recipes import path_of
 from reseen.samples import Benchmark
 from reseen.trust import named_classes, require_trusted
 
@@ -32,10 +31,6 @@ if importlib.util.find_spec("torch"):  # An exported model runs where there is n
 
 # Settings of a study's trainings stay plain where they name a class.
 set_parsing_settings(subclasses_enabled=[Benchmark], instantiate_subclass_spec_in_any=False)
-
-# A term's `on` is a word to the command line's own reader of YAML too.
-_YAML = get_yaml_default_loader()  # type: ignore[no-untyped-call]
-_YAML.yaml_implicit_resolvers = only_true_and_false(_YAML.yaml_implicit_resolvers)
 
 
 def _forget(parser: Any, before: Any, now: Any) -> None:
@@ -97,9 +92,9 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
     words = _classes_first(_with_recipes(arguments))
     accept_losses(words)
     try:
-        settings = parser.parse_args(words)
+        settings = _parsed_with_losses(parser, words) if "terms" in parameters else parser.parse_args(words)
     except ArgumentError as error:
-        line = explain(str(error), command, words)
+        line = explain(str(error), _source_of(command), words)
         raise WrongArgumentsError(f"{line}{' See' if line.endswith('?') else '; see'} reseen {name} --help") from error
     # Typed names are trusted by now; a group of settings may have come from a file of its own.
     require_trusted(named_classes(settings.as_dict()), source="the settings")
@@ -110,6 +105,30 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
     if "resolved" in parameters:
         values["resolved"] = json.loads(parser.dump(settings, format="json", skip_unset=False, skip_validation=True))
     return [values.pop(word) for word in named], values
+
+
+def _parsed_with_losses(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
+    """Parse the arguments of a verb that has terms, and change these as the flags about single losses say."""
+    from reseen.commands import losses  # torch is not wanted beside an exported model
+
+    parser.add_function_arguments(losses.loss_flags, as_positional=False)
+    flags, others = losses.split(arguments)
+    if flags and any(word.startswith("--print_config") for word in others):
+        raise WrongArgumentsError("expected no flags about losses beside --print_config, which prints without them")
+    settings = parser.parse_args(others)
+    try:
+        return losses.with_terms(settings, flags, parser)
+    except ValueError as error:
+        raise WrongArgumentsError(f"{error}; see reseen train --help") from error
+
+
+def _source_of(command: Callable[..., None]) -> Callable[..., None] | tuple[Callable[..., None], ...]:
+    """Return the functions whose arguments are a verb's flags."""
+    if "terms" not in inspect.signature(command).parameters:
+        return command
+    from reseen.commands import losses
+
+    return command, losses.loss_flags
 
 
 def verb(name: str) -> Callable[..., None]:

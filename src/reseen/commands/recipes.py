@@ -10,12 +10,19 @@ from rich.table import Table
 from reseen.errors import RunError
 from reseen.models import Embedder, complexity
 from reseen.recipes import Published, about, names, path_of, published, settings_of
+from reseen.recipes.check import compared
 from reseen.recipes.costs import Cost, cost_of, spec_of
 from reseen.terminal import Terminal
 
 
 def recipes(
-    name: str | None = None, /, *, data: str | None = None, teraflops: float = 10.0, speed: bool = False
+    name: str | None = None,
+    /,
+    *,
+    data: str | None = None,
+    teraflops: float = 10.0,
+    speed: bool = False,
+    check: bool = False,
 ) -> None:
     """List the recipes of the papers' tables, or show one: what was published, what it costs, and all it sets.
 
@@ -27,8 +34,12 @@ def recipes(
         data: List those of one data set, such as market1501.
         teraflops: How many 10^12 operations a second the GPU keeps up; hours follow from it.
         speed: Measure how many pictures a second the network embeds on this machine, too.
+        check: Compare with the published settings instead, and say what differs and why.
     """
     console = Terminal()
+    if check:
+        _check(console, [name] if name is not None else [n for n in names() if "/" in n and n.startswith(data or "")])
+        return
     if name is not None:
         _show(console, name, teraflops=teraflops, speed=speed)
         return
@@ -43,6 +54,38 @@ def recipes(
         f"{teraflops:g} teraflops kept up.\n`reseen recipes NAME` shows one, `--data NAME` those of a data set.",
         style="dim",
     )
+
+
+def _check(console: Terminal, recipes: list[str]) -> None:
+    """Print what differs from the published settings, equal differences of several recipes together.
+
+    Raises:
+        RunError: Something differs that the table gives no reason for, or no longer differs.
+    """
+    settings = [setting for recipe in recipes for setting in compared(recipe)]
+    grouped: dict[tuple[str, str, str, str, str], list[str]] = {}
+    for setting in settings:
+        if setting.differs:
+            facts = (setting.name, str(setting.published), str(setting.here), setting.source, setting.why)
+            grouped.setdefault(facts, []).append(setting.recipe)
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("setting", "published", "here", "source", "why", "recipes"):
+        table.add_column(column, overflow="fold")
+    for facts, found in grouped.items():
+        table.add_row(*facts[:4], facts[4] or "NOT SAID", ", ".join(found))
+    if grouped:
+        console.print(table)
+    differing = sum(setting.differs for setting in settings)
+    console.print(
+        f"{len(settings)} published settings of {len(recipes)} recipes: {len(settings) - differing} are the same, "
+        f"{differing} differ."
+    )
+    wrong = [f"{setting.recipe} {setting.name}" for setting in settings if not setting.accounted]
+    if wrong:
+        raise RunError(
+            f"expected a reason in published_settings.csv where a recipe differs, and only there, "
+            f"got {len(wrong)} otherwise: {', '.join(wrong[:5])}"
+        )
 
 
 def _listed(group: str, members: list[str], teraflops: float) -> Table:

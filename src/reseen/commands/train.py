@@ -9,14 +9,13 @@ from typing import Any, Literal
 
 import yaml
 from accelerate.utils import set_seed
-from jsonargparse.typing import lazy_instance
 
 from reseen import checkpoint, training
 from reseen.commands.evaluate import measure, print_scores, write_report
 from reseen.commands.runs import checkpoint_of
 from reseen.images import IdentityBatches, Transforms, training_transform
 from reseen.launcher import is_first
-from reseen.losses import AdaSPLoss, IdentityLoss, Loss
+from reseen.losses import AdaSPLoss, IdentityLoss
 from reseen.models import Embedder, ModelSpec
 from reseen.samples import Benchmark
 from reseen.terminal import Terminal
@@ -74,10 +73,6 @@ def train(
     data: Benchmark,
     out: Path,
     model: ModelSpec = ModelSpec(),
-    loss: Loss | None = lazy_instance(AdaSPLoss),
-    loss_weight: float = 1.0,
-    loss_on: str = "feature",
-    identity_loss: IdentityLoss | None = lazy_instance(IdentityLoss),
     terms: list[Term] | None = None,
     batches: IdentityBatches = IdentityBatches(),
     augmentation: Augmentation = Augmentation(),
@@ -88,7 +83,7 @@ def train(
     evaluate_every: int | None = 10,
     patience: int | None = None,
     save_every: int | None = None,
-    precision: Literal["no", "bf16", "fp16"] = "no",
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32",
     workers: int = 0,
     seed: int = 0,
     mirrored: bool = False,
@@ -104,11 +99,8 @@ def train(
         data: The data set, as in `--data Table --data.path FILE.csv`; `--data.help NAME` explains one.
         out: The run's folder; it must not hold another run.
         model: The network.
-        loss: The metric loss, beside the identity loss; null for none.
-        loss_weight: Its weight.
-        loss_on: The output it is taken on: feature (before the neck), embedding (after it), or branch.*.
-        identity_loss: The classifier's loss, on the embedding, of weight 1; null for none.
-        terms: All losses with their outputs and weights, instead of the four settings above.
+        terms: The losses, each with its output and weight; IdentityLoss and AdaSPLoss if not given. The flags about a
+            single loss change them, and config.yaml has what is trained.
         batches: Which pictures meet in a batch.
         augmentation: How training pictures are varied.
         schedule: How long, how fast, by which optimiser.
@@ -118,7 +110,7 @@ def train(
         evaluate_every: Epochs between measurements on the query and the gallery; null for none.
         patience: Stop after so many measurements without a better mAP.
         save_every: Steps between saves of what resuming needs, besides the end of each epoch.
-        precision: Mixed precision.
+        precision: fp32, or bf16 or fp16 for mixed precision.
         workers: Processes that read pictures, up to as many as there are cores; 0 reads them between the steps.
         seed: Seed of all random numbers.
         mirrored: Average the vectors of each picture and its mirror image in the final measurement.
@@ -134,7 +126,7 @@ def train(
     training.train(
         data,
         embedder,
-        terms if terms is not None else usual_terms(loss, loss_weight, loss_on, identity_loss),
+        terms if terms is not None else default_terms(),
         batches,
         schedule,
         out,
@@ -160,7 +152,6 @@ def train(
     Terminal(soft_wrap=True).print(f"trained in {seconds / 60:.1f} minutes: {out}")
 
 
-def usual_terms(loss: Loss | None, weight: float, on: str, identity: IdentityLoss | None) -> list[Term]:
-    """Return the terms of the short form: a classifier on the embedding, and a metric loss."""
-    terms = [Term(identity, "embedding", 1.0)] if identity is not None else []
-    return [*terms, Term(loss, on, weight)] if loss is not None else terms
+def default_terms() -> list[Term]:
+    """Return the terms of a run that names none: a classifier on the embedding, and a metric loss before the neck."""
+    return [Term(IdentityLoss()), Term(AdaSPLoss(), "feature")]

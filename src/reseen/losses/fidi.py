@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from reseen.geometry import Relation, euclidean
 from reseen.losses.base import PairLoss
@@ -26,24 +28,37 @@ class FIDILoss(PairLoss):
         alpha: Above 1; the nearer to 1, the higher the bound.
         beta: Above 0, per unit of distance; the larger, the finer the differences that count. Beyond a distance of
             about 8/beta nothing pulls or pushes any more.
+        probability: How a distance becomes u. ``sigmoid`` is the paper's counterexample (figure 3a), to test its
+            argument by: ``u = 2/(1 + exp(beta d))``, half as steep at small distances.
 
     Note:
+        The paper prints the sigmoid as ``1/(1 + exp(-beta d))``, which rises with the distance, from 1/2: here it
+        falls, and is scaled so that u is 1 at distance 0 as the exponential's is.
         The paper sums over "a collection of image pairs" without saying which: here all pairs of different images,
         averaged. That embeddings are not normalised is assumed.
     """
 
     measure = euclidean
 
-    def __init__(self, alpha: float = 1.05, beta: float = 0.5):
+    def __init__(
+        self,
+        alpha: float = 1.05,
+        beta: float = 0.5,
+        probability: Literal["exponential", "sigmoid"] = "exponential",
+    ):
         super().__init__()
         if not alpha > 1 or not beta > 0:
             raise ValueError(f"expected alpha above 1 and beta above 0, got {alpha} and {beta}")
         self.alpha = alpha
+        if probability not in ("exponential", "sigmoid"):
+            raise ValueError(f"expected probability exponential or sigmoid, got {probability!r}")
         self.beta = beta
+        self.probability = probability
 
     def per_anchor(self, d: Tensor, pair: Relation) -> Tensor:
         """Return the sum over each anchor's pairs, and their number: (rows, 2)."""
-        log_u, alpha = -self.beta * d, self.alpha
+        alpha, exponent = self.alpha, self.beta * d
+        log_u = -exponent if self.probability == "exponential" else math.log(2) - F.softplus(exponent)
         u = log_u.exp()
         other = (u * math.log(alpha / (alpha - 1))).masked_fill(~pair.negative, 0)
         positive, u, log_u = (matrix[:, : pair.positive_columns] for matrix in (pair.positive, u, log_u))

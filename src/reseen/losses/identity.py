@@ -20,6 +20,8 @@ class IdentityLoss(ClassifierLoss):
         num_identities: None until `build` is called, as the training loop does.
         dim: Components of the embedding; None likewise.
         smoothing: e, in [0, 1).
+        every: Take the loss on the first of every so many pictures: with 3, and batches of identities with 3 pictures,
+            on one of each, as where a batch is triplets whose anchors alone are classified. 1 for all pictures.
 
     Raises:
         ValueError: Called before it has a size, or given one of the two numbers only.
@@ -30,11 +32,16 @@ class IdentityLoss(ClassifierLoss):
 
     role = "identity"
 
-    def __init__(self, num_identities: int | None = None, dim: int | None = None, *, smoothing: float = 0.1):
+    def __init__(
+        self, num_identities: int | None = None, dim: int | None = None, *, smoothing: float = 0.1, every: int = 1
+    ):
         super().__init__(num_identities, dim)
         if not 0 <= smoothing < 1:
             raise ValueError(f"expected smoothing in [0, 1), got {smoothing}")
+        if every < 1:
+            raise ValueError(f"expected every to be 1 or more, got {every}")
         self.smoothing = smoothing
+        self.every = every
 
     def initial_weight(self, num_identities: int, dim: int) -> Tensor:
         """Return small random weights: all identities nearly equally likely."""
@@ -44,5 +51,6 @@ class IdentityLoss(ClassifierLoss):
         """Return the loss of embeddings (A, D) with labels (A,) from 0 to C - 1; candidates play no part."""
         with torch.autocast(embeddings.device.type, enabled=False):
             embeddings, labels, weight = self.checked_weight(embeddings, labels)
+            embeddings, labels = embeddings[:: self.every], labels[:: self.every]
             terms = F.cross_entropy(embeddings @ weight.T, labels, label_smoothing=self.smoothing, reduction="none")
             return mean_over_anchors(terms, candidates)

@@ -5,6 +5,5 @@
 
 from reseen.recipes.files import FOLDER, about, names, path_of, settings_of
 from reseen.recipes.published import Published, published
-from reseen.recipes.words import only_true_and_false
 
-__all__ = ["FOLDER", "Published", "about", "names", "only_true_and_false", "path_of", "published", "settings_of"]
+__all__ = ["FOLDER", "Published", "about", "names", "path_of", "published", "settings_of"]

@@ -81,7 +81,7 @@ def cost_of(settings: Mapping[str, Any]) -> Cost:
     momentum_encoder = settings.get("scheme") is not None
     numbers_each = {"sgd": 3}.get(schedule.get("optimizer", "adam"), 4) + momentum_encoder
     pictures = batches["identities"] * batches["images"] * (2 if batches.get("by_modality") else 1)
-    half = settings.get("precision", "no") != "no"
+    half = settings.get("precision", "fp32") != "fp32"
     memory = 4 * numbers_each * network.parameters + pictures * network.kept_bytes * (0.5 if half else 1)
     seen = training_pictures(settings["data"])
     passes = 3 + momentum_encoder

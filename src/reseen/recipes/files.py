@@ -10,7 +10,6 @@ from typing import Any
 import yaml
 
 from reseen.errors import RunError
-from reseen.recipes.words import Loader
 
 FOLDER = Path(str(resources.files("reseen.recipes")))
 
@@ -40,7 +39,7 @@ def settings_of(name: str) -> dict[str, Any]:
     Raises:
         RunError: There is no such recipe.
     """
-    settings: dict[str, Any] = yaml.load(path_of(name).read_text(encoding="utf-8"), Loader)
+    settings: dict[str, Any] = yaml.safe_load(path_of(name).read_text(encoding="utf-8"))
     return settings
 
 

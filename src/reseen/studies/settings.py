@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from reseen import losses
-from reseen.recipes import settings_of
+from reseen.losses.base import Role
+from reseen.recipes import objective, settings_of
 from reseen.recipes.objective import role_of
 
 Settings = dict[str, Any]
 
-CLASSES = ("loss", "identity_loss", "scheme")  # may be given by name alone, where nothing else is said of them
-
-# What `reseen train` takes where nothing is said.
-DEFAULTS = {
-    "loss": {"class_path": "reseen.losses.AdaSPLoss"},
-    "identity_loss": {"class_path": "reseen.losses.IdentityLoss"},
-}
-# The settings that say the same as a list of terms, shorter.
-SHORT_FORM = ("loss", "loss_weight", "loss_on", "identity_loss")
+# Flags about losses, and the role of the terms that they change.
+LOSSES: dict[str, Role] = {"loss": "metric", "identity_loss": "identity"}
+OF_TERM = {"loss_weight": "weight", "loss_output": "output"}
 
 
 def shared(data: Any, *, recipe: str | None = None, settings: Mapping[str, Any] | None = None) -> Settings:
@@ -29,13 +25,14 @@ def shared(data: Any, *, recipe: str | None = None, settings: Mapping[str, Any] 
     Args:
         data: The data set, as plain values.
         recipe: Its name; None for none.
-        settings: Anything that ``reseen train --config`` takes.
+        settings: Anything that ``reseen train --config`` takes; what they say of single losses changes the terms.
 
     Raises:
         RunError: There is no such recipe.
     """
-    base: Settings = {} if recipe is None else settings_of(recipe)
-    return merged(base, {**(settings or {}), "data": data})
+    settings = {**(settings or {}), "data": data}
+    of_losses = {name: settings.pop(name) for name in (*LOSSES, *OF_TERM) if name in settings}
+    return changed(merged({} if recipe is None else settings_of(recipe), settings), of_losses)
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Settings:
@@ -51,34 +48,33 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Settings:
 def changed(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> Settings:
     """Return settings with changes named as flags are: ``loss.temperature`` is the argument of the loss's class.
 
-    Where the settings have terms, ``loss`` stands for every metric loss there, ``identity_loss`` for every identity
-    loss, ``loss_weight`` and ``loss_on`` for the weight and the output of the only metric loss. A loss given by its
-    name keeps the arguments that it has in the settings.
+    ``loss`` is the metric loss of the terms, ``identity_loss`` their identity loss, ``loss_weight`` and
+    ``loss_output`` those of the only metric loss. A loss given by its name keeps the arguments that it has in the
+    settings.
 
     Raises:
         ValueError: What has no parts is asked for one, there is no such term, or several where one is meant.
     """
     result: Settings = dict(settings)
     for name, value in changes.items():
-        if name in DEFAULTS and isinstance(value, str):
-            value = named_loss(value, result)
-        if result.get("terms") and name.partition(".")[0] in SHORT_FORM:
-            result["terms"] = _changed_terms(result["terms"], name, value)
+        flag, *deeper = name.split(".")
+        if flag in LOSSES:
+            new = named_loss(value, result) if isinstance(value, str) and not deeper else value
+            change = partial(_changed_loss, names=deeper, value=new, whole=name)
+            result["terms"] = objective.with_loss(terms_of(result), LOSSES[flag], change)
+        elif name in OF_TERM:
+            result["terms"] = objective.with_value(terms_of(result), OF_TERM[name], value)
         else:
-            result = _with(result, name.split("."), value, name)
+            result = _with(result, [flag, *deeper], value, name)
     return result
 
 
-def _changed_terms(terms: Sequence[Mapping[str, Any]], name: str, value: Any) -> list[Mapping[str, Any]]:
-    head, *deeper = name.split(".")
-    role = "identity" if head == "identity_loss" else "metric"
-    chosen = [term for term in terms if role_of(term) == role]
-    if not chosen or (head in ("loss_weight", "loss_on") and len(chosen) > 1):
-        raise ValueError(f"expected settings with one {role} loss to change {name}, got terms with {len(chosen)}")
-    if value is None and not deeper:
-        return [term for term in terms if term not in chosen]
-    path = [{"loss_weight": "weight", "loss_on": "on"}.get(head, "loss"), *deeper]
-    return [_with(term, path, value, name) if term in chosen else term for term in terms]
+def _changed_loss(loss: Any, *, names: Sequence[str], value: Any, whole: str) -> Any:
+    if not names:
+        return value
+    if loss is None:
+        raise ValueError(f"expected settings with a loss to change {whole}, got none")
+    return _with({"class_path": loss} if isinstance(loss, str) else loss, names, value, whole)
 
 
 def _with(settings: Mapping[str, Any], names: Sequence[str], value: Any, whole: str) -> Settings:
@@ -88,8 +84,8 @@ def _with(settings: Mapping[str, Any], names: Sequence[str], value: Any, whole: 
         return {**settings, "init_args": _with(arguments, names, value, whole)}
     if not deeper:
         return {**settings, name: value}
-    group = settings.get(name, DEFAULTS.get(name))
-    group = {"class_path": group} if name in CLASSES and isinstance(group, str) else group
+    group = settings.get(name)
+    group = {"class_path": group} if name == "scheme" and isinstance(group, str) else group
     if group is not None and not isinstance(group, Mapping):
         raise ValueError(f"expected a group of settings at {name} of {whole}, got {group!r}; name what has parts")
     return {**settings, name: _with(group or {}, deeper, value, whole)}
@@ -98,7 +94,7 @@ def _with(settings: Mapping[str, Any], names: Sequence[str], value: Any, whole: 
 def with_loss(settings: Mapping[str, Any], name: str, *, weight: float | None = None, alone: bool = False) -> Settings:
     """Return settings that train with a loss: beside the identity loss, or alone.
 
-    Where the settings have terms, the loss takes the place of every metric loss there; auxiliary losses stay.
+    The loss takes the place of every metric loss of the terms; auxiliary losses stay.
 
     Args:
         settings: As for ``reseen train``.
@@ -109,29 +105,20 @@ def with_loss(settings: Mapping[str, Any], name: str, *, weight: float | None = 
     Raises:
         ValueError: There is no such loss.
     """
-    loss = None if name == "IdentityLoss" else named_loss(name, settings)
-    short = settings.get("terms") is None
-    metric = settings.get("loss", DEFAULTS["loss"])
-    if short and (metric is None or role_of({"loss": metric}) == "metric"):
-        result = {**settings, "loss": loss, **({} if weight is None else {"loss_weight": weight})}
-        return {**result, "identity_loss": None} if alone and loss else result
+    if name == "IdentityLoss":
+        return {**settings, "terms": [term for term in terms_of(settings) if role_of(term) == "identity"]}
+    new = {"loss": named_loss(name, settings), **({} if weight is None else {"weight": weight})}
     terms = terms_of(settings)
     if not any(role_of(term) == "metric" for term in terms):
-        terms.append({"on": "feature", "loss": DEFAULTS["loss"]})
-    kept = ("identity",) if loss is None else ("metric",) if alone else ("identity", "metric", "auxiliary")
-    named = {"loss": loss} if weight is None else {"loss": loss, "weight": weight}
-    terms = [{**t, **named} if role_of(t) == "metric" else t for t in terms if role_of(t) in kept]
-    return {**{key: value for key, value in settings.items() if not (short and key in SHORT_FORM)}, "terms": terms}
+        terms.append({"output": objective.OUTPUTS["metric"], "role": "metric"})
+    kept = [term for term in terms if not alone or role_of(term) == "metric"]
+    return {**settings, "terms": [{**term, **new} if role_of(term) == "metric" else term for term in kept]}
 
 
 def terms_of(settings: Mapping[str, Any]) -> list[Settings]:
-    """Return the losses of settings as terms, whether they are said so or in the short form."""
-    if (terms := settings.get("terms")) is not None:
-        return [dict(term) for term in terms]
-    loss, identity = (settings.get(name, default) for name, default in DEFAULTS.items())
-    on, weight = settings.get("loss_on", "feature"), settings.get("loss_weight", 1.0)
-    found = [{"loss": identity, "on": "embedding"}] if identity else []
-    return [*found, {"loss": loss, "on": on, "weight": weight}] if loss else found
+    """Return the losses of settings, each with its output and weight: those that are trained where none are said."""
+    terms = settings.get("terms")
+    return [dict(term) for term in (objective.DEFAULT_TERMS if terms is None else terms)]
 
 
 def named_loss(name: str, settings: Mapping[str, Any]) -> Settings:

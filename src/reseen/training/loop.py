@@ -44,7 +44,7 @@ def train(
     patience: int | None = None,
     save_every: int | None = None,
     log_every: int = 20,
-    precision: Literal["no", "bf16", "fp16"] = "no",
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32",
     workers: int = 0,
     seed: int = 0,
     tensorboard: bool = True,
@@ -71,7 +71,7 @@ def train(
         patience: Stop after so many evaluations without a better mAP; None to train to the end.
         save_every: Steps between saves of what resuming needs, besides the end of each epoch; None for those only.
         log_every: Steps between lines of metrics.jsonl, and between looks whether the losses are finite.
-        precision: ``bf16`` or ``fp16`` for mixed precision.
+        precision: ``fp32``, or ``bf16`` or ``fp16`` for mixed precision.
         workers: Processes that read pictures, up to as many as there are cores; 0 reads them between the steps.
         seed: Seed of all random numbers.
         tensorboard: Write TensorBoard events too.
@@ -103,7 +103,7 @@ def train(
     AcceleratorState._reset_state()
     join_group()
     accelerator = Accelerator(
-        mixed_precision=precision,
+        mixed_precision="no" if precision == "fp32" else precision,
         gradient_accumulation_steps=schedule.accumulation,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
@@ -140,7 +140,7 @@ def train(
     pretrained = [p for p in model.pretrained_parameters() if p.requires_grad]
     optimizers = [accelerator.prepare_optimizer(o) for o in schedule.optimizers(objective)]
     if precision == "fp16" and len(optimizers) > 1:
-        raise ValueError("expected no loss with a learning rate of its own at precision fp16; use bf16 or no")
+        raise ValueError("expected no loss with a learning rate of its own at precision fp16; use bf16 or fp32")
     network = accelerator.prepare_model(objective)
     scheme.start(model, objective.compared)
     set_seed(seed + rank)

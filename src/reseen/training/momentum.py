@@ -45,7 +45,7 @@ class MoReID(Scheme):
             running statistics. ``averaged``: these, followed with ``momentum`` as the weights are.
         batch: The batch is compared with itself as the network embeds it (``queries``), with gradient on both
             sides, or with its own keys (``keys``).
-        on: Which outputs have a dictionary, a name or pattern, of those that a loss over pairs is taken on.
+        output: Which outputs have a dictionary, a name or pattern, of those that a loss over pairs is taken on.
 
     Raises:
         ValueError: A number is out of range, an option unknown, or there is no loss over pairs to use a dictionary.
@@ -66,7 +66,7 @@ class MoReID(Scheme):
         same_identity: Literal["exclude", "positive"] = "exclude",
         buffers: Buffers = "own",
         batch: Literal["queries", "keys"] = "queries",
-        on: str = "*",
+        output: str = "*",
     ) -> None:
         if not 0 <= momentum <= 1 or memory_size < 1 or warmup < 0:
             raise ValueError(
@@ -86,15 +86,17 @@ class MoReID(Scheme):
         self.same_identity = same_identity
         self.buffers: Buffers = buffers
         self.batch = batch
-        self.on = on
+        self.output = output
         self.options = dict(vars(self))
 
     def start(self, model: Embedder, outputs: Collection[str]) -> None:
         """Make the key encoder, and a dictionary for each output."""
-        chosen = matching(outputs, self.on)
+        chosen = matching(outputs, self.output)
         if not chosen:
             found = f"on {', '.join(outputs)}" if outputs else "none"
-            raise ValueError(f"expected a loss over pairs on {self.on!r} to use the dictionary, got {found}; add one")
+            raise ValueError(
+                f"expected a loss over pairs on {self.output!r} to use the dictionary, got {found}; add one"
+            )
         self.encoder = KeyEncoder(model, self.momentum, self.buffers)
         device = next(model.parameters()).device
         self.dictionaries = {name: MemoryBank(self.memory_size, dim_of(name, model.dims)).to(device) for name in chosen}

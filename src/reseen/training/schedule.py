@@ -25,10 +25,13 @@ class Schedule:
         nesterov: Whether ``sgd`` looks ahead.
         weight_decay: Of the weights.
         decay_vectors: Decay biases and the scales of norms too.
+        decay_biases: Decay biases as other vectors; false leaves them out and decays the scales of norms alone.
         pretrained_factor: The learning rate of what the backbone's weights came with, relative to the rest.
         bias_factor: The learning rate of biases, relative to the rest.
         loss_factor: The learning rate of classifiers and proxies, relative to the rest.
-        warmup: The rate rises linearly for so long, from a hundredth.
+        warmup: The rate rises linearly for so long, from ``warmup_factor``.
+        warmup_factor: Where the rise begins, relative to ``learning_rate``: a hundredth in strong-baseline, a tenth in
+            fast-reid, a third in expAT's code.
         cosine_after: At full rate until then; from then on it falls along half a cosine to ``final_factor``.
         final_factor: Where the cosine ends, relative to ``learning_rate``.
         milestones: Instead of the cosine, the rate falls to a tenth at each of these; None for the cosine.
@@ -44,10 +47,12 @@ class Schedule:
     nesterov: bool = False
     weight_decay: float = 5e-4
     decay_vectors: bool = True
+    decay_biases: bool = True
     pretrained_factor: float = 1.0
     bias_factor: float = 1.0
     loss_factor: float = 1.0
     warmup: float = 2.0
+    warmup_factor: float = 0.01
     cosine_after: float = 0.0
     final_factor: float = 0.01
     milestones: tuple[float, ...] | None = None
@@ -63,10 +68,13 @@ class Schedule:
                 f"expected a learning rate above 0 and a weight decay from 0 on, "
                 f"got {self.learning_rate} and {self.weight_decay}"
             )
+        if not 0 < self.warmup_factor <= 1:
+            raise ValueError(f"expected a warm-up from a factor above 0, up to 1, got {self.warmup_factor}")
 
     def factor(self, epoch: float) -> float:
         """Return the learning rate at a time, in epochs from 0, relative to ``learning_rate``."""
-        rise = 1.0 if epoch >= self.warmup else 0.01 + 0.99 * epoch / self.warmup
+        start = self.warmup_factor
+        rise = 1.0 if epoch >= self.warmup else start + (1 - start) * epoch / self.warmup
         if self.milestones is not None:
             return float(rise * 0.1 ** sum(epoch >= m for m in self.milestones))
         done = max(0.0, epoch - self.cosine_after) / max(self.epochs - self.cosine_after, 1e-9)
@@ -103,9 +111,11 @@ class Schedule:
                 continue
             rate = self.learning_rate
             rate *= self.pretrained_factor if id(parameter) in pretrained else 1.0
-            rate *= self.bias_factor if name.endswith(".bias") else 1.0
+            is_bias = name.endswith(".bias")
+            rate *= self.bias_factor if is_bias else 1.0
             rate *= self.loss_factor if name.startswith("losses.") else 1.0
-            decay = self.weight_decay if parameter.ndim > 1 or self.decay_vectors else 0.0
+            decays = (parameter.ndim > 1 or self.decay_vectors) and (self.decay_biases or not is_bias)
+            decay = self.weight_decay if decays else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
         return [
             {"params": parameters, "lr": rate, "full_rate": rate, "weight_decay": decay}

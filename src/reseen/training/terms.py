@@ -1,4 +1,4 @@
-"""What is made small: terms, each a loss on one output of the network, and the network with all of its terms.
+"""The training objective: a weighted sum of loss terms, each on one output of the network.
 
 Dimensions: B pictures, T terms.
 """
@@ -27,7 +27,7 @@ class Term:
 
     Attributes:
         loss: Any loss, also of another library: a module with ``forward(embeddings, labels)``.
-        on: ``feature`` (before the neck, where metric losses belong), ``embedding`` (after it, where the classifier
+        output: ``feature`` (before the neck, where metric losses belong), ``embedding`` (after it, where the classifier
             belongs), a branch, or a pattern such as ``branch.*``: then each output that matches has the loss, with
             the weight, and a classifier of its own. Names with a ``+`` between them, as in
             ``branch.part_2_1+branch.part_2_2``, are one output: these side by side.
@@ -37,7 +37,7 @@ class Term:
     """
 
     loss: Loss
-    on: str = "embedding"
+    output: str = "embedding"
     weight: float = 1.0
     role: Role | None = None
 
@@ -69,7 +69,7 @@ class Objective(nn.Module):
         self.outputs: list[str] = []
         weights = []
         for term in terms:
-            outputs = outputs_of(term.on, model.dims)
+            outputs = outputs_of(term.output, model.dims)
             copies = [copy.deepcopy(term.loss) for _ in outputs[1:]]
             for loss, output in zip([term.loss, *copies], outputs, strict=True):
                 dim = dim_of(output, model.dims)
@@ -109,16 +109,16 @@ class Objective(nn.Module):
         return torch.stack(values)
 
 
-def outputs_of(on: str, names: Collection[str]) -> list[str]:
+def outputs_of(pattern: str, names: Collection[str]) -> list[str]:
     """Return the outputs that a term is taken on: all that its pattern matches, or the one that it joins with ``+``.
 
     Raises:
         ValueError: The network has no such output.
     """
-    parts = on.split("+")
-    found = matching(names, on) if len(parts) == 1 else [on] * (set(parts) <= set(names))
+    parts = pattern.split("+")
+    found = matching(names, pattern) if len(parts) == 1 else [pattern] * (set(parts) <= set(names))
     if not found:
-        raise ValueError(f"expected a term on one of {', '.join(names)}, got {on!r}")
+        raise ValueError(f"expected a term on one of {', '.join(names)}, got {pattern!r}")
     return found
 
 

@@ -127,7 +127,7 @@ def test_a_network_that_is_told_cameras_trains_and_evaluates(tmp_path: Path) -> 
     spec = ModelSpec("timm:test_vit", 32, 32, vit=ViTOptions(patch_stride=8, cameras=(1, 2)))
     model = Embedder(spec)
     before = model.network.backbone.side.detach().clone()
-    terms = [Term(IdentityLoss()), Term(AdaSPLoss(), on="feature")]
+    terms = [Term(IdentityLoss()), Term(AdaSPLoss(), output="feature")]
     train(data, model, terms, IdentityBatches(2, 2), Schedule(epochs=1), tmp_path, tensorboard=False, evaluate_every=1)
     assert (model.network.backbone.side != before).any(dim=2).all()  # every camera's embedding has learned
     again = checkpoint.load(tmp_path / "last.safetensors")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from reseen.errors import CheckpointError
-from reseen.models import Embedder, ModelSpec, ResNetOptions, ViTOptions, WeightsReport
+from reseen.models import Embedder, ModalityOptions, ModelSpec, ResNetOptions, ViTOptions, WeightsReport
 from reseen.models.weights import load_weights
 from reseen.models.weights.formats import format_of
 
@@ -75,6 +75,34 @@ def test_strong_baseline(tmp_path: Path) -> None:
     assert report.renamed["base.conv1.weight"] == "conv1.weight"
     assert report.renamed["bottleneck.running_mean"] == "neck.bn.running_mean"
     assert len(report.used) == len(tensors) - 1
+
+
+def test_exp_at_across_modalities(tmp_path: Path) -> None:
+    """As its RGB-infrared code saves: several networks side by side, each made for several GPUs, and an optimiser."""
+    spec = ModelSpec("timm:resnet18", 64, 32, neck="common", modalities=ModalityOptions(norms=True))
+    model = trained(spec)
+    tensors = model.network.state_dict()
+
+    def part(here: str, there: str) -> dict[str, Tensor]:
+        return {n.replace(here, f"module.{there}"): t.clone() for n, t in tensors.items() if n.startswith(here)}
+
+    saved = {
+        "feature_generator": part("backbone.network.", "base."),
+        "feature_embedder_rgb": part("neck.bn.norms.0.", "bottleneck."),
+        "feature_embedder_ir": part("neck.bn.norms.1.", "bottleneck."),
+        "id_classifier": {"module.classifier.weight": torch.zeros(296, 512)},
+        "clock": 30_000,
+        "epoch_count": 11,
+        "opt_G": {"state": {0: {"step": 1, "exp_avg": torch.zeros(3)}}, "param_groups": [{"lr": 3e-4}]},
+    }
+    found, report = loaded(spec, saved, tmp_path)
+    assert (report.format, report.left, report.kept) == ("expAT", ("id_classifier.classifier.weight",), ())
+    assert report.renamed["feature_embedder_ir.bottleneck.weight"] == "neck.bn.norms.1.weight"
+    for modality in (0, 1):
+        modalities = torch.full((2,), modality)
+        first, second = (m(IMAGES, modalities=modalities).embedding for m in (model, found))
+        torch.testing.assert_close(first, second)
+    assert not torch.equal(found(IMAGES, modalities=torch.zeros(2, dtype=torch.int64)).embedding, first)
 
 
 def test_the_stem_that_weights_were_trained_with_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -16,7 +16,7 @@ MODALITIES = {"visible": ("visible", 1), "thermal": ("infrared", 2)}
 class RegDB(Benchmark):
     """RegDB: 412 persons, ten visible and ten thermal pictures of each.
 
-    A result is the mean over ten divisions of the persons, each with a network trained on it: `reseen study trials`.
+    A result is the mean over ten divisions of the persons, each with a network trained on it: `reseen study splits`.
     Both directions are measured.
 
     Args:

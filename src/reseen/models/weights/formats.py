@@ -112,6 +112,15 @@ def _strong_baseline(name: str, names: Sequence[str], own: Sequence[str]) -> str
     return NECK + name.removeprefix("bottleneck.") if name.startswith("bottleneck.") else None
 
 
+def _exp_at(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+    """Its RGB-infrared networks: one trunk, and a batch norm for each modality, visible before infrared."""
+    network, _, rest = name.partition(".")
+    norms = {"feature_embedder_rgb": f"{NECK}norms.0.", "feature_embedder_ir": f"{NECK}norms.1."}
+    if network == "feature_generator":
+        return f"backbone.{rest.removeprefix('base.')}"
+    return norms[network] + rest.removeprefix("bottleneck.") if network in norms else None
+
+
 def _trans_reid(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
     """With local features its global branch ends in ``b1``, a last block and norm; those of ``base`` go unused."""
     last = max((int(n.split(".")[2]) for n in names if n.startswith("base.blocks.")), default=0)
@@ -145,6 +154,7 @@ FORMATS = (
         normalisation=(127 / 255, 128 / 255),
     ),
     Format("fast-reid", _marked("backbone.conv1.weight", "heads.", "pixel_mean"), _fast_reid, stem="fast-reid"),
+    Format("expAT", lambda names: "feature_generator.base.conv1.weight" in names, _exp_at),
     Format("TransReID", lambda names: "base.cls_token" in names, _trans_reid),
     # Of its networks only those with IBN have the stem's ReLU.
     Format("strong-baseline", lambda names: "base.layer1.0.bn1.IN.weight" in names, _strong_baseline),

@@ -42,7 +42,8 @@ def read_tensors(source: str) -> dict[str, Tensor]:
     """Return the tensors of a file, an address, or the PyPI package of EfficientNet-Lite0, on the CPU.
 
     Wrappings that training programs leave are taken off: a dictionary inside a dictionary (``state_dict``,
-    ``model``) and the prefixes ``module.`` of parallel training and ``_orig_mod.`` of ``torch.compile``.
+    ``model``) and the prefixes ``module.`` of parallel training and ``_orig_mod.`` of ``torch.compile``. Of several
+    networks side by side each one's name stands before its tensors' names.
 
     Raises:
         ValueError: The source is an address without a hash.
@@ -117,6 +118,10 @@ def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
     for name in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             content = content[name]
+    if isinstance(content, Mapping) and not _has_tensors(content):
+        # Several networks side by side, as expAT's code saves them; the optimiser's state has no tensors by name.
+        parts = {k: v for k, v in content.items() if isinstance(v, Mapping) and _has_tensors(v)}
+        content = {f"{k}.{str(n).removeprefix('module.')}": t for k, part in parts.items() for n, t in part.items()}
     if not isinstance(content, Mapping) or not any(isinstance(v, Tensor) for v in content.values()):
         raise CheckpointError(f"expected named tensors in {path}, got {type(content).__name__}; save a state_dict()")
     return {
@@ -124,6 +129,10 @@ def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
         for k, v in content.items()
         if isinstance(v, Tensor)
     }
+
+
+def _has_tensors(content: Mapping[Any, Any]) -> bool:
+    return any(isinstance(value, Tensor) for value in content.values())
 
 
 def _package_file() -> Path:

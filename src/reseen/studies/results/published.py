@@ -15,7 +15,7 @@ from reseen import losses, training
 from reseen.errors import RunError
 from reseen.recipes import FOLDER, Published, published, settings_of
 from reseen.reporting import Repeated, Section, table
-from reseen.studies.settings import CLASSES, SHORT_FORM, Settings, changed, terms_of
+from reseen.studies.settings import Settings, changed, terms_of
 
 # A class of `reseen.datasets`, and which of its arguments tell apart the tests that papers report.
 DATA = {
@@ -31,7 +31,7 @@ DATA = {
 }
 # What changes neither the training's outcome nor what is measured.
 ASIDE = {"data", "evaluate_every", "init", "out", "resume", "save_every", "seed", "tensorboard", "workers"}
-DEFAULT_TERM = {"on": "embedding", "weight": 1.0}
+DEFAULT_TERM = {"output": "embedding", "weight": 1.0}
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def parsed(changes: str) -> Settings:
 
 def canonical(settings: Mapping[str, Any]) -> Settings:
     """Return the settings that count, in one form: short names of classes, losses as terms, nothing empty."""
-    kept = {key: value for key, value in settings.items() if key not in {*ASIDE, *SHORT_FORM, "terms"}}
+    kept = {key: value for key, value in settings.items() if key not in ASIDE}
     kept["terms"] = [{**DEFAULT_TERM, **term, "role": None} for term in terms_of(settings)]
     plain: Settings = _plain(kept)
     return plain
@@ -126,8 +126,8 @@ def _plain(value: Any) -> Any:
         if "class_path" in value:
             name = str(value["class_path"]).rpartition(".")[2]
             return {"class": name, "with": _plain({**_defaults(name), **(value.get("init_args") or {})})}
-        named = {k: {"class_path": v} if k in CLASSES and isinstance(v, str) else v for k, v in value.items()}
-        return {str(k): _plain(v) for k, v in named.items() if v not in (None, {}, [])}
+        classes = {k: {"class_path": v} for k, v in value.items() if k in ("loss", "scheme") and isinstance(v, str)}
+        return {str(k): _plain(v) for k, v in {**value, **classes}.items() if v not in (None, {}, [])}
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
