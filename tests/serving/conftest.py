@@ -70,7 +70,7 @@ def serving(
     listening = listen(port=0)
     port = listening.getsockname()[1]
     server, listener = make_server(app, listening, limits=limits, **options)
-    thread = threading.Thread(target=server.run, args=([listener],))
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     try:
         while not server.started:
@@ -79,7 +79,8 @@ def serving(
         yield f"{'https' if 'certificate' in options else 'http'}://127.0.0.1:{port}"
     finally:
         server.should_exit = True
-        thread.join()
+        thread.join(30)
+        assert not thread.is_alive(), "the server does not stop"
 
 
 @contextmanager

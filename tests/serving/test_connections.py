@@ -19,7 +19,7 @@ import pytest
 from reseen.gallery import Gallery
 from reseen.serving import Limits
 from reseen.serving import connections as bounds
-from tests.serving.conftest import Colours, client, packed, paint, serving
+from tests.serving.conftest import TOKEN, Colours, client, packed, paint, serving
 from tests.serving.test_hosts import CERTIFICATE, KEY
 
 HALF = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "
@@ -125,6 +125,27 @@ def test_those_who_ask_come_in_while_others_hold_every_place(gallery: Gallery, e
             except OSError:
                 pass
         assert 5 <= open_now <= 20
+
+
+UPLOAD = (
+    f"POST /search HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n"
+    "Content-Type: image/png\r\nContent-Length: 1000\r\n\r\nabc"
+).encode()
+UNREAD = b"GET /page.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 1200
+
+
+@pytest.mark.parametrize("sent", [UPLOAD, UNREAD], ids=["bodies that do not come", "answers that are not taken"])
+def test_those_who_ask_come_in_while_others_have_requests_everywhere(gallery: Gallery, sent: bytes) -> None:
+    with (
+        serving(gallery, Colours(), Limits(num_connections=6, header_seconds=60)) as address,
+        held(port_of(address), 6, sent),
+    ):
+        for _ in range(60):  # until every answer has filled its buffers
+            time.sleep(0.25)
+            with client(address) as asking, contextlib.suppress(httpx.TransportError):
+                if asking.get("/health", timeout=5).status_code == 200:
+                    return
+        pytest.fail("nobody comes in")
 
 
 def test_a_connection_with_a_request_is_not_closed_for_others(gallery: Gallery) -> None:

@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 RESERVED_FILES = 128
 """Open files that are left for the gallery, the model and everything else when connections are counted."""
 MAX_CONNECTIONS = 4_096
+MAX_CLOSING = 32
+"""Connections that the event loop has been told to close and has not closed yet; no further one is taken meanwhile."""
 SECONDS_BETWEEN_MESSAGES = 60.0
 
 
@@ -26,7 +28,7 @@ class Listener(socket.socket):
     """Listening socket that holds a bounded number of connections.
 
     When one too many comes, that which has waited longest without a request is closed, so that clients who say nothing
-    keep nobody out.
+    keep nobody out; where every one has a request, that whose body has been coming longest.
 
     Args:
         listening: A listening socket; this one takes its place.
@@ -39,6 +41,7 @@ class Listener(socket.socket):
         self._max_connections = max_connections
         self._open: dict[int, Connection] = {}  # by file number; closed ones take themselves out
         self._waiting: dict[int, Callable[[], object]] = {}  # how to close those without a request, longest first
+        self._receiving: dict[int, Callable[[], object]] = {}  # likewise those whose request has not come whole
         self._closing: set[int] = set()
 
     def accept(self) -> tuple[socket.socket, Any]:
@@ -47,33 +50,43 @@ class Listener(socket.socket):
         Raises:
             BlockingIOError: There is none, or no room yet; the event loop comes again.
         """
-        if len(self._open) >= self._max_connections:
-            logger.warning("more than %d connections; those that wait longest are closed", self._max_connections)
-            if not self._closing and self._waiting:
-                longest = next(iter(self._waiting))
-                self._closing.add(longest)
-                self._waiting.pop(longest)()
-            elif not self._closing:
-                super().accept()[0].close()  # Left in the queue, it would wake the event loop without end.
+        if len(self._closing) >= MAX_CLOSING:
             raise BlockingIOError
         accepted, address = super().accept()
+        if len(self._open) - len(self._closing) >= self._max_connections:
+            logger.warning("more than %d connections; those that wait longest are closed", self._max_connections)
+            candidates = self._waiting or self._receiving
+            if not candidates:
+                accepted.close()  # Left in the queue, it would wake the event loop without end.
+                raise BlockingIOError
+            longest = next(iter(candidates))
+            self._closing.add(longest)
+            candidates.pop(longest)()
         connection = Connection(self, accepted)
         self._open[connection.fileno()] = connection
         self.set_waiting(connection.fileno(), connection.hang_up)
         return connection, address
 
     def set_waiting(self, file: int, close: Callable[[], object]) -> None:
-        """Note that a connection waits for a request, and how to close it."""
+        """Note that a connection waits for a request or for its client, and how to close it."""
+        self._receiving.pop(file, None)
         if file in self._open and file not in self._closing:
             self._waiting[file] = close
 
-    def set_busy(self, file: int) -> None:
-        """Note that a connection has a request in process."""
+    def set_receiving(self, file: int, close: Callable[[], object]) -> None:
+        """Note that the body of a connection's request is coming, and how to close it."""
         self._waiting.pop(file, None)
+        if file in self._open and file not in self._closing:
+            self._receiving[file] = close
+
+    def set_busy(self, file: int) -> None:
+        """Note that a connection has a whole request in process."""
+        self._waiting.pop(file, None)
+        self._receiving.pop(file, None)
 
     def forget(self, file: int) -> None:
         """Note that a connection is closed."""
-        self._waiting.pop(file, None)
+        self.set_busy(file)
         self._open.pop(file, None)
         self._closing.discard(file)
 
@@ -141,6 +154,7 @@ class BoundedProtocol(H11Protocol):
         super().pause_writing()
         self._start()
         self._is_unread = True
+        self._listener.set_waiting(self._file, self.transport.abort)
 
     def resume_writing(self) -> None:
         """Stop it."""
@@ -165,7 +179,10 @@ class BoundedProtocol(H11Protocol):
         if self.transport.is_closing() and not self.transport.get_write_buffer_size():
             self._stop()
         elif self._is_busy:
-            self._listener.set_busy(self._file)
+            if self.cycle.more_body:
+                self._listener.set_receiving(self._file, self.transport.abort)
+            else:
+                self._listener.set_busy(self._file)
             self._stop()
         elif self._timer is None:
             self._listener.set_waiting(self._file, self.transport.abort)
