@@ -138,7 +138,7 @@ def test_arguments_stand_behind_a_name():
     assert named_loss(given[0], {})["init_args"] == {"margin": None}
     assert named_loss(given[1], {}) == {
         "class_path": "mine.MyLoss",
-        "init_args": {"kind": "cosine", "output": True, "x": [1, 2.5]},
+        "init_args": {"kind": "cosine", "on": True, "x": [1, 2.5]},
     }
     assert title_of(given[0], alone=False) == "CE + HardTriplet(margin=null)"
     assert title_of("mine.MyLoss(x=0.5)", alone=True) == "My(x=0.5)"
