@@ -18,21 +18,23 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from reseen.errors import DataError
+from reseen.rounding import Codes, Floats, cosines
 from reseen.samples import Embeddings
 
 Rows = slice | NDArray[np.intp]
 Tile = Callable[[Rows], Tensor]
 
-# Below this many rows a BLAS turns to other kernels, which sum in another order.
-SMALLEST_SIDE = 16
 # What one tile holds at most: 8 MB of scores, which stay near the core, of so many gallery rows.
 TILE_ELEMENTS = 2**21
 MOST_ROWS = 2**12
+# Pairs whose exact scores are computed at once, which stay near the core.
+PAIRS_AT_ONCE = 2**8
+# Rows that are brought to unit length at once, in float64.
+ROWS_AT_ONCE = 2**6
 # One row here and one there of a mapped file may each make the 2 MB around it resident.
 ROWS_OF_A_FILE = 64
 
@@ -44,14 +46,31 @@ class Scores(ABC):
         shape: (Q, G).
         parallel: Several threads may make tiles at once, in any order, and it pays: not on a GPU, which one thread
             keeps busy, and not where all ranks make each tile together.
+        rounding: The least that a tile's scores may be off from the exact ones.
     """
 
     shape: tuple[int, int]
     parallel: bool = False
+    rounding: float = 0.0
 
     @abstractmethod
     def of(self, query: Rows) -> Tile:
         """Return the function from gallery rows to the tile (q, g) of these query rows, which is the caller's own."""
+
+    def exact(self, query: Codes, gallery: Codes) -> Floats:
+        """Return the exact scores (n,) of pairs of a query row (n,) and a gallery row (n,).
+
+        They decide wherever a tile is too coarse. As it stands here a tile is exact, and the same in any shape.
+        """
+        scores = np.empty(len(query))
+        rows, row = np.unique(query, return_inverse=True)
+        for number, at in enumerate(np.split(np.argsort(row, kind="stable"), np.cumsum(np.bincount(row))[:-1])):
+            scores[at] = self.of(rows[number : number + 1])(gallery[at])[0].double().cpu().numpy()
+        return scores
+
+    def double(self) -> Scores:
+        """Return the same scores with tiles in float64, or these themselves where no tile is finer."""
+        return self
 
 
 Reranking = Callable[[Embeddings, Embeddings], Scores | tuple[Embeddings, Embeddings]]
@@ -59,47 +78,69 @@ Reranking = Callable[[Embeddings, Embeddings], Scores | tuple[Embeddings, Embedd
 
 
 class Cosine(Scores):
-    """The cosine of the angle between two vectors, computed in float32 where the query's vectors are.
+    """The cosine of the angle between two vectors: float64, one pair at a time, and tiles of float32 products near it.
 
-    On a CPU the same pair of rows gives the same bits in whichever tile it stands, so that ties stay ties and
-    several processes find what one finds.
+    The work is done where the query's vectors are. A zero vector has the cosine 0 with everything.
+
+    Args:
+        query: (Q, D) vectors.
+        gallery: (G, D) vectors.
+        dtype: Of the tiles.
 
     Raises:
         ValueError: The two have different dimensions.
     """
 
-    def __init__(self, query: Embeddings, gallery: Embeddings) -> None:
+    def __init__(self, query: Embeddings, gallery: Embeddings, *, dtype: torch.dtype = torch.float32) -> None:
         if query.vectors.shape[1] != gallery.vectors.shape[1]:
             raise ValueError(
                 f"expected vectors of one dimension, got {tuple(query.vectors.shape)} for the query and "
                 f"{tuple(gallery.vectors.shape)} for the gallery: embed both with the same model"
             )
-        self.query, self.gallery = query, gallery
+        self.query, self.gallery, self.dtype = query, gallery, dtype
         self.shape = (len(query), len(gallery))
         self.parallel = query.vectors.device.type == "cpu"
+        self.rounding = torch.finfo(dtype).eps / 2
 
     def of(self, query: Rows) -> Tile:
         """Return the cosines of these query rows with any gallery rows."""
-        anchors = unit_rows(self.query, query)
+        anchors = unit_rows(self.query, query, dtype=self.dtype)
 
         def tile(gallery: Rows) -> Tensor:
-            return product(anchors, unit_rows(self.gallery, gallery, device=anchors.device))
+            return anchors @ unit_rows(self.gallery, gallery, device=anchors.device, dtype=self.dtype).T
 
         return tile
 
+    def exact(self, query: Codes, gallery: Codes) -> Floats:
+        """Return the cosines (n,) of pairs in float64, the same bits for equal vectors wherever they stand."""
+        (rows, row), (columns, column) = (np.unique(side, return_inverse=True) for side in (query, gallery))
+        if len(query) > 4 * (len(rows) + len(columns)):
+            # Where so many pairs are that near to one another, most vectors are copies.
+            row, column = _first_copies(self.query, rows)[row], _first_copies(self.gallery, columns)[column]
+        pairs, pair = np.unique(row * len(columns) + column, return_inverse=True)
+        # Float64 is wanting on Apple's GPUs only.
+        device = torch.device("cpu") if self.query.vectors.device.type == "mps" else self.query.vectors.device
+        found = torch.empty(len(pairs), dtype=torch.float64, device=device)
+        for part in chunks(len(pairs), PAIRS_AT_ONCE if device.type == "cpu" else MOST_ROWS):
+            row, column = np.divmod(pairs[part], len(columns))
+            first, second = _read(self.query, rows[row]), _read(self.gallery, columns[column])
+            found[part] = cosines(first.to(device), second.to(device))
+        self.gallery.forget()
+        exact: Floats = found.cpu().numpy()[pair]
+        return exact
 
-class Inner(Scores):
-    """The inner products of vectors (Q, D) and (G, D) as they are, which are cosines where all are at unit length."""
+    def double(self) -> Cosine:
+        """Return the same scores with tiles in float64."""
+        if self.dtype == torch.float64 or self.query.vectors.device.type == "mps":
+            return self
+        return Cosine(self.query, self.gallery, dtype=torch.float64)
 
-    def __init__(self, query: Tensor, gallery: Tensor) -> None:
-        self.query, self.gallery = query, gallery
-        self.shape = (len(query), len(gallery))
-        self.parallel = query.device.type == "cpu"
 
-    def of(self, query: Rows) -> Tile:
-        """Return the products of these query rows with any gallery rows."""
-        anchors = take(self.query, query)
-        return lambda gallery: product(anchors, take(self.gallery, gallery))
+def _first_copies(embeddings: Embeddings, rows: Codes) -> Codes:
+    """Return for each of some rows the place (n,) of the first among them with the same vector."""
+    first: dict[bytes, int] = {}
+    vectors = _read(embeddings, rows).cpu().contiguous().view(torch.uint8).numpy()
+    return np.array([first.setdefault(vector.tobytes(), place) for place, vector in enumerate(vectors)], np.intp)
 
 
 class Elsewhere(Scores):
@@ -113,7 +154,8 @@ class Elsewhere(Scores):
 
     def __init__(self, scores: Scores, query_places: NDArray[np.intp], gallery_places: NDArray[np.intp]) -> None:
         self.scores, self.shape, self.parallel = scores, scores.shape, scores.parallel
-        self.query_places, self.gallery_places = torch.from_numpy(query_places), torch.from_numpy(gallery_places)
+        self.rounding = scores.rounding
+        self.query_places, self.gallery_places = query_places, gallery_places
 
     def of(self, query: Rows) -> Tile:
         """Return the scores of these query rows with any gallery rows, minus infinity in one place."""
@@ -121,10 +163,19 @@ class Elsewhere(Scores):
 
         def tile(gallery: Rows) -> Tensor:
             found = inner(gallery)
-            here = places[:, None] == self.gallery_places[gallery][None, :]
+            here = torch.from_numpy(places[:, None] == self.gallery_places[gallery])
             return found.masked_fill_(here.to(found.device), -torch.inf)
 
         return tile
+
+    def exact(self, query: Codes, gallery: Codes) -> Floats:
+        """Return the scores (n,) of pairs, minus infinity in one place."""
+        here = self.query_places[query] == self.gallery_places[gallery]
+        return np.where(here, -np.inf, self.scores.exact(query, gallery))
+
+    def double(self) -> Scores:
+        """Return the same scores with finer tiles."""
+        return _around(self.scores, lambda inner: Elsewhere(inner, self.query_places, self.gallery_places), self)
 
 
 class Grouped(Scores):
@@ -140,7 +191,7 @@ class Grouped(Scores):
     def __init__(
         self, scores: Scores, groups: NDArray[np.intp], *, num_groups: int, across_ranks: bool = False
     ) -> None:
-        self.scores, self.across_ranks = scores, across_ranks
+        self.scores, self.across_ranks, self.rounding, self.groups = scores, across_ranks, scores.rounding, groups
         self.shape = (scores.shape[0], num_groups)
         self.parallel = scores.parallel and not across_ranks
         self.members = np.argsort(groups, kind="stable")
@@ -163,21 +214,50 @@ class Grouped(Scores):
 
         return tile
 
+    def exact(self, query: Codes, gallery: Codes) -> Floats:
+        """Return the scores (n,) of pairs of a query and a group."""
+        lengths = self.starts[gallery + 1] - self.starts[gallery]
+        found = self.scores.exact(np.repeat(query, lengths), self.members[ranges(self.starts[gallery], lengths)])
+        best = np.full(len(query), -np.inf)
+        np.maximum.at(best, np.repeat(np.arange(len(query)), lengths), found)
+        if self.across_ranks:
+            dist.all_reduce(torch.from_numpy(best), dist.ReduceOp.MAX)
+        return best
 
-def unit_rows(embeddings: Embeddings, rows: Rows, *, device: torch.device | None = None) -> Tensor:
-    """Return some vectors (n, D) at unit length, float32; a vector of zeros stays one.
+    def double(self) -> Scores:
+        """Return the same scores with finer tiles."""
+
+        def grouped(inner: Scores) -> Grouped:
+            return Grouped(inner, self.groups, num_groups=self.shape[1], across_ranks=self.across_ranks)
+
+        return _around(self.scores, grouped, self)
+
+
+def _around(inner: Scores, wrap: Callable[[Scores], Scores], itself: Scores) -> Scores:
+    finer = inner.double()
+    return itself if finer is inner else wrap(finer)
+
+
+def unit_rows(
+    embeddings: Embeddings, rows: Rows, *, device: torch.device | None = None, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Return some vectors (n, D) at unit length, computed in float64 and rounded once; a vector of zeros stays one.
 
     Raises:
         DataError: A vector is not finite.
     """
-    vectors = _read(embeddings, rows).to(device or embeddings.vectors.device, torch.float32)
-    lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+    vectors = _read(embeddings, rows).to(device or embeddings.vectors.device)
+    unit = torch.empty(vectors.shape, dtype=dtype, device=vectors.device)
+    lengths = torch.empty(len(vectors), 1, dtype=torch.float64, device=vectors.device)
+    for part in chunks(len(vectors), ROWS_AT_ONCE if vectors.device.type == "cpu" else MOST_ROWS):
+        fine = vectors[part].double()
+        lengths[part] = torch.linalg.vector_norm(fine, dim=1, keepdim=True)
+        unit[part] = fine.div_(lengths[part].clamp(min=torch.finfo(torch.float64).tiny))
     if not lengths.isfinite().all():
         first = int(lengths.isfinite().logical_not().nonzero()[0, 0])
         row = np.arange(len(embeddings))[rows][first]
         name = "" if embeddings.paths is None else f" ({embeddings.paths[row]})"
         raise DataError(f"expected finite vectors, got one that is not in row {row}{name}: look at the model's output")
-    unit: Tensor = vectors / lengths.clamp(min=torch.finfo(torch.float32).tiny)
     embeddings.forget()
     return unit
 
@@ -199,16 +279,6 @@ def take(vectors: Tensor, rows: Rows) -> Tensor:
         return vectors[rows]
     # Several times as fast on a CPU as indexing.
     return vectors.index_select(0, torch.from_numpy(rows).to(vectors.device))
-
-
-def product(anchors: Tensor, candidates: Tensor) -> Tensor:
-    """Return ``anchors @ candidates.T`` (q, g), the same bits for the same pair of rows in a tile of any shape."""
-    q, g = len(anchors), len(candidates)
-    if q < SMALLEST_SIDE:
-        anchors = F.pad(anchors, (0, 0, 0, SMALLEST_SIDE - q))
-    if g < SMALLEST_SIDE:
-        candidates = F.pad(candidates, (0, 0, 0, SMALLEST_SIDE - g))
-    return torch.mm(anchors, candidates.T)[:q, :g].contiguous()
 
 
 def keep_best(best: tuple[Tensor, Tensor] | None, tile: Tensor, first_column: int, k: int) -> tuple[Tensor, Tensor]:

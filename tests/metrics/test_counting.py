@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from reseen import scores
+from reseen import rounding
 from reseen.metrics import positive_ranks
 from reseen.protocols import any_view, cross_camera
 from reseen.protocols import search as search_module
 from reseen.protocols.search import search
 from reseen.reranking import k_reciprocal
 from reseen.samples import Embeddings
-from reseen.scores import Reranking
+from reseen.scores import Cosine, Reranking, Rows, Tile
 
 
 def random_set(seed: int, num: int, *, dtype: torch.dtype = torch.float32) -> Embeddings:
@@ -72,24 +72,6 @@ def test_a_network_without_a_clue_gains_nothing() -> None:
     assert ranks.ranks.reshape(5, 2).tolist() == [[99, 100]] * 5
 
 
-@pytest.mark.parametrize("dim", [3, 100, 512, 2048])
-@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (7, 13), (16, 64), (33, 77)])
-def test_a_pair_gives_the_same_bits_in_any_tile(dim: int, shape: tuple[int, int]) -> None:
-    generator = torch.Generator().manual_seed(0)
-    a, b = torch.randn(500, dim, generator=generator), torch.randn(500, dim, generator=generator)
-    part = scores.product(a[-shape[0] :], b[: shape[1]])
-    assert torch.equal(part, scores.product(a, b)[-shape[0] :, : shape[1]])
-
-
-@pytest.mark.parametrize("dim", [3, 512, 2048])
-def test_a_pair_gives_the_same_bits_on_any_number_of_cores(dim: int, several_threads: None) -> None:
-    generator = torch.Generator().manual_seed(0)
-    a, b = torch.randn(300, dim, generator=generator), torch.randn(700, dim, generator=generator)
-    found = scores.product(a, b)
-    torch.set_num_threads(1)
-    assert torch.equal(found, scores.product(a, b))
-
-
 @pytest.mark.parametrize("reranking", [None, k_reciprocal(k1=6, k2=3)])
 def test_tiles_on_several_cores(
     reranking: Reranking | None, several_threads: None, monkeypatch: pytest.MonkeyPatch
@@ -123,13 +105,19 @@ def test_empty_sides() -> None:
 def test_no_matrix_of_queries_by_gallery(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is multiplied at once is bounded, however large the gallery or one identity's share of it."""
     sizes = []
-    product = scores.product
+    of = Cosine.of
 
-    def watched(anchors: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
-        sizes.append(len(anchors) * len(candidates))
-        return product(anchors, candidates)
+    def watched(self: Cosine, query: Rows) -> Tile:
+        inner = of(self, query)
 
-    monkeypatch.setattr(scores, "product", watched)
+        def tile(gallery: Rows) -> torch.Tensor:
+            sizes.append((found := inner(gallery)).numel())
+            return found
+
+        return tile
+
+    monkeypatch.setattr(Cosine, "of", watched)
+    monkeypatch.setattr(rounding, "CALIBRATION_ENTRIES", 2**8)
     monkeypatch.setattr(search_module, "TILE_ELEMENTS", 2**14)
     monkeypatch.setattr(search_module, "MOST_ROWS", 2**8)
     query, gallery = random_set(0, 100), random_set(1, 3_000)

@@ -74,7 +74,6 @@ def test_any_tile(monkeypatch: pytest.MonkeyPatch) -> None:
     query, gallery = random_set(0, 15), random_set(1, 60)
     whole = k_reciprocal()(query, gallery).distances()
     monkeypatch.setattr(module, "SHARED_AT_ONCE", 50)
-    monkeypatch.setattr(module, "PAIRS_AT_ONCE", 16)
     scores = k_reciprocal()(query, gallery)
     rows, columns = np.array([3, 14, 0]), np.array([59, 2])
     assert scores.distances(rows, columns).tolist() == whole[rows][:, columns].tolist()

@@ -1,7 +1,11 @@
 """The ranks of positives by counting, without a ranked list and without a Q x G matrix.
 
 A positive's rank is its place among the positives plus the number of negatives that come before it, so a tile of scores
-is sorted row by row, each of the query's few positives is looked up in it, and the counts of all tiles are added.
+is sorted row by row, each of the query's few positives is looked up in it, and the counts of all tiles are added. A
+negative whose score in the tile is too near to the positive's is compared in float64 (:mod:`reseen.rounding`).
+
+Dimensions: q queries of a portion, P positives of the query that has most, g gallery entries of a tile, r some of its
+rows.
 
 Note:
     Ties: a negative with exactly the score of a positive comes before it. The figures therefore depend neither on the
@@ -10,7 +14,10 @@ Note:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from threading import Lock
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,66 +27,196 @@ from torch import Tensor
 
 from reseen.metrics.ranking import PositiveRanks
 from reseen.protocols.search import Codes, Search, SearchTile
+from reseen.rounding import ErrorBound, Floats, full_precision
+from reseen.scores import chunks
+
+# Scores that are copied and sorted at once, which stay near the core.
+SORTED_AT_ONCE = 2**17
+# Positives that the bound is calibrated on in every portion.
+CALIBRATION_POSITIVES = 2**8
 
 
 def positive_ranks(search: Search) -> PositiveRanks:
     """Return the ranks of every query's positives. Under ``search.across_ranks`` every process gets all of them."""
-    num_queries = search.scores.shape[0]
-    counts = np.zeros(num_queries, dtype=np.intp)
+    counts = np.zeros(search.scores.shape[0], dtype=np.intp)
     portions = []
-    for queries in search.queries():
-        of, scores = _gathered(search, *search.positive_scores(queries))
-        order = np.lexsort((-scores, of))
-        of, scores = of[order], scores[order]
-        place = np.arange(len(of)) - np.searchsorted(of, of) + 1
-        ranks = place + _negatives_before(search, queries, of, place - 1, scores)
+    for queries, of, before in negatives_before(search):
+        # The more alike a positive, the fewer negatives come before it.
+        order = np.lexsort((before, of))
+        of, before = of[order], before[order]
+        portions.append((queries[of], np.arange(len(of)) - np.searchsorted(of, of) + 1 + before))
         counts[queries] = np.bincount(of, minlength=len(queries))
-        portions.append((queries[of], ranks))
     query, ranks = (np.concatenate(c) for c in zip(*portions, strict=True)) if portions else (np.zeros(0, np.intp),) * 2
     starts = np.concatenate([np.zeros(1, np.intp), np.cumsum(counts)])
     return PositiveRanks(ranks[np.argsort(query, kind="stable")], starts)
 
 
-def _negatives_before(
-    search: Search, queries: Codes, of: Codes, place: Codes, scores: NDArray[np.float32]
-) -> NDArray[np.intp]:
-    """Return for each positive how many of its query's negatives score as high or higher."""
-    if not len(of) and not search.across_ranks:
-        return np.zeros(0, np.intp)
-    thresholds = torch.full((len(queries), int(place.max(initial=0)) + 1), torch.inf)
-    thresholds[torch.from_numpy(of), torch.from_numpy(place)] = torch.from_numpy(scores)
-    before, adding = torch.zeros(thresholds.shape, dtype=torch.int64), Lock()
+def negatives_before(search: Search, *, ties: bool = True) -> Iterator[tuple[Codes, Codes, NDArray[np.intp]]]:
+    """Yield the number of negatives before each positive, a portion of the queries at a time.
 
-    def count(tile: SearchTile) -> None:
-        nonlocal thresholds, before
-        # Where the tiles lie is known from the first of them.
-        thresholds, before = (table.to(tile.scores.device) for table in (thresholds, before))
-        tile.scores[tile.positive] = -torch.inf
-        in_order = sort_rows(tile.scores)
-        higher = in_order.shape[1] - torch.searchsorted(in_order, thresholds)
-        with adding:
-            before += higher
+    Args:
+        search: Queries, gallery and who is positive.
+        ties: A negative with exactly the score of a positive comes before it.
 
-    search.each_tile(queries, count)
+    Yields:
+        Rows of the query set (q,); for each of their positives the position in these (n,) and the number (n,).
+    """
+    bound = ErrorBound(search.scores)
+    for queries in search.queries():
+        with full_precision():
+            of, gallery, tile = search.positives(queries)
+            # A rank cannot compute the exact scores of positives which lie on another.
+            chosen = slice(None) if search.across_ranks else np.argsort(-np.abs(tile))[:CALIBRATION_POSITIVES]
+            exact = np.full(len(of), np.nan)
+            exact[chosen] = search.scores.exact(queries[of[chosen]], gallery[chosen])
+        of, gallery, tile, exact = _gathered(search, of, gallery, tile, exact)
+        bound.learn(tile[~np.isnan(exact)], exact[~np.isnan(exact)])
+        if len(of) or search.across_ranks:
+            order = np.lexsort((-tile, of))
+            of, gallery, tile, exact = of[order], gallery[order], tile[order], exact[order]
+            yield queries, of, _counted(search, bound, queries, _Positives(of, gallery, tile, exact), ties)
+        else:
+            yield queries, of, of
+
+
+def _gathered(search: Search, *columns: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    """Return what all ranks have of some columns."""
+    if not search.across_ranks:
+        return columns
+    parts = [columns] * dist.get_world_size()
+    dist.all_gather_object(parts, columns)
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+
+class _Positives(NamedTuple):
+    """Positives of some queries, those of a query together, best first.
+
+    Attributes:
+        of: (n,) position of the query.
+        gallery: (n,) row of the gallery.
+        tile: (n,) score in a tile.
+        exact: (n,) exact score; NaN where it is not known yet.
+    """
+
+    of: Codes
+    gallery: Codes
+    tile: NDArray[Any]
+    exact: Floats
+
+
+def _counted(search: Search, bound: ErrorBound, queries: Codes, positives: _Positives, ties: bool) -> NDArray[np.intp]:
+    """Return how many negatives come before each positive (n,)."""
+    place = np.arange(len(positives.of)) - np.searchsorted(positives.of, positives.of)
+
+    def count() -> Tensor:
+        counter = _Counter(bound, queries, positives, place, ties)
+        search.each_tile(queries, counter.count)
+        return counter.before
+
+    before = bound.until_it_holds(count)
     if search.across_ranks:
         dist.all_reduce(before)
-    return before.cpu().numpy()[of, place]
+    return before.cpu().numpy()[positives.of, place]
+
+
+class _Counter:
+    """Counts the negatives before each positive of a portion (q, P), tile by tile, on several threads at once."""
+
+    def __init__(self, bound: ErrorBound, queries: Codes, positives: _Positives, place: Codes, ties: bool) -> None:
+        of = positives.of
+        shape = len(queries), int(place.max(initial=0)) + 1
+        self.bound, self.queries, self.ties = bound, queries, ties
+        self.gallery, self.exact = np.zeros(shape, np.intp), np.full(shape, np.nan)
+        self.gallery[of, place], self.exact[of, place] = positives.gallery, positives.exact
+        self.limits = torch.full(shape, torch.inf, dtype=torch.from_numpy(positives.tile).dtype)
+        self.limits[torch.from_numpy(of), torch.from_numpy(place)] = torch.from_numpy(positives.tile)
+        self.before, self.adding = torch.zeros(shape, dtype=torch.int64), Lock()
+
+    def count(self, tile: SearchTile) -> None:
+        """Add the negatives of one tile, whose scores are overwritten."""
+        scores = tile.scores
+        with self.adding:
+            # Where the tiles lie is known from the first of them.
+            self.limits, self.before = self.limits.to(scores.device), self.before.to(scores.device)
+        scores[tile.positive] = -torch.inf
+        size = SORTED_AT_ONCE // max(1, scores.shape[1]) if scores.device.type == "cpu" else len(scores)
+        for part in chunks(len(scores), max(1, size)):
+            rows = np.arange(part.start, min(part.stop, len(scores)))
+            higher = self._higher(self.bound, scores[part], self.limits[part], rows, tile.columns.start)
+            with self.adding:
+                self.before[part] += higher
+
+    def _higher(self, bound: ErrorBound, scores: Tensor, limits: Tensor, rows: Codes, start: int) -> Tensor:
+        """Return how many scores (r, g) of each row come before its limits (r, P), which fall."""
+        g = scores.shape[1]
+        low, high = bound.around(limits)
+        in_order = sort_rows(scores)
+        first = torch.searchsorted(in_order, low)
+        near = (first < g) & (in_order.gather(1, first.clamp(max=g - 1)) <= high)
+        higher = g - first
+        unsure = near.any(1).nonzero()[:, 0]
+        if len(unsure):
+            part = _Unsure(scores[unsure], limits[unsure], near[unsure], rows[unsure.cpu().numpy()])
+            higher[unsure] = self._decided(bound, part, start)
+        return higher
+
+    def _decided(self, bound: ErrorBound, part: _Unsure, start: int) -> Tensor:
+        """Return the same for rows in which some scores are too near to a limit."""
+        limits = self._exact_limits(bound, part)
+        # The nearest limit below a score, of all that it might reach.
+        low, high = bound.around(part.limits.sort(dim=1).values)
+        reached = torch.searchsorted(low, part.scores, right=True) - 1
+        near = (reached >= 0) & (part.scores <= high.gather(1, reached.clamp(min=0)))
+        row, column = near.nonzero().cpu().numpy().T
+        queries = self.queries[part.rows]
+        if bound.double is not None and 8 * len(row) > part.scores.numel():
+            columns = slice(start, start + part.scores.shape[1])
+            scores = bound.double.scores.of(queries)(columns).masked_fill_(part.scores.isneginf(), -torch.inf)
+            return self._higher(bound.double, scores, limits, part.rows, start)
+        at = tuple(torch.from_numpy(index).to(limits.device) for index in (row, column))
+        exact = bound.exact(queries[row], start + column, part.scores[at].cpu().numpy())
+        scores = part.scores.double()
+        scores[at] = torch.from_numpy(exact).to(limits.device)
+        in_order = sort_rows(scores)
+        return scores.shape[1] - torch.searchsorted(in_order, limits, right=not self.ties)
+
+    def _exact_limits(self, bound: ErrorBound, part: _Unsure) -> Tensor:
+        """Return the limits (r, P) in float64: exact where a score is near, as in the tile where none is."""
+        row, place = part.near.nonzero().cpu().numpy().T
+        portion_row = part.rows[row]
+        unknown = np.isnan(self.exact[portion_row, place])
+        at = portion_row[unknown], place[unknown]
+        tile = self.limits[tuple(torch.from_numpy(index).to(self.limits.device) for index in at)].cpu().numpy()
+        # Another thread may be at the same: it finds the same.
+        self.exact[at] = self.bound.exact(self.queries[at[0]], self.gallery[at], tile)
+        limits = part.limits.double()
+        chosen = tuple(torch.from_numpy(index).to(limits.device) for index in (row, place))
+        limits[chosen] = torch.from_numpy(self.exact[portion_row, place]).to(limits.device)
+        return limits
+
+
+@dataclass(frozen=True, eq=False)
+class _Unsure:
+    """Rows of a tile in which float32 cannot decide.
+
+    Attributes:
+        scores: (r, g).
+        limits: (r, P), falling.
+        near: (r, P) bool, limits with a score too near.
+        rows: (r,) rows of the portion.
+    """
+
+    scores: Tensor
+    limits: Tensor
+    near: Tensor
+    rows: Codes
 
 
 def sort_rows(tile: Tensor) -> Tensor:
-    """Return each row in rising order; a tile on the CPU is sorted where it stands.
+    """Return each row in rising order.
 
     NumPy sorts bare float32 with vector instructions, some thirty times as fast as torch, which also tracks indices.
     """
     if tile.device.type != "cpu":
         return tile.sort(dim=1).values
-    tile.numpy().sort(axis=1)
-    return tile
-
-
-def _gathered(search: Search, of: Codes, scores: NDArray[np.float32]) -> tuple[Codes, NDArray[np.float32]]:
-    if not search.across_ranks:
-        return of, scores
-    parts: list[tuple[Codes, NDArray[np.float32]]] = [(of, scores)] * dist.get_world_size()
-    dist.all_gather_object(parts, (of, scores))
-    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+    return torch.from_numpy(np.sort(tile.numpy(), axis=1))

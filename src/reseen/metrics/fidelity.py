@@ -11,10 +11,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from reseen.errors import DataError
+from reseen.metrics.counting import negatives_before
 from reseen.protocols.search import Search, codes
 from reseen.samples import Embeddings, Identity
 from reseen.scores import Cosine
@@ -70,19 +70,12 @@ def fidelity(
     against = Search(Cosine(embeddings, embeddings), identities, identities, own, own)
     nearer, farther = np.zeros(len(own), np.int64), np.zeros(len(own), np.int64)
     num_positives = np.zeros(len(own), np.int64)
-    for queries in against.queries():
-        of, scores = against.positive_scores(queries)
-        farthest = np.full(len(queries), np.inf, np.float32)
-        np.minimum.at(farthest, of, scores)
-        limit = torch.from_numpy(farthest)[:, None]
-        nearest_other = torch.full((len(queries),), -torch.inf)
-        for tile in against.tiles(queries):
-            limit, nearest_other = limit.to(tile.scores.device), nearest_other.to(tile.scores.device)
-            tile.scores[tile.positive] = -torch.inf
-            nearer[queries] += (tile.scores > limit).sum(1, dtype=torch.int32).cpu().numpy()
-            nearest_other = torch.maximum(nearest_other, tile.scores.amax(1))
-        wrong = scores < nearest_other.cpu().numpy()[of]
-        farther[queries] = np.bincount(of[wrong], minlength=len(queries))
+    for queries, of, before in negatives_before(against, ties=False):
+        # The farthest positive has the most negatives before it; those with any are farther than the nearest of these.
+        most = np.zeros(len(queries), np.int64)
+        np.maximum.at(most, of, before)
+        nearer[queries] = most
+        farther[queries] = np.bincount(of[before > 0], minlength=len(queries))
         num_positives[queries] = np.bincount(of, minlength=len(queries))
     counted = num_positives > 0
     if not counted.any() or len(np.unique(identities)) < 2:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reseen.protocols.search import search
+from reseen.protocols.search import Codes, search
+from reseen.rounding import ErrorBound
 from reseen.samples import Embeddings, Protocol
-from reseen.scores import Reranking, keep_best
+from reseen.scores import Reranking
+from reseen.topk import best_entries
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,12 +22,12 @@ class RankedLists:
 
     Attributes:
         rows: (Q, top) rows of the gallery; -1 where the gallery has no more.
-        scores: (Q, top), higher is more alike; minus infinity where the gallery has no more.
+        scores: (Q, top) exact scores, higher is more alike; minus infinity where the gallery has no more.
         positive: (Q, top) bool: right; what is there and not positive is wrong.
     """
 
     rows: NDArray[np.intp]
-    scores: NDArray[np.float32]
+    scores: NDArray[np.float64]
     positive: NDArray[np.bool_]
 
 
@@ -43,22 +46,19 @@ def ranked_list(
     if top < 1:
         raise ValueError(f"expected top of at least 1, got {top}")
     ready = search(query, gallery, protocol, reranking=reranking)
-    shape = (len(query), top)
-    rows, scores = np.full(shape, -1, np.intp), np.full(shape, -np.inf, np.float32)
-    positive = np.zeros(shape, bool)
+    bound = ErrorBound(ready.scores)
+    rows, scores = np.full((len(query), top), -1, np.intp), np.full((len(query), top), -np.inf)
+
+    def tiles(queries: Codes) -> Iterator[tuple[slice, Tensor]]:
+        return ((tile.columns, tile.scores) for tile in ready.tiles(queries))
+
+    def positive(queries: Codes, entries: Codes) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = ready.gallery_identities[entries] == ready.query_identities[queries]
+        return found
+
     for queries in ready.queries():
-        best: tuple[Tensor, Tensor] | None = None
-        for tile in ready.tiles(queries):
-            best = keep_best(best, tile.scores, tile.columns.start, top)
-        if best is not None:
-            best_scores, best_rows = (part.cpu().numpy() for part in best)
-            right = ready.gallery_identities[best_rows] == ready.query_identities[queries, None]
-            # As in counting: among equals the negatives come first.
-            order = np.lexsort((best_rows, right, -best_scores), axis=1)
-            found = slice(0, best_rows.shape[1])
-            rows[queries, found] = np.take_along_axis(best_rows, order, axis=1)
-            scores[queries, found] = np.take_along_axis(best_scores, order, axis=1)
-            positive[queries, found] = np.take_along_axis(right, order, axis=1)
-    absent = np.isneginf(scores)
-    rows[absent], positive[absent] = -1, False
-    return RankedLists(rows, scores, positive)
+        rows[queries], scores[queries] = bound.until_it_holds(
+            lambda queries=queries: best_entries(bound, queries, tiles, top, positive)  # type: ignore[misc]
+        )
+    right = positive(np.arange(len(query))[:, None], rows) if len(gallery) else np.zeros(rows.shape, bool)
+    return RankedLists(rows, scores, right & (rows >= 0))

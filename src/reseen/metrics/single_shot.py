@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.protocols.search import Search
+from reseen.rounding import ErrorBound
 from reseen.scores import chunks
 
 QUERIES_AT_ONCE = 64
@@ -18,19 +19,33 @@ def first_ranks_over_draws(search: Search, *, draws: int, seed: int) -> NDArray[
     left out before. A query's draws depend on the seed and on its row only. Whole rows of scores are held, of 64
     queries at a time.
     """
-    num_queries = search.scores.shape[0]
-    ranks = np.full((num_queries, draws), np.nan)
-    for rows in chunks(num_queries, QUERIES_AT_ONCE):
-        queries = np.arange(num_queries)[rows]
-        scores = np.concatenate([tile.scores.cpu().numpy() for tile in search.tiles(queries)], axis=1)
-        for query, row in zip(queries, scores, strict=True):
-            generator = np.random.default_rng([seed, query])
-            kept = np.flatnonzero(row > -np.inf)
-            for draw in range(draws):
-                shuffled = generator.permutation(kept)
-                identities, first = np.unique(search.gallery_identities[shuffled], return_index=True)
-                drawn = row[shuffled[first]]
-                positive = identities == search.query_identities[query]
-                if positive.any():
-                    ranks[query, draw] = 1 + np.count_nonzero(drawn[~positive] >= drawn[positive])
+    bound = ErrorBound(search.scores)
+    parts = [
+        bound.until_it_holds(lambda rows=rows: _drawn(search, bound, rows, draws, seed))  # type: ignore[misc]
+        for rows in chunks(search.scores.shape[0], QUERIES_AT_ONCE)
+    ]
+    return np.concatenate([np.zeros((0, draws)), *parts])
+
+
+def _drawn(search: Search, bound: ErrorBound, rows: slice, draws: int, seed: int) -> NDArray[np.float64]:
+    queries = np.arange(rows.start, rows.stop)
+    ranks = np.full((len(queries), draws), np.nan)
+    scores = np.concatenate([tile.scores.double().cpu().numpy() for tile in search.tiles(queries)], axis=1)
+    for number, (query, row) in enumerate(zip(queries, scores, strict=True)):
+        generator = np.random.default_rng([seed, query])
+        kept = np.flatnonzero(row > -np.inf)
+        for draw in range(draws):
+            shuffled = generator.permutation(kept)
+            identities, first = np.unique(search.gallery_identities[shuffled], return_index=True)
+            drawn = shuffled[first]
+            positive = identities == search.query_identities[query]
+            if positive.any():
+                own, others = drawn[positive], drawn[~positive]
+                ahead = row[others] > row[own]
+                near = np.abs(row[others] - row[own]) <= bound.window
+                if near.any():
+                    both = np.append(others[near], own)
+                    exact = bound.exact(np.full(len(both), query), both, row[both])
+                    ahead[near] = exact[:-1] >= exact[-1]
+                ranks[number, draw] = 1 + np.count_nonzero(ahead)
     return ranks

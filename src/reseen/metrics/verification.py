@@ -5,19 +5,25 @@ Dimensions: B bins.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from reseen.errors import DataError
-from reseen.protocols.search import search
+from reseen.protocols.search import Codes, SearchTile, search
+from reseen.rounding import ErrorBound
 from reseen.samples import Embeddings, Protocol
 from reseen.scores import Reranking
 
 Counts = NDArray[np.int64]
 FINE_BINS = 2**16
+# Roundings of the place among the bins.
+EDGE = 2**-50
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,14 +87,42 @@ def score_histogram(
         reranking: Improves the scores or the vectors first.
     """
     ready = search(query, gallery, protocol, reranking=reranking)
-    positive, total = torch.zeros(bins, dtype=torch.int64), torch.zeros(bins, dtype=torch.int64)
-    for queries in ready.queries():
-        for tile in ready.tiles(queries):
-            # Rounding may carry a cosine past one; minus infinity has to stay outside.
-            scores = torch.where(tile.scores.isneginf(), tile.scores, tile.scores.clamp(-1, 1))
-            total += torch.histc(scores, bins, min=-1, max=1).long().cpu()
-            positive += torch.histc(scores[tile.positive], bins, min=-1, max=1).long().cpu()
-    return ScoreHistogram(np.linspace(-1, 1, bins + 1), positive.numpy(), (total - positive).numpy())
+    ready = dataclasses.replace(ready, scores=ready.scores.double())
+    bound, edges = ErrorBound(ready.scores), np.linspace(-1, 1, bins + 1)
+
+    def counted(queries: Codes) -> tuple[Counts, Counts]:
+        positive, total, adding = np.zeros(bins, np.int64), np.zeros(bins, np.int64), Lock()
+
+        def count(tile: SearchTile) -> None:
+            scores = _clear_of_edges(bound, queries, tile, edges)
+            pairs = [torch.histc(part, bins, min=-1, max=1).long().cpu().numpy() for part in (scores, scores[tile.positive])]
+            with adding:
+                np.add(total, pairs[0], out=total)
+                np.add(positive, pairs[1], out=positive)
+
+        ready.each_tile(queries, count)
+        return positive, total
+
+    found = [bound.until_it_holds(lambda queries=queries: counted(queries)) for queries in ready.queries()]  # type: ignore[misc]
+    positive, total = (sum(part, np.zeros(bins, np.int64)) for part in zip(*found or [((0,), (0,))], strict=True))
+    return ScoreHistogram(edges, positive, total - positive)
+
+
+def _clear_of_edges(bound: ErrorBound, queries: Codes, tile: SearchTile, edges: NDArray[np.float64]) -> Tensor:
+    """Return the scores of a tile, each that is near an edge in the middle of its bin."""
+    bins = len(edges) - 1
+    # Scores beyond the ends count in the last bins; minus infinity has to stay outside.
+    scores = tile.scores.double().clamp(-1, 1).masked_fill_(tile.scores.isneginf(), -torch.inf)
+    place = (scores + 1) * (bins / 2)
+    nearest = place.round()
+    at = ((place - nearest).abs() <= bins * (bound.value + EDGE)).nonzero(as_tuple=True)
+    row, column = (index.cpu().numpy() for index in at)
+    exact = bound.exact(queries[row], tile.columns.start + column, tile.scores[at].cpu().numpy())
+    upper = nearest[at].cpu().numpy().astype(np.intp)
+    # An edge belongs to the bin above it, the last to the one below.
+    own = np.where(exact >= edges[upper], upper, upper - 1).clip(0, bins - 1)
+    scores[at] = torch.from_numpy((edges[own] + edges[own + 1]) / 2).to(scores)
+    return scores
 
 
 def roc(query: Embeddings, gallery: Embeddings, protocol: Protocol, *, reranking: Reranking | None = None) -> Roc:

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -121,16 +121,16 @@ class Search:
             kept = self.query_cameras[queries[query]] != self.gallery_cameras[gallery]
         return SamePairs(query, gallery, kept)
 
-    def positive_scores(self, queries: Codes) -> tuple[Codes, NDArray[np.float32]]:
-        """Return the scores of the positives of these queries without a look at the negatives.
+    def positives(self, queries: Codes) -> tuple[Codes, Codes, NDArray[Any]]:
+        """Return the positives of these queries and their scores in a tile, without a look at the negatives.
 
         Args:
             queries: Rows of the query set, those of one identity together.
 
         Returns:
-            The position of the query (P,) and the score (P,) of each positive.
+            The position of the query (P,), the row of the gallery (P,) and the score (P,) of each positive.
         """
-        found_of, found = [], []
+        found = []
         for chunk in chunks(len(queries), QUERIES_AT_A_GLANCE):
             pairs = self.same_identity(queries[chunk])
             tile_of = self.scores.of(queries[chunk])
@@ -139,9 +139,11 @@ class Search:
                 tile = tile_of(entries[part]).cpu().numpy()
                 here = pairs.kept & (column >= part.start) & (column < part.stop)
                 scores = tile[pairs.query[here], column[here] - part.start]
-                found_of.append(chunk.start + pairs.query[here][scores > -np.inf])
-                found.append(scores[scores > -np.inf])
-        return np.concatenate([*found_of, np.zeros(0, np.intp)]), np.concatenate([*found, np.zeros(0, np.float32)])
+                kept = scores > -np.inf
+                found.append((chunk.start + pairs.query[here][kept], pairs.gallery[here][kept], scores[kept]))
+        nobody = np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0, np.float32)
+        of, gallery, scores = (np.concatenate(column) for column in zip(*found or [nobody], strict=True))
+        return of, gallery, scores
 
     def tiles(self, queries: Codes) -> Iterator[SearchTile]:
         """Give the scores of these queries against the whole gallery, a few thousand entries at a time."""

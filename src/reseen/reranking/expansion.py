@@ -70,7 +70,7 @@ class Expansion:
         vectors = embeddings.vectors.new_empty(embeddings.vectors.shape, dtype=torch.float32)
         for part in chunks(len(embeddings), max(1, MOST_ROWS // k)):
             neighbours = unit_rows(gallery, found.rows[part].reshape(-1), device=vectors.device)
-            weights = torch.from_numpy(found.scores[part]).to(vectors.device).clamp(min=0) ** self.power
+            weights = torch.from_numpy(found.scores[part]).to(vectors).clamp(min=0) ** self.power
             mean = torch.einsum("nk, nkd -> nd", weights, neighbours.view(*weights.shape, -1))
             vectors[part] = torch.nn.functional.normalize(mean + itself * unit_rows(embeddings, part))
         return dataclasses.replace(embeddings, vectors=vectors)

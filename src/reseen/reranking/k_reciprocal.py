@@ -19,11 +19,11 @@ from torch import Tensor
 
 from reseen.reranking.neighbours import nearest
 from reseen.samples import Embeddings
-from reseen.scores import MOST_ROWS, TILE_ELEMENTS, Inner, Rows, Scores, Tile, chunks, ranges, take, unit_rows
+from reseen.rounding import Codes, Floats
+from reseen.scores import TILE_ELEMENTS, Cosine, Rows, Scores, Tile, chunks, ranges, take
 
 Sparse = Any  # scipy.sparse.csr_array, which has no types
 
-PAIRS_AT_ONCE = 2**10
 SHARED_AT_ONCE = 2**17
 
 
@@ -58,57 +58,75 @@ class KReciprocal:
 
         Cameras and identities play no part. The vectors are copied; besides, memory grows with N times ``k1``.
         """
-        unit = torch.empty(len(query) + len(gallery), query.vectors.shape[1], device=query.vectors.device)
-        for part in chunks(len(query), MOST_ROWS):
-            unit[part] = unit_rows(query, part)
-        for part in chunks(len(gallery), MOST_ROWS):
-            unit[len(query) :][part] = unit_rows(gallery, part, device=unit.device)
-        found = nearest(Inner(unit, unit), self.k1 + 1)
+        device = query.vectors.device
+        every = Embeddings(torch.cat([query.vectors, gallery.vectors.to(device)]), np.zeros(len(query) + len(gallery)))
+        cosine = Cosine(every, every)
+        found = nearest(cosine, self.k1 + 1)
         # Above zero: where all pictures are equal there is nothing to scale by.
         farthest = np.maximum(2 - 2 * found.lowest, np.finfo(np.float32).eps)
-        code = _weighted(_expanded(found.rows, self.k1), unit, farthest)
+        code = _weighted(_expanded(found.rows, self.k1), cosine, farthest)
         if self.k2 > 1:
-            closest = found.rows[:, : self.k2]  # fewer where there are fewer pictures
-            code = _listed(closest, 1 / closest.shape[1]) @ code
-        return JaccardScores(unit, code, farthest[: len(query)], self.weight)
+            nearest_few = found.rows[:, : self.k2]
+            code = _listed(nearest_few, 1 / nearest_few.shape[1]) @ code
+        Q = len(query)
+        return JaccardScores(Cosine(query, gallery), code[:Q].tocsr(), code[Q:].tocsr(), farthest[:Q], self.weight)
 
 
 class JaccardScores(Scores):
     """Minus the re-ranked distance: Jaccard distance of codes, mixed with the original one.
 
     Args:
-        unit: (N, D) vectors at unit length; queries first.
-        code: (N, N) sparse, rows add to one; queries first.
+        cosine: (Q, G) original scores.
+        query_code: (Q, N) sparse, rows add to one.
+        gallery_code: (G, N).
         farthest: (Q,) squared distance of each query's farthest picture, which scales the original distances to 1.
         weight: Share of the original distance.
     """
 
-    def __init__(self, unit: Tensor, code: Sparse, farthest: NDArray[np.float32], weight: float) -> None:
-        Q = len(farthest)
-        self.cosine, self.weight = Inner(unit[:Q], unit[Q:]), weight
-        self.shape, self.parallel = self.cosine.shape, self.cosine.parallel
-        self.query_code, self.gallery_code = code[:Q].tocsr(), code[Q:].tocsr()
-        self.farthest = torch.from_numpy(farthest).to(unit.device)[:, None]
+    def __init__(
+        self, cosine: Cosine, query_code: Sparse, gallery_code: Sparse, farthest: Floats, weight: float
+    ) -> None:
+        self.cosine, self.weight, self.farthest = cosine, weight, farthest
+        self.shape, self.parallel, self.rounding = cosine.shape, cosine.parallel, cosine.rounding
+        self.query_code, self.gallery_code = query_code, gallery_code
 
     def of(self, query: Rows) -> Tile:
         """Return the scores of these query rows with any gallery rows, from -1 to 0."""
         cosine_of, code = self.cosine.of(query), self.query_code[query]
-        scale = take(self.farthest, query)
+        farthest = torch.from_numpy(self.farthest[query])[:, None]
 
         def tile(gallery: Rows) -> Tensor:
-            original = (2 - 2 * cosine_of(gallery)) / scale
-            shared = torch.from_numpy(_shared(code, self.gallery_code[gallery])).to(original.device)
+            cosine = cosine_of(gallery)
+            original = (2 - 2 * cosine) / farthest.to(cosine)
+            shared = torch.from_numpy(_shared(code, self.gallery_code[gallery])).to(cosine)
             jaccard = 1 - shared / (2 - shared)
             return -torch.lerp(jaccard, original, self.weight)
 
         return tile
+
+    def exact(self, query: Codes, gallery: Codes) -> Floats:
+        """Return the scores (n,) of pairs in float64."""
+        original = (2 - 2 * self.cosine.exact(query, gallery)) / self.farthest[query]
+        shared = np.empty(len(query))
+        for part in chunks(len(query), SHARED_AT_ONCE // 2**4):
+            shared[part] = self.query_code[query[part]].minimum(self.gallery_code[gallery[part]]).sum(axis=1)
+        jaccard = 1 - shared / (2 - shared)
+        scores: Floats = -(jaccard + self.weight * (original - jaccard))
+        return scores
+
+    def double(self) -> JaccardScores:
+        """Return the same scores with tiles in float64."""
+        cosine = self.cosine.double()
+        if cosine is self.cosine:
+            return self
+        return JaccardScores(cosine, self.query_code, self.gallery_code, self.farthest, self.weight)
 
     def distances(self, query: Rows = slice(None), gallery: Rows = slice(None)) -> Tensor:
         """Return the re-ranked distances (q, g) of some rows; all of them, by default, which is a Q x G matrix."""
         rows, columns = (np.arange(n)[r] for n, r in zip(self.shape, (query, gallery), strict=True))
         distances = torch.empty(len(rows), len(columns))
         for part in chunks(len(rows), max(1, TILE_ELEMENTS // max(1, len(columns)))):
-            torch.neg(self.of(rows[part])(columns), out=distances[part])
+            distances[part] = -self.of(rows[part])(columns)
         return distances
 
 
@@ -136,26 +154,23 @@ def _mutual(neighbours: NDArray[np.intp]) -> Sparse:
 def _listed(neighbours: NDArray[np.intp], value: float) -> Sparse:
     """Return neighbour lists (N, k) as a sparse matrix (N, N) with one value wherever a row lists a column."""
     N, k = neighbours.shape
-    data = np.full(N * k, value, np.float32)
+    data = np.full(N * k, value)
     return sparse.csr_array((data, neighbours.reshape(-1), np.arange(0, N * k + 1, k)), shape=(N, N))
 
 
-def _weighted(pattern: Sparse, unit: Tensor, farthest: NDArray[np.float32]) -> Sparse:
+def _weighted(pattern: Sparse, cosine: Cosine, farthest: Floats) -> Sparse:
     """Return the pattern with the weight exp(-distance) of each pair, every row scaled to add to one."""
     pairs = pattern.tocoo()
-    weights = np.empty(len(pairs.row), np.float32)
-    for part in chunks(len(weights), PAIRS_AT_ONCE):
-        cosine = (take(unit, pairs.row[part]) * take(unit, pairs.col[part])).sum(1)
-        weights[part] = np.exp(-(2 - 2 * cosine.cpu().numpy()) / farthest[pairs.row[part]])
+    weights = np.exp(-(2 - 2 * cosine.exact(pairs.row, pairs.col)) / farthest[pairs.row])
     weights /= np.bincount(pairs.row, weights=weights, minlength=len(farthest))[pairs.row]
     return sparse.csr_array((weights, (pairs.row, pairs.col)), shape=pattern.shape)
 
 
-def _shared(query: Sparse, gallery: Sparse) -> NDArray[np.float32]:
+def _shared(query: Sparse, gallery: Sparse) -> Floats:
     """Return the sum over components of the smaller of two codes' entries, (q, g)."""
     by_component = gallery.tocsc()
     q, g = query.shape[0], gallery.shape[0]
-    total = np.empty((q, g), np.float32)
+    total = np.empty((q, g))
     lengths = np.diff(by_component.indptr)[query.indices]
     before = np.concatenate([[0], np.cumsum(lengths)])[query.indptr]
     start = 0

@@ -1,10 +1,11 @@
 """The nearest entries of every vector, found a tile at a time.
 
-Dimensions: N vectors, k neighbours.
+Dimensions: N vectors, k neighbours; q and g are the rows of one tile.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,14 +13,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reseen.scores import MOST_ROWS, Scores, chunks, keep_best
+from reseen.rounding import Codes, ErrorBound, Floats
+from reseen.scores import MOST_ROWS, Scores, chunks
+from reseen.topk import best_entries
 
 # The few best of a row cost less, the longer the row.
 MOST_QUERIES = 2**10
 
 
 class Neighbours(NamedTuple):
-    """Each query's nearest entries, nearest first.
+    """Each query's nearest entries by their exact scores, nearest first.
 
     Attributes:
         rows: (N, k) rows of the gallery; of equals the lower row is first.
@@ -28,24 +31,39 @@ class Neighbours(NamedTuple):
     """
 
     rows: NDArray[np.intp]
-    scores: NDArray[np.float32]
-    lowest: NDArray[np.float32]
+    scores: Floats
+    lowest: Floats
 
 
 def nearest(scores: Scores, k: int) -> Neighbours:
     """Return the ``k`` nearest gallery entries of every query, or all where there are fewer."""
-    found = []
-    for queries in chunks(scores.shape[0], MOST_QUERIES):
-        tile_of = scores.of(queries)
-        best: tuple[Tensor, Tensor] | None = None
-        lowest = torch.tensor(torch.inf)
-        for columns in chunks(scores.shape[1], MOST_ROWS):
-            tile = tile_of(columns)
-            lowest = torch.minimum(lowest.to(tile.device), tile.amin(1))
-            best = keep_best(best, tile, columns.start, k)
-        if best is not None:
-            values, rows = (part.cpu().numpy() for part in best)
-            order = np.lexsort((rows, -values), axis=1)
-            rows, values = np.take_along_axis(rows, order, axis=1), np.take_along_axis(values, order, axis=1)
-            found.append(Neighbours(rows.astype(np.intp), values, lowest.cpu().numpy()))
+    bound = ErrorBound(scores)
+    found = [
+        bound.until_it_holds(lambda part=part: _nearest(bound, part, min(k, scores.shape[1])))  # type: ignore[misc]
+        for part in chunks(scores.shape[0], MOST_QUERIES)
+    ]
     return Neighbours(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def _nearest(bound: ErrorBound, part: slice, k: int) -> Neighbours:
+    lowest = np.full(part.stop - part.start, np.inf)
+
+    def tiles(queries: Codes) -> Iterator[tuple[slice, Tensor]]:
+        tile_of = bound.scores.of(queries)
+        for columns in chunks(bound.scores.shape[1], MOST_ROWS):
+            tile = tile_of(columns)
+            _lower(lowest, bound, queries, part.start, tile, columns)
+            yield columns, tile
+
+    return Neighbours(*best_entries(bound, np.arange(part.start, part.stop), tiles, k), lowest)
+
+
+def _lower(lowest: Floats, bound: ErrorBound, queries: Codes, start: int, tile: Tensor, columns: slice) -> None:
+    """Lower the lowest scores (N,) to the exact ones of what may be lower in one more tile."""
+    least = np.minimum(lowest[queries - start] + bound.value, tile.amin(1).cpu().numpy() + bound.window)
+    # Above the limit if anything, where it is rounded.
+    limit = torch.from_numpy(least).to(tile.device, tile.dtype)
+    at = (tile <= limit.nextafter(limit.new_tensor(torch.inf))[:, None]).nonzero(as_tuple=True)
+    row, column = (index.cpu().numpy() for index in at)
+    exact = bound.exact(queries[row], columns.start + column, tile[at].cpu().numpy())
+    np.minimum.at(lowest, queries[row] - start, exact)
