@@ -26,6 +26,8 @@ from reseen.threads import share_out
 Codes = NDArray[np.intp]
 T = TypeVar("T")
 
+# A BLAS is up to half as slow again where a tile's width is no multiple of its own.
+WIDTH = 2**6
 MOST_QUERIES = 2**12
 MOST_TILES = 8
 MOST_PAIRS = 2**21
@@ -161,8 +163,8 @@ class Search:
         share_out(lambda columns: work(tile_of(columns)), cuts)
 
     def _cuts(self, queries: Codes, *, parts: int = 1) -> Iterator[slice]:
-        size = min(MOST_ROWS, TILE_ELEMENTS // max(len(queries), 1))
-        return chunks(self.scores.shape[1], max(1, size // parts))
+        size = min(MOST_ROWS, TILE_ELEMENTS // max(len(queries), 1)) // parts
+        return chunks(self.scores.shape[1], max(1, size - size % WIDTH if size > WIDTH else size))
 
     def _tile_of(self, queries: Codes) -> Callable[[slice], SearchTile]:
         pairs = self.same_identity(queries)
