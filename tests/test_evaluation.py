@@ -135,8 +135,12 @@ def test_embeddings_travel_between_processes(tmp_path: Path) -> None:
     assert arrived.cameras is None
 
 
-def test_vectors_are_not_changed() -> None:
-    query, gallery = random_set(0, 50), random_set(1, 200)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_vectors_are_not_changed(dtype: type) -> None:
+    query, gallery = (
+        Embeddings(e.vectors.numpy().astype(dtype), e.identities, cameras=e.cameras)
+        for e in (random_set(0, 50), random_set(1, 200))
+    )
     before = query.vectors.clone(), gallery.vectors.clone()
     for reranking in (None, k_reciprocal(), average_query_expansion()):
         evaluate(query, gallery, cross_camera, reranking=reranking)

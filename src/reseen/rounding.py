@@ -1,8 +1,8 @@
 """Exact scores by an adaptive filter: float32 tiles decide what they can, float64 decides the rest.
 
-The score of a pair is defined in float64, one pair at a time, in one order of additions (:func:`cosines`). A tile of a
-matrix product is off by a rounding error that depends on the processor, the number of threads and the tile's shape.
-:class:`ErrorBound` says by how much at most, so that only the few pairs within it are computed again.
+The score of a pair is defined in float64, one pair at a time, in one order of additions (:mod:`reseen.exact`). A tile
+of a matrix product is off by a rounding error that depends on the processor, the number of threads and the tile's
+shape. :class:`ErrorBound` says by how much at most, so that only the few pairs within it are computed again.
 
 Note:
     The strict bound on a float32 product of D components, D * 2**-24, is a hundred times what is ever seen, and so is,
@@ -20,21 +20,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from reseen.scores import Scores
+from reseen.exact import MARGIN, Floats
+from reseen.scores import Codes, Scores
 
 T = TypeVar("T")
-Floats = NDArray[np.float64]
-Codes = NDArray[np.intp]
 
-MARGIN = 3
 # Queries and gallery entries of the tile that a bound is calibrated on, and how many of each row's pairs are used.
 CALIBRATION_QUERIES, CALIBRATION_ENTRIES, CALIBRATION_PAIRS = 64, 1024, 8
 _BACKENDS: tuple[Any, ...] = (torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul", None))
@@ -122,27 +119,6 @@ class ErrorBound:
 def _largest_error(tile: NDArray[Any], exact: Floats) -> float:
     finite = np.isfinite(tile)
     return float(np.abs(tile[finite] - exact[finite]).max(initial=0))
-
-
-def cosines(first: Tensor, second: Tensor) -> Tensor:
-    """Return the cosines (n,), float64, of the pairs of rows of two tensors (n, D); 0 where a row is zero.
-
-    Every step is one IEEE operation on numbers that do not depend on the other rows, in an order that D alone
-    decides: the result is the same to the last bit on every processor, and equal rows give equal cosines.
-    """
-    first, second = first.double(), second.double()
-    lengths = ordered_sum(first * first).sqrt_() * ordered_sum(second * second).sqrt_()
-    return ordered_sum(first * second) / lengths.clamp_(min=torch.finfo(torch.float64).tiny)
-
-
-def ordered_sum(terms: Tensor) -> Tensor:
-    """Return the sums (n,) of the rows of terms (n, D), which are overwritten: halves are added to halves."""
-    width = terms.shape[1]
-    while width > 1:
-        half = (width + 1) // 2
-        terms[:, : width - half] += terms[:, half:width]
-        width = half
-    return terms[:, 0].clone() if width else terms.new_zeros(len(terms))
 
 
 @contextmanager

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reseen.errors import DataError
-from reseen.rounding import Codes, Floats, cosines
+from reseen.exact import Floats, cosines
 from reseen.samples import Embeddings
 
+Codes = NDArray[np.intp]
 Rows = slice | NDArray[np.intp]
 Tile = Callable[[Rows], Tensor]
 
@@ -118,15 +119,12 @@ class Cosine(Scores):
             # Where so many pairs are that near to one another, most vectors are copies.
             row, column = _first_copies(self.query, rows)[row], _first_copies(self.gallery, columns)[column]
         pairs, pair = np.unique(row * len(columns) + column, return_inverse=True)
-        # Float64 is wanting on Apple's GPUs only.
-        device = torch.device("cpu") if self.query.vectors.device.type == "mps" else self.query.vectors.device
-        found = torch.empty(len(pairs), dtype=torch.float64, device=device)
-        for part in chunks(len(pairs), PAIRS_AT_ONCE if device.type == "cpu" else MOST_ROWS):
+        found = np.empty(len(pairs))
+        for part in chunks(len(pairs), PAIRS_AT_ONCE):
             row, column = np.divmod(pairs[part], len(columns))
-            first, second = _read(self.query, rows[row]), _read(self.gallery, columns[column])
-            found[part] = cosines(first.to(device), second.to(device))
+            found[part] = cosines(_fine(self.query, rows[row]), _fine(self.gallery, columns[column]))
         self.gallery.forget()
-        exact: Floats = found.cpu().numpy()[pair]
+        exact: Floats = found[pair]
         return exact
 
     def double(self) -> Cosine:
@@ -134,6 +132,11 @@ class Cosine(Scores):
         if self.dtype == torch.float64 or self.query.vectors.device.type == "mps":
             return self
         return Cosine(self.query, self.gallery, dtype=torch.float64)
+
+
+def _fine(embeddings: Embeddings, rows: Codes) -> Floats:
+    fine: Floats = _read(embeddings, rows).cpu().double().numpy()
+    return fine
 
 
 def _first_copies(embeddings: Embeddings, rows: Codes) -> Codes:
@@ -252,7 +255,7 @@ def unit_rows(
     for part in chunks(len(vectors), ROWS_AT_ONCE if vectors.device.type == "cpu" else MOST_ROWS):
         fine = vectors[part].double()
         lengths[part] = torch.linalg.vector_norm(fine, dim=1, keepdim=True)
-        unit[part] = fine.div_(lengths[part].clamp(min=torch.finfo(torch.float64).tiny))
+        unit[part] = fine / lengths[part].clamp(min=torch.finfo(torch.float64).tiny)
     if not lengths.isfinite().all():
         first = int(lengths.isfinite().logical_not().nonzero()[0, 0])
         row = np.arange(len(embeddings))[rows][first]

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reseen.rounding import Codes, ErrorBound, Floats
-from reseen.scores import keep_best
+from reseen.exact import Floats
+from reseen.rounding import ErrorBound
+from reseen.scores import Codes, keep_best
 
 # Entries that are kept besides those wanted, of which several may be as good as the last.
 SPARE = 8
@@ -83,9 +83,7 @@ def _exact(
     return np.where(near, rows, -1), scores
 
 
-def _in_order(
-    rows: Codes, scores: Floats, queries: Codes, k: int, positive: Positive | None
-) -> tuple[Codes, Floats]:
+def _in_order(rows: Codes, scores: Floats, queries: Codes, k: int, positive: Positive | None) -> tuple[Codes, Floats]:
     later = np.zeros(rows.shape, bool) if positive is None else positive(queries[:, None], rows)
     order = np.lexsort((rows, later, -scores), axis=1)[:, :k]
     empty = k - order.shape[1]

@@ -10,6 +10,7 @@ from reseen.reranking import k_reciprocal
 from reseen.samples import Embeddings
 
 module = importlib.import_module("reseen.reranking.k_reciprocal")
+neighbours = importlib.import_module("reseen.reranking.neighbours")
 
 
 def random_set(seed: int, num: int) -> Embeddings:
@@ -74,10 +75,16 @@ def test_any_tile(monkeypatch: pytest.MonkeyPatch) -> None:
     query, gallery = random_set(0, 15), random_set(1, 60)
     whole = k_reciprocal()(query, gallery).distances()
     monkeypatch.setattr(module, "SHARED_AT_ONCE", 50)
+    monkeypatch.setattr(neighbours, "MOST_QUERIES", 7)
+    monkeypatch.setattr(neighbours, "MOST_ROWS", 11)
     scores = k_reciprocal()(query, gallery)
     rows, columns = np.array([3, 14, 0]), np.array([59, 2])
-    assert scores.distances(rows, columns).tolist() == whole[rows][:, columns].tolist()
-    assert scores.of(slice(4, 9))(slice(7, 33)).tolist() == (-whole[4:9, 7:33]).tolist()
+    np.testing.assert_allclose(scores.distances(rows, columns), whole[rows][:, columns], atol=1e-6)
+    np.testing.assert_allclose(scores.of(slice(4, 9))(slice(7, 33)), -whole[4:9, 7:33], atol=1e-6)
+    query_rows, gallery_rows = (index.reshape(-1) for index in np.indices((15, 60)))
+    exact = scores.exact(query_rows, gallery_rows)
+    assert exact.tolist() == k_reciprocal()(query, gallery).exact(query_rows, gallery_rows).tolist()
+    np.testing.assert_allclose(exact.reshape(15, 60), -whole, atol=1e-6)
 
 
 def test_equal_pictures() -> None:

@@ -12,18 +12,26 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from reseen.exact import MARGIN, cosines
+
 ABSENT = -1
 """The position of an absent answer."""
+PAIRS_AT_ONCE = 2**8
+"""Pairs whose cosines are computed at once, which stay near the core."""
+ROUNDING = 2**-24
+"""The least that an inner product in float32 may be off."""
 PER_LIST = 40
 """Vectors that the centre of a list is learnt from; FAISS warns of fewer than 39."""
 NEAREST = 10
 """The wanted recall is that of so many."""
+SPARE = 8
+"""Answers that are looked for besides those wanted, of which several may be as good as the last."""
 SMALLEST = 100
 """Fewer vectors than this are not enough to learn how to compress them."""
 
 Vectors = NDArray[np.float32]
-Found = tuple[NDArray[np.float32], NDArray[np.int64]]
-"""Inner products and positions (Q, k), best first."""
+Found = tuple[NDArray[Any], NDArray[np.int64]]
+"""Similarities and positions (Q, k), best first."""
 
 
 def share(mask: NDArray[np.bool_] | None) -> float:
@@ -40,7 +48,33 @@ def selector(mask: NDArray[np.bool_] | None) -> tuple[Any, Any]:
 
 
 def search_exactly(vectors: Vectors, queries: Vectors, k: int, mask: NDArray[np.bool_] | None = None) -> Found:
-    """Return the best among the rows kept of vectors (N, D)."""
+    """Return the best among the rows kept of vectors (N, D), by their cosines in float64; of equals the first rows.
+
+    FAISS finds in float32 a few more than are wanted, and those near enough to the last are put in order exactly. The
+    bound on its error is calibrated on these, the most alike of all (see `reseen.rounding`).
+    """
+    similarity = np.full((len(queries), k), -np.inf)
+    position = np.full((len(queries), k), ABSENT)
+    unfinished, depth = np.arange(len(queries)), k + SPARE
+    while len(unfinished):
+        depth = min(depth, len(vectors))
+        about, found = knn(vectors, queries[unfinished], depth, mask)
+        # Where even the last that was found could be among the best, so could others.
+        row, column = (found != ABSENT).nonzero()
+        exact = np.full(found.shape, -np.inf)
+        exact[row, column] = similarities(vectors, queries, unfinished[row], found[row, column])
+        error = MARGIN * np.abs(exact[row, column] - about[row, column]).max(initial=ROUNDING)
+        order = np.lexsort((found, -exact), axis=1)[:, :k]
+        similarity[unfinished, : order.shape[1]] = np.take_along_axis(exact, order, axis=1)
+        position[unfinished, : order.shape[1]] = np.take_along_axis(found, order, axis=1)
+        full = (depth < len(vectors)) & (found[:, -1] != ABSENT)
+        unfinished = unfinished[full & (about[:, -1] >= similarity[unfinished, -1] - error)]
+        depth = 4 * depth
+    return similarity, position
+
+
+def knn(vectors: Vectors, queries: Vectors, k: int, mask: NDArray[np.bool_] | None) -> Found:
+    """Return the best among the rows kept of vectors (N, D) by FAISS's inner products, with its order of equals."""
     similarity = np.empty((len(queries), k), np.float32)
     position = np.empty((len(queries), k), np.int64)
     chosen, _bits = selector(mask)
@@ -49,6 +83,17 @@ def search_exactly(vectors: Vectors, queries: Vectors, k: int, mask: NDArray[np.
     sizes = vectors.shape[1], len(queries), len(vectors), k
     faiss.knn_inner_product(*inputs, *sizes, *outputs, chosen)
     return similarity, position
+
+
+def similarities(
+    vectors: Vectors, queries: Vectors, query: NDArray[np.intp], position: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the cosines (n,) of pairs of a query and a vector in float64, the same bits on any machine."""
+    found = np.empty(len(query))
+    for start in range(0, len(query), PAIRS_AT_ONCE):
+        part = slice(start, start + PAIRS_AT_ONCE)
+        found[part] = cosines(queries[query[part]], vectors[position[part]])
+    return found
 
 
 def search_lists(
@@ -64,13 +109,13 @@ def search_lists(
     parameters.nprobe = min(lists.nlist, int(np.ceil(lists.nprobe / max(share(mask), 1e-9))))
     parameters.sel = chosen
     depth = 10 * k + 100
-    similarity = np.full((len(queries), k), -np.inf, np.float32)
-    position = np.full((len(queries), k), ABSENT, np.int64)
+    similarity = np.full((len(queries), k), -np.inf)
+    position = np.full((len(queries), k), ABSENT)
     for row, query in enumerate(queries):
         candidates = lists.search(query[None], depth, params=parameters)[1][0]
         candidates = candidates[candidates != ABSENT]
-        scores = vectors[candidates] @ query
-        best = np.argsort(-scores, kind="stable")[:k]
+        scores = similarities(vectors, query[None], np.zeros(len(candidates), np.intp), candidates)
+        best = np.lexsort((candidates, -scores))[:k]
         similarity[row, : len(best)], position[row, : len(best)] = scores[best], candidates[best]
     return similarity, position
 

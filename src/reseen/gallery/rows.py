@@ -15,7 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reseen.exact import ordered_sum
 from reseen.gallery.records import Label
+
+# Vectors that are scaled at once, in float64.
+SCALED_AT_ONCE = 2**8
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +61,12 @@ def as_vectors(vectors: ArrayLike) -> NDArray[np.float32]:
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return vectors (N, D) scaled to length 1; a zero vector stays zero, alike to nothing."""
-    norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))[:, None]
-    scaled: NDArray[np.float32] = vectors / np.where(norms == 0, np.float32(1), norms)
+    """Return vectors (N, D) scaled to length 1, alike on any machine; a zero vector stays zero, alike to nothing."""
+    scaled = np.empty_like(vectors)
+    for start in range(0, len(vectors), SCALED_AT_ONCE):
+        fine = vectors[start : start + SCALED_AT_ONCE].astype(np.float64)
+        norms = np.sqrt(ordered_sum(fine * fine))[:, None]
+        scaled[start : start + SCALED_AT_ONCE] = fine / np.where(norms == 0, 1, norms)
     return scaled
 
 

@@ -139,7 +139,7 @@ class View:
     def search(self, queries: Vectors, k: int, where: Where, *, exact: bool) -> Found:
         """Return cosines and rows of the truth (Q, k), best first, for unit queries (Q, D); absent are rows -1."""
         if not len(self.columns):
-            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+            return np.empty((len(queries), 0)), np.empty((len(queries), 0), np.int64)
         keep = self.kept(where)
         similarities, positions, start = [], [], 0
         for number, part in enumerate(self.parts):

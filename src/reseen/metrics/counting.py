@@ -25,9 +25,10 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
+from reseen.exact import Floats
 from reseen.metrics.ranking import PositiveRanks
 from reseen.protocols.search import Codes, Search, SearchTile
-from reseen.rounding import ErrorBound, Floats, full_precision
+from reseen.rounding import ErrorBound, full_precision
 from reseen.scores import chunks
 
 # Scores that are copied and sorted at once, which stay near the core.
@@ -116,7 +117,8 @@ def _counted(search: Search, bound: ErrorBound, queries: Codes, positives: _Posi
     before = bound.until_it_holds(count)
     if search.across_ranks:
         dist.all_reduce(before)
-    return before.cpu().numpy()[positives.of, place]
+    numbers: NDArray[np.intp] = before.cpu().numpy()[positives.of, place]
+    return numbers
 
 
 class _Counter:

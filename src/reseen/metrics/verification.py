@@ -95,7 +95,9 @@ def score_histogram(
 
         def count(tile: SearchTile) -> None:
             scores = _clear_of_edges(bound, queries, tile, edges)
-            pairs = [torch.histc(part, bins, min=-1, max=1).long().cpu().numpy() for part in (scores, scores[tile.positive])]
+            pairs = [
+                torch.histc(part, bins, min=-1, max=1).long().cpu().numpy() for part in (scores, scores[tile.positive])
+            ]
             with adding:
                 np.add(total, pairs[0], out=total)
                 np.add(positive, pairs[1], out=positive)
@@ -104,7 +106,7 @@ def score_histogram(
         return positive, total
 
     found = [bound.until_it_holds(lambda queries=queries: counted(queries)) for queries in ready.queries()]  # type: ignore[misc]
-    positive, total = (sum(part, np.zeros(bins, np.int64)) for part in zip(*found or [((0,), (0,))], strict=True))
+    positive, total = (np.sum([part[kind] for part in found], axis=0, dtype=np.int64) for kind in (0, 1))
     return ScoreHistogram(edges, positive, total - positive)
 
 

@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from reseen.exact import Floats
 from reseen.reranking.neighbours import nearest
 from reseen.samples import Embeddings
-from reseen.rounding import Codes, Floats
-from reseen.scores import TILE_ELEMENTS, Cosine, Rows, Scores, Tile, chunks, ranges, take
+from reseen.scores import TILE_ELEMENTS, Codes, Cosine, Rows, Scores, Tile, chunks, ranges
 
 Sparse = Any  # scipy.sparse.csr_array, which has no types
 

@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reseen.rounding import Codes, ErrorBound, Floats
-from reseen.scores import MOST_ROWS, Scores, chunks
+from reseen.exact import Floats
+from reseen.rounding import ErrorBound
+from reseen.scores import MOST_ROWS, Codes, Scores, chunks
 from reseen.topk import best_entries
 
 # The few best of a row cost less, the longer the row.
