@@ -5,7 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo demo-infrared test check docs bench clean
+NUMERICAL := tests/losses tests/contract/test_losses.py tests/test_geometry.py tests/metrics tests/protocols tests/reranking \
+	tests/test_evaluation.py tests/test_scores.py tests/gallery/test_view.py tests/gallery/test_gallery.py
+
+.PHONY: install demo demo-infrared test test-kernels check docs bench clean
 
 install: .venv/installed
 
@@ -23,6 +26,10 @@ demo-infrared: install   ## the same with visible and infrared pictures
 
 test: install            ## every test but those marked slow
 	$(BIN)/python -m pytest
+
+test-kernels: install    ## the numerical tests with the kernels of processors without AVX-512, and without AVX
+	MKL_ENABLE_INSTRUCTIONS=AVX2 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest $(NUMERICAL)
+	MKL_ENABLE_INSTRUCTIONS=SSE4_2 ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 $(BIN)/python -m pytest $(NUMERICAL)
 
 check: install           ## style and types
 	$(BIN)/ruff check .
