@@ -5,8 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-NUMERICAL := tests/losses tests/contract/test_losses.py tests/test_geometry.py tests/metrics tests/protocols tests/reranking \
-	tests/test_evaluation.py tests/test_scores.py tests/gallery/test_view.py tests/gallery/test_gallery.py
+NUMERICAL := tests/losses tests/contract/test_losses.py tests/test_geometry.py tests/evaluation tests/protocols \
+	tests/gallery/test_view.py tests/gallery/test_gallery.py
 
 .PHONY: install demo demo-infrared test test-kernels check docs bench clean
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.evaluation import drawn
 from benchmarks.memory import fastest, use_all_cores, verdict
 
-from reseen.metrics import fidelity
+from reseen.evaluation import fidelity
 
 PICTURES = (20_000, 512)
 

@@ -14,8 +14,8 @@ from benchmarks.memory import MB, fastest, peak_of, use_all_cores, verdict
 from numpy.typing import NDArray
 
 from reseen.evaluation import Report, evaluate
+from reseen.evaluation.reranking import k_reciprocal
 from reseen.protocols import cross_camera
-from reseen.reranking import k_reciprocal
 from reseen.samples import Embeddings
 
 SMALL = (2_000, 6_000, 512)

@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,11 @@ ROOT = Path(reseen.__file__).parent
 # From the ground up. What stands in one set does not import its neighbours.
 FLOORS: list[set[str]] = [
     {"errors", "exact", "labels"},
-    {"extras", "files", "geometry", "launcher", "pictures", "samples", "terminal", "threads", "trust"},
-    {"distributed", "scores", "shards", "tables", "video"},
-    {"rounding"},
-    {"topk"},
+    {"extras", "files", "geometry", "launcher", "parallel", "pictures", "samples", "terminal", "trust"},
+    {"distributed", "shards", "tables", "video"},
     {"protocols"},
-    {"losses", "metrics", "reranking", "datasets", "images", "models"},
-    {"checkpoint", "embedding", "evaluation"},
+    {"losses", "evaluation", "datasets", "images", "models"},
+    {"checkpoint", "embedding"},
     {"encoding", "model_evaluation"},
     {"training", "reporting", "gallery", "export"},
     {"serving", "recipes"},
@@ -87,3 +86,21 @@ def test_what_a_package_promises_is_there(package: str) -> None:
     module = importlib.import_module(f"reseen.{package}")
     for name in getattr(module, "__all__", []):
         assert hasattr(module, name), f"reseen.{package}.__all__ names {name}, which is not there"
+
+
+def test_the_way_through_evaluation_runs_one_way() -> None:
+    """Its files can be put in an order in which each imports earlier ones only."""
+    folder = ROOT / "evaluation"
+    files = {path.stem: path for path in folder.rglob("*.py") if path.name != "__init__.py"}
+    left = {name: set(re.findall(r"^from reseen\.evaluation(?:\.reranking)?\.(\w+) import", path.read_text(), re.M))
+            for name, path in files.items()}  # fmt: skip
+    while ready := {name for name, needed in left.items() if not needed & set(left)}:
+        left = {name: needed for name, needed in left.items() if name not in ready}
+    assert not left, f"these files of evaluation import one another in a circle: {sorted(left)}"
+
+
+def test_no_export_of_evaluation_has_the_name_of_a_module() -> None:
+    """``import reseen.evaluation.x as x`` gives a module or nothing."""
+    for package in ("evaluation", "evaluation.reranking"):
+        module = importlib.import_module(f"reseen.{package}")
+        assert not set(module.__all__) & {found.name for found in pkgutil.iter_modules(module.__path__)}

@@ -11,7 +11,7 @@ KERNELS = {
     "avx2": {"MKL_ENABLE_INSTRUCTIONS": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
     "sse": {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"},
 }
-RANKING = ["metrics/test_counting.py", "metrics/test_exact_ranks.py", "gallery/test_view.py"]
+RANKING = ["evaluation/test_ranks.py", "evaluation/test_exact_ranks.py", "gallery/test_view.py"]
 
 
 @pytest.mark.parametrize("kernels", KERNELS)

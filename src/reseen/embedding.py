@@ -21,9 +21,9 @@ from torch.utils.data import DataLoader
 from reseen.distributed import num_ranks, rank
 from reseen.images import ImageSet, test_transform
 from reseen.models import Embedder, in_mode
+from reseen.parallel import usable
 from reseen.samples import Embeddings, Sample
 from reseen.shards import Turn, open_embeddings, write_shards
-from reseen.threads import usable
 
 __all__ = ["embed", "embed_to", "fingerprint_of_model", "open_embeddings"]
 

@@ -8,10 +8,10 @@ from tests.reporting.reading import Page
 
 from reseen import checkpoint
 from reseen.evaluation import evaluate
+from reseen.evaluation.reranking import average_query_expansion
 from reseen.models import Embedder, ModelSpec
 from reseen.protocols import any_view, cross_camera
 from reseen.reporting import Outcome, write_report
-from reseen.reranking import average_query_expansion
 from reseen.samples import Benchmark, Sample
 
 

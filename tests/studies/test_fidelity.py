@@ -8,7 +8,7 @@ import pytest
 import torch
 from tests.studies.small import SYNTHETIC, TRAINING
 
-from reseen import checkpoint, metrics
+from reseen import checkpoint, evaluation
 from reseen.cli import main
 from reseen.datasets import Synthetic
 from reseen.embedding import embed
@@ -64,7 +64,7 @@ def test_the_study_says_what_the_metric_says(runs: list[Path], tmp_path: Path) -
     assert list(results.index) == [(n, p) for n in ("before training", "one") for p in ("train", "test")]
     data = Synthetic(num_train_identities=4, num_test_identities=4, num_cameras=2, images_per_camera=3, height=16)
     model = checkpoint.load(runs[0] / "last.safetensors")
-    own = metrics.fidelity(embed(model, data.train))
+    own = evaluation.fidelity(embed(model, data.train))
     assert results.loc[("one", "train"), ["error_1", "error_2"]].tolist() == [own.error_1, own.error_2]
     report = evaluate(embed(model, data.query), embed(model, data.gallery), data.protocol)
     assert results.loc[("one", "test"), "mean_ap"] == pytest.approx(report.mean_ap, abs=1e-12)

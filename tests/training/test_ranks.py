@@ -16,13 +16,13 @@ from tests.training.tiny import data, model, run, same
 from reseen import checkpoint
 from reseen.distributed import on_all_ranks, on_first_rank
 from reseen.errors import DataError
+from reseen.evaluation.reranking import k_reciprocal
 from reseen.images import IdentityBatches
 from reseen.launcher import join_group
 from reseen.losses import AcrossRanks, AdaSPLoss, HardTripletLoss, IdentityLoss
 from reseen.model_evaluation import evaluate_model
 from reseen.models import Embedder
 from reseen.protocols import cross_camera
-from reseen.reranking import k_reciprocal
 from reseen.training import Schedule, Term
 
 

@@ -8,13 +8,13 @@ from typing import Any, Literal
 from rich.table import Table
 
 from reseen.commands.runs import data_of, model_of
+from reseen.evaluation import Reranking
 from reseen.files import write_atomically
 from reseen.launcher import is_first
 from reseen.model_evaluation import Outcome, evaluate_model
 from reseen.models import Embedder
 from reseen.reporting import setting_columns, setting_rows
 from reseen.samples import Benchmark
-from reseen.scores import Reranking
 from reseen.terminal import Terminal
 
 WIDTH = 96  # A table of settings; a narrower terminal breaks its lines rather than its cells.
@@ -72,7 +72,7 @@ def measure(
     """Return how well a model searches data, with the vectors it was found with; several processes share the work."""
     improve: Reranking | None = None
     if reranking is not None:
-        improve = getattr(importlib.import_module("reseen.reranking"), reranking)()
+        improve = getattr(importlib.import_module("reseen.evaluation.reranking"), reranking)()
     return evaluate_model(
         model, data, reranking=improve, batch_size=batch_size, num_workers=workers, mirrored=mirrored, progress=True
     )

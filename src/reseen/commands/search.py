@@ -120,7 +120,7 @@ def k_reciprocal(query: NDArray[np.float32], found: NDArray[np.float32]) -> NDAr
     """Return new similarities (n,) of a query (D,) with its answers (n, D), by k-reciprocal encoding among them."""
     import torch
 
-    from reseen.reranking import k_reciprocal as encoding
+    from reseen.evaluation.reranking import k_reciprocal as encoding
     from reseen.samples import Embeddings
 
     sides = [

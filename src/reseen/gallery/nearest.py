@@ -51,7 +51,7 @@ def search_exactly(vectors: Vectors, queries: Vectors, k: int, mask: NDArray[np.
     """Return the best among the rows kept of vectors (N, D), by their cosines in float64; of equals the first rows.
 
     FAISS finds in float32 a few more than are wanted, and those near enough to the last are put in order exactly. The
-    bound on its error is calibrated on these, the most alike of all (see `reseen.rounding`).
+    bound on its error is calibrated on these, the most alike of all (see `reseen.evaluation.rounding`).
     """
     similarity = np.full((len(queries), k), -np.inf)
     position = np.full((len(queries), k), ABSENT)

@@ -11,8 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from reseen.evaluation import Report
-from reseen.metrics import ranked_list
+from reseen.evaluation import Report, ranked_list
 from reseen.model_evaluation import Outcome
 from reseen.reporting.page import percent, render
 from reseen.reporting.pictures import Shot, thumbnail

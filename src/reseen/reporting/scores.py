@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from reseen.evaluation import Report
-from reseen.metrics import Roc, ScoreHistogram, score_histogram
+from reseen.evaluation import Report, Roc, ScoreHistogram, score_histogram
 from reseen.model_evaluation import Outcome
 from reseen.reporting.axes import Axis
 from reseen.reporting.lists import searched_together
@@ -125,8 +124,7 @@ def _score_histogram(found: ScoreHistogram) -> Markup:
 
 
 def _roc_chart(found: ScoreHistogram) -> Markup:
-    accepted = [np.append(0, np.cumsum(c[::-1])) / c.sum() for c in (found.negative, found.positive)]
-    roc = Roc(found.edges[::-1], *accepted)
+    roc = Roc.from_histogram(found)
     kept = np.append(np.diff(roc.false_positive_rate) > 0, True) & (roc.false_positive_rate > 0)
     at = "; ".join(
         f"from {roc.threshold_at(rate):.2f} upwards {percent(roc.tpr_at(rate))} % of the true pairs pass, "

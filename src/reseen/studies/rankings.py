@@ -8,8 +8,7 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
-from reseen.evaluation import evaluate
-from reseen.metrics import ranked_list
+from reseen.evaluation import evaluate, ranked_list
 from reseen.reporting import Axis, Outcome, Section, Series, charts, line_chart
 from reseen.reporting.comparison import compared
 from reseen.reporting.lists import queries_of_first_repeat, searched_together

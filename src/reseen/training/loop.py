@@ -18,8 +18,8 @@ from reseen.errors import DataError
 from reseen.images import IdentityBatches, ImageSet, Transforms, number_modalities, training_transform
 from reseen.launcher import join_group
 from reseen.models import Embedder
+from reseen.parallel import usable
 from reseen.samples import Benchmark
-from reseen.threads import usable
 from reseen.training.folder import RunFolder
 from reseen.training.run import Run, Standing
 from reseen.training.schedule import Schedule

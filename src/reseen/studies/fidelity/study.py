@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from reseen import metrics
+from reseen import evaluation
 from reseen.evaluation import evaluate
 from reseen.recipes import FOLDER
 from reseen.reporting import Axis, Repeated, Section, bar_chart, charts, histogram, table
@@ -77,7 +77,7 @@ def fidelity(
         for part, samples in parts.items():
             folder = study.out / "embeddings" / f"{network.name}-{network.seed}-{part}".replace(" ", "_")
             found = vectors(folder, model, samples, batch_size=batch_size, workers=workers)
-            errors = metrics.fidelity(found, distractors=data.distractors, include_distractors=include_distractors)
+            errors = evaluation.fidelity(found, distractors=data.distractors, include_distractors=include_distractors)
             averages = average_distances(found[errors.rows])
             conditions: dict[str, str | int] = {"network": network.name, "seed": network.seed, "part": part}
             spreads.append(Spread(conditions, averages))

@@ -1,0 +1,65 @@
+"""The first places of every query's ranked list, for people to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from reseen.evaluation.rounding import ErrorBound
+from reseen.evaluation.similarity import Codes, Reranking
+from reseen.evaluation.task import build_task
+from reseen.evaluation.tiles import query_portions, score_tiles
+from reseen.evaluation.top_k import best_entries
+from reseen.samples import Embeddings, Protocol
+
+
+@dataclass(frozen=True, eq=False)
+class RankedLists:
+    """The best gallery entries of each query, best first. What the protocol makes neither is not in the list.
+
+    Attributes:
+        rows: (Q, top) rows of the gallery; -1 where the gallery has no more.
+        scores: (Q, top) exact scores, higher is more alike; minus infinity where the gallery has no more.
+        positive: (Q, top) bool: right; what is there and not positive is wrong.
+    """
+
+    rows: NDArray[np.intp]
+    scores: NDArray[np.float64]
+    positive: NDArray[np.bool_]
+
+
+def ranked_list(
+    query: Embeddings, gallery: Embeddings, protocol: Protocol, *, top: int = 10, reranking: Reranking | None = None
+) -> RankedLists:
+    """RetrievalTask the gallery with every query and return the first places.
+
+    Args:
+        query: What is searched with.
+        gallery: What is searched in. Under a protocol that ranks tracks, rows are numbers of tracks.
+        protocol: Who is positive, negative or neither.
+        top: Places per query.
+        reranking: Improves the scores or the vectors first.
+    """
+    if top < 1:
+        raise ValueError(f"expected top of at least 1, got {top}")
+    task = build_task(query, gallery, protocol, reranking=reranking)
+    bound = ErrorBound(task.scores)
+    rows, scores = np.full((len(query), top), -1, np.intp), np.full((len(query), top), -np.inf)
+
+    def tiles(queries: Codes) -> Iterator[tuple[slice, Tensor]]:
+        return ((tile.columns, tile.scores) for tile in score_tiles(task, queries))
+
+    def positive(queries: Codes, entries: Codes) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = task.gallery_identities[entries] == task.query_identities[queries]
+        return found
+
+    for queries in query_portions(task):
+        rows[queries], scores[queries] = bound.until_it_holds(
+            lambda queries=queries: best_entries(bound, queries, tiles, top, positive)  # type: ignore[misc]
+        )
+    right = positive(np.arange(len(query))[:, None], rows) if len(gallery) else np.zeros(rows.shape, bool)
+    return RankedLists(rows, scores, right & (rows >= 0))

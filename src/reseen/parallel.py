@@ -1,0 +1,50 @@
+"""Independent pieces of work on several cores, each piece whole on one of them."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+
+@functools.lru_cache  # says it once
+def usable(workers: int) -> int:
+    """Return how many worker processes to start where so many are asked for: at most one a core of this process."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers > cores:
+        logger.warning("%d workers on %d cores would wait for one another: taking %d", workers, cores, cores)
+    return min(workers, cores)
+
+
+def parallel_for(work: Callable[[T], None], pieces: Iterable[T]) -> None:
+    """Do the work for each piece on as many threads as torch has, in any order, without gradients.
+
+    Args:
+        work: Runs on several threads at once, where each torch operation has one core. After an error no further
+            piece is begun, and the error is raised here.
+        pieces: One argument of ``work`` each.
+
+    Note:
+        Between two parallel operations torch's threads spin, and take the cores from whatever serial step stands there.
+        Whole pieces side by side leave nobody waiting.
+    """
+    num_threads, alone = torch.get_num_threads(), torch.no_grad()(work)
+    try:
+        with ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            running = [pool.submit(alone, piece) for piece in pieces]
+            try:
+                for piece in running:
+                    piece.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+    finally:
+        # A thread's number is its own, but the last one set is also that of every thread to come.
+        torch.set_num_threads(num_threads)

@@ -1,6 +1,0 @@
-"""Re-ranking and expansion: from two sets of embeddings to better scores, or to better vectors."""
-
-from reseen.reranking.expansion import alpha_query_expansion, average_query_expansion, database_augmentation
-from reseen.reranking.k_reciprocal import k_reciprocal
-
-__all__ = ["alpha_query_expansion", "average_query_expansion", "database_augmentation", "k_reciprocal"]

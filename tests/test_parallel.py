@@ -1,0 +1,68 @@
+"""Pieces of work on several cores: each once, each alone on its core, and an error stops the rest."""
+
+import threading
+import time
+
+import pytest
+import torch
+
+from reseen.parallel import parallel_for, usable
+
+
+def test_every_piece_once(several_threads: None) -> None:
+    done: list[int] = []
+    parallel_for(done.append, range(100))
+    assert sorted(done) == [*range(100)]
+
+
+def test_side_by_side_with_one_core_each_and_without_gradients(several_threads: None) -> None:
+    before = torch.get_num_threads()
+    together = threading.Barrier(before, timeout=10)
+    seen = []
+
+    def work(_: int) -> None:
+        together.wait()
+        seen.append((torch.get_num_threads(), torch.is_grad_enabled()))
+
+    parallel_for(work, range(before))
+    assert seen == [(1, False)] * before
+    assert torch.get_num_threads() == before
+    assert torch.is_grad_enabled()
+
+
+def test_threads_to_come_have_the_number_they_had(several_threads: None) -> None:
+    before = torch.get_num_threads()
+    parallel_for(lambda _: None, range(9))
+    seen = []
+    later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert seen == [before]
+
+
+def test_an_error_stops_the_rest(several_threads: None) -> None:
+    before, begun = torch.get_num_threads(), []
+
+    def work(piece: int) -> None:
+        begun.append(piece)
+        if piece == 0:
+            raise ValueError("the first piece")
+        time.sleep(0.01)
+
+    with pytest.raises(ValueError, match="the first piece"):
+        parallel_for(work, range(1000))
+    assert len(begun) < 100
+    assert torch.get_num_threads() == before
+
+
+def test_no_more_workers_than_cores_and_said_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1}, raising=False)
+    usable.cache_clear()
+    with caplog.at_level("WARNING"):
+        assert [usable(8), usable(8), usable(2), usable(0)] == [2, 2, 2, 0]
+    assert [record.message for record in caplog.records] == [
+        "8 workers on 2 cores would wait for one another: taking 2"
+    ]
+    usable.cache_clear()
