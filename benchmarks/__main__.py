@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import benchmarks
-import torch
 
 
 def found() -> dict[str, Callable[[], None]]:
@@ -21,6 +20,8 @@ def found() -> dict[str, Callable[[], None]]:
 
 def processor() -> str:
     """Return the name of this machine's processor and how many cores there are."""
+    import torch  # Not before what torch reads from the environment is set.
+
     path = Path("/proc/cpuinfo")
     described = path.read_text().splitlines() if path.is_file() else []
     names = [line.partition(":")[2].strip() for line in described if line.startswith("model name")]
@@ -29,6 +30,7 @@ def processor() -> str:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # Torch's profiler prints nothing of its own.
     mains = found()
     chosen = sys.argv[1:] or list(mains)
     unknown = set(chosen) - set(mains)
