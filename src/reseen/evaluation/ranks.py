@@ -173,25 +173,24 @@ class _Counter:
             # Where the tiles lie is known from the first of them.
             self.limits, self.before = self.limits.to(scores.device), self.before.to(scores.device)
         scores[tile.positive] = -torch.inf
-        size = SORT_CHUNK // max(1, scores.shape[1]) if scores.device.type == "cpu" else len(scores)
-        for part in chunks(len(scores), max(1, size)):
-            rows = np.arange(part.start, min(part.stop, len(scores)))
-            higher = self._higher(self.bound, scores[part], self.limits[part], rows, tile.columns.start)
-            with self.adding:
-                self.before[part] += higher
+        higher = self._higher(self.bound, scores, self.limits, np.arange(len(scores)), tile.columns.start)
+        with self.adding:
+            self.before += higher
 
     def _higher(self, bound: ErrorBound, scores: Tensor, limits: Tensor, rows: Codes, start: int) -> Tensor:
         """Return how many scores (r, g) of each row come before its limits (r, P), which fall."""
         g = scores.shape[1]
         low, high = bound.around(limits)
-        in_order = sort_rows(scores)
-        first = torch.searchsorted(in_order, low)
-        near = (first < g) & (in_order.gather(1, first.clamp(max=g - 1)) <= high)
-        higher = g - first
+        higher, near = torch.empty_like(limits, dtype=torch.int64), torch.empty_like(limits, dtype=torch.bool)
+        for part in chunks(len(scores), max(1, SORT_CHUNK // g) if scores.device.type == "cpu" else len(scores)):
+            in_order = sort_rows(scores[part])
+            first = torch.searchsorted(in_order, low[part])
+            reached = in_order.gather(1, first.clamp(max=g - 1))
+            higher[part], near[part] = g - first, (first < g) & (reached <= high[part])
         unsure = near.any(1).nonzero()[:, 0]
         if len(unsure):
-            part = _Unsure(scores[unsure], limits[unsure], near[unsure], rows[unsure.cpu().numpy()])
-            higher[unsure] = self._decided(bound, part, start)
+            rest = _Unsure(scores[unsure], limits[unsure], near[unsure], rows[unsure.cpu().numpy()])
+            higher[unsure] = self._decided(bound, rest, start)
         return higher
 
     def _decided(self, bound: ErrorBound, part: _Unsure, start: int) -> Tensor:
