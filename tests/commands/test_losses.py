@@ -120,8 +120,11 @@ def test_config_yaml_repeats_what_was_trained(name: str | None, flags: list[str]
             "one term with a metric loss to change its weight",
         ),
         (["--loss", "null", "--loss_weight", "0.3"], "to change its weight, got none"),
-        (["--loss", "null", "--loss.temperature", "0.3"], "temperature"),
-        (["--identity_loss", "null", "--identity_loss.smoothing", "0.3"], "smoothing"),
+        (
+            ["--loss", "null", "--loss.temperature", "0.3"],
+            "expected a loss for --loss.temperature, as --loss NAME gives one",
+        ),
+        (["--identity_loss", "null", "--identity_loss.smoothing", "0.3"], "a loss for --identity_loss.smoothing"),
         (["--loss.betta", "0.3"], "betta"),
         (
             ["--terms", "[{loss: FIDILoss}, {loss: HELoss}]", "--loss", "AdaSPLoss"],

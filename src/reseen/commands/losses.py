@@ -98,6 +98,8 @@ def _changed(flag: str, words: Sequence[str], loss: Any) -> Any:
             break
     if not words:
         return loss
+    if loss is None and words[0].startswith(f"--{flag}."):
+        raise ValueError(f"expected a loss for {words[0].partition('=')[0]}, as --{flag} NAME gives one, got none")
     parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
     parser.add_argument(f"--{flag}", type=Loss | None, default=loss)
     settings = parser.parse_args(list(words))
