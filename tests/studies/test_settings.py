@@ -125,17 +125,9 @@ def test_a_loss_comes_in_where_there_was_none():
 
 def test_a_named_loss_keeps_the_arguments_that_the_recipe_gives_it():
     base = recipes.settings_of("veri776/adasp_only")
-<<<<<<< ours
     assert with_loss(base, "AdaSPLoss")["terms"][0]["loss"]["init_args"] == {"temperature": 0.05}
     assert with_loss(base, "AdaSPLoss(temperature=0.07)")["terms"][0]["loss"]["init_args"] == {"temperature": 0.07}
     assert with_loss(base, "SPHLoss")["terms"][0]["loss"] == {"class_path": "reseen.losses.SPHLoss"}
-=======
-    (term,) = with_loss(base, "AdaSPLoss")["terms"]
-    assert term["loss"]["init_args"] == {"temperature": 0.05}
-    (term,) = with_loss(base, "AdaSPLoss(temperature=0.07)")["terms"]
-    assert term["loss"]["init_args"] == {"temperature": 0.07}
-    assert with_loss(base, "SPHLoss")["terms"] == [{**term, "loss": {"class_path": "reseen.losses.SPHLoss"}}]
->>>>>>> theirs
     assert changed(base, {"loss": "AdaSPLoss"})["terms"][0]["loss"]["init_args"] == {"temperature": 0.05}
     terms = with_loss(recipes.settings_of("veri776/moreid_triplet"), "HardTripletLoss")["terms"]
     assert terms[1]["loss"]["init_args"] == {"margin": None}
