@@ -15,7 +15,7 @@ from benchmarks.memory import MB, fastest, peak_of, use_all_cores, verdict
 
 from reseen.evaluation import Report, evaluate
 from reseen.protocols import cross_camera
-from reseen.samples import Embeddings
+from reseen.types import Embeddings
 
 MARKET = (3_368, 15_913, 2_048)
 MILLION = (1_000, 1_000_000, 512)

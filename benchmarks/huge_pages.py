@@ -16,7 +16,7 @@ from benchmarks.memory import fastest, use_all_cores
 
 from reseen.losses import AdaSPLoss, IdentityLoss
 from reseen.models import Embedder, ModelSpec
-from reseen.training import Objective, Plain, Term
+from reseen.training import BatchCandidates, Objective, Term
 
 HUGE = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 SPECS = [
@@ -38,7 +38,7 @@ def seconds_of_step(name: str, height: int, width: int) -> float:
     optimizer = torch.optim.Adam(objective.parameters())
 
     def step() -> None:
-        objective(images, labels, None, Plain()).sum().backward()
+        objective(images, labels, None, BatchCandidates()).sum().backward()
         optimizer.step()
         optimizer.zero_grad()
 

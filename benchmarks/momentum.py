@@ -12,8 +12,8 @@ import torch
 from benchmarks.memory import fastest, use_all_cores, verdict
 
 from reseen.losses import HELoss, IdentityLoss
-from reseen.models import Embedder, ModelSpec, in_mode
-from reseen.training import MoReID, Objective, Plain, Scheme, Term
+from reseen.models import Embedder, ModelSpec, eval_mode
+from reseen.training import BatchCandidates, CandidateSource, MoReID, Objective, Term
 
 BATCH, PER_IDENTITY, IDENTITIES, SLOTS = 64, 4, 751, 65_536
 REPEATS = 3
@@ -28,19 +28,19 @@ def main() -> None:
     images = torch.randint(0, 256, (BATCH, 3, 256, 128), dtype=torch.uint8)
     labels = torch.arange(BATCH) // PER_IDENTITY
 
-    def step(scheme: Scheme) -> Callable[[], None]:
-        scheme.start(model, objective.compared)
+    def step(candidates: CandidateSource) -> Callable[[], None]:
+        candidates.setup(model, objective.compared)
 
         def work() -> None:
-            objective(images, labels, None, scheme).sum().backward()
+            objective(images, labels, None, candidates).sum().backward()
             optimizer.step()
             optimizer.zero_grad()
-            scheme.after_step(model)
+            candidates.on_step_end(model)
 
         return work
 
     keys_only, whole = MoReID(memory_size=BATCH, warmup=10**9), MoReID(memory_size=SLOTS)
-    steps = [step(scheme) for scheme in (Plain(), keys_only, whole)]
+    steps = [step(candidates) for candidates in (BatchCandidates(), keys_only, whole)]
     (dictionary,) = whole.dictionaries.values()
     dictionary.push(torch.randn(SLOTS, model.dims["embedding"]), torch.randint(IDENTITIES, (SLOTS,)))
     whole.queued = SLOTS
@@ -49,7 +49,7 @@ def main() -> None:
         whole.encoder(images, None)
 
     def inference() -> None:
-        with in_mode(model, training=False), torch.inference_mode():
+        with eval_mode(model), torch.inference_mode():
             model.embed(images)
 
     plain, with_keys, with_dictionary, keys, embedded = fastest(*steps, key_encoder, inference, repeats=REPEATS)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from reseen.evaluation import Report, evaluate
 from reseen.evaluation.reranking import k_reciprocal
 from reseen.protocols import cross_camera
-from reseen.samples import Embeddings
+from reseen.types import Embeddings
 
 SMALL = (2_000, 6_000, 512)
 LARGE = (10_000, 90_000, 512)

@@ -7,7 +7,7 @@ from time import process_time
 from benchmarks.memory import verdict
 
 from reseen.datasets import Synthetic
-from reseen.samples import Sample
+from reseen.types import Sample
 
 
 def drawing_seconds(samples: tuple[Sample, ...]) -> float:

@@ -6,7 +6,7 @@ from torch.utils.data import DataLoader
 from reseen.datasets import Synthetic
 from reseen.embedding import embed
 from reseen.evaluation import evaluate
-from reseen.images import IdentityBatches, ImageSet, training_transform
+from reseen.loading import IdentityBatchSampler, ImageDataset, training_transform
 from reseen.losses import AdaSPLoss, IdentityLoss
 from reseen.models import Embedder, ModelSpec
 
@@ -15,10 +15,10 @@ def main(epochs: int = 8) -> float:
     torch.manual_seed(0)
     data = Synthetic(num_train_identities=20, num_test_identities=10, images_per_camera=2)
     model = Embedder(ModelSpec("osnet_x0_25", height=64, width=32))
-    images = ImageSet(data.train, training_transform((64, 32)), size=(64, 32))
+    images = ImageDataset(data.train, training_transform((64, 32)), size=(64, 32))
     identity, metric = IdentityLoss(len(images.identities), model.dims["embedding"]), AdaSPLoss()
     optimizer = torch.optim.Adam([*model.parameters(), *identity.parameters()], lr=1e-3)
-    batches = IdentityBatches(identities=8, images=4).over(data.train)
+    batches = IdentityBatchSampler(identities=8, images=4).over(data.train)
     for epoch in range(epochs):
         batches.begin(epoch)
         for pictures, labels, _ in DataLoader(images, batch_sampler=batches):

@@ -23,7 +23,7 @@ from reseen.evaluation import evaluate
 from reseen.models import ModelSpec
 from reseen.models.spec import ModalityOptions
 from reseen.protocols import cross_camera
-from reseen.samples import Sample
+from reseen.types import Sample
 
 
 class Tiny(nn.Module):
@@ -38,7 +38,7 @@ class Tiny(nn.Module):
         self.drop = nn.Dropout()
         self.seen: list[Any] = []
 
-    def places(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
+    def side_info(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
         return {}
 
     def embed(self, images: Tensor, **side: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import reseen
 from reseen import checkpoint
 from reseen.encoding import TorchEncoder
 from reseen.errors import CheckpointError, DataError
-from reseen.images import test_transform as as_tested
+from reseen.loading import test_transform as as_tested
 from reseen.models import Embedder, ModelSpec
 from reseen.pictures import digest, resized, thumbnail
 

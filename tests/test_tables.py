@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from reseen.errors import DataError
-from reseen.samples import Box
 from reseen.tables import BOXES, TWO_CORNERS, TextTable, read_table
+from reseen.types import Box
 
 COLUMNS = ("path", "identity", "camera", "track", "time")
 NAMES: list[int | str | None] = [0, 7, -3, 2**63 - 1, "001", "1.0", "anna b", "[/b]", "NA", "né", 'Al "Bo" C', None]

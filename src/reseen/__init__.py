@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from reseen.gallery import Gallery
     from reseen.model_evaluation import evaluate_model
     from reseen.models import Embedder, ModelSpec
-    from reseen.samples import Benchmark, Embeddings, Protocol, Sample
     from reseen.training import train
+    from reseen.types import Benchmark, Embeddings, Protocol, Sample
 
 __all__ = [
     "Benchmark",
@@ -42,13 +42,13 @@ __all__ = [
 __version__ = version("reseen")
 
 _HOMES = {
-    "Benchmark": "samples",
+    "Benchmark": "types",
     "Embedder": "models",
-    "Embeddings": "samples",
+    "Embeddings": "types",
     "Gallery": "gallery",
     "ModelSpec": "models",
-    "Protocol": "samples",
-    "Sample": "samples",
+    "Protocol": "types",
+    "Sample": "types",
     "embed": "embedding",
     "evaluate": "evaluation",
     "evaluate_model": "model_evaluation",

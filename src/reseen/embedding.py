@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from reseen.distributed import num_ranks, rank
-from reseen.images import ImageSet, test_transform
-from reseen.models import Embedder, in_mode
+from reseen.loading import ImageDataset, test_transform
+from reseen.models import Embedder, eval_mode
 from reseen.parallel import usable
-from reseen.samples import Embeddings, Sample
 from reseen.shards import Turn, open_embeddings, write_shards
+from reseen.types import Embeddings, Sample
 
 __all__ = ["embed", "embed_to", "fingerprint_of_model", "open_embeddings"]
 
@@ -116,11 +116,11 @@ def _vectors(
 ) -> Iterator[Tensor]:
     """Give the vectors (B, D) of one batch after the other, float32, where the model is."""
     device = next(model.parameters()).device
-    pictures = ImageSet(samples, test_transform((model.spec.height, model.spec.width)), cache=None)
+    pictures = ImageDataset(samples, test_transform((model.spec.height, model.spec.width)), cache=None)
     loader = DataLoader(
         pictures, batch_size=batch_size, num_workers=usable(num_workers), pin_memory=device.type == "cuda"
     )
-    with in_mode(model, training=False):
+    with eval_mode(model):
         for images, _, rows in loader:
             images = images.to(device, non_blocking=True)
             side = _side(model, [samples[row] for row in rows.tolist()], device)
@@ -132,7 +132,7 @@ def _vectors(
 
 def _side(model: Embedder, samples: Sequence[Sample], device: torch.device) -> dict[str, Tensor]:
     """Return what the network takes besides pixels: cameras, views, and modalities where it treats them apart."""
-    side = model.places(samples)
+    side = model.side_info(samples)
     if model.spec.modalities.stems or model.spec.modalities.norms:
         side["modalities"] = torch.tensor([MODALITIES[s.modality or "visible"] for s in samples])
     return {name: values.to(device) for name, values in side.items()}

@@ -24,7 +24,7 @@ from reseen.encoding import NO_DIGEST, OnnxEncoder, TorchEncoder
 from reseen.errors import ExportError
 from reseen.extras import needs
 from reseen.files import make_folder, replacing
-from reseen.images import read
+from reseen.loading import read
 from reseen.models import Embedder
 from reseen.pictures import Pixels
 

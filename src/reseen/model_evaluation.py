@@ -14,7 +14,7 @@ from reseen.distributed import num_ranks, on_all_ranks, on_first_rank, rank
 from reseen.embedding import embed
 from reseen.evaluation import Report, Reranking, evaluate, evaluate_further
 from reseen.models import Embedder
-from reseen.samples import Benchmark, Embeddings, Protocol, Sample
+from reseen.types import Benchmark, Embeddings, Protocol, Sample
 
 
 class Outcome(NamedTuple):

@@ -27,7 +27,7 @@ from rich.progress import track
 from reseen.errors import CheckpointError, RunError, one_line
 from reseen.files import make_folder, write_atomically, write_error
 from reseen.labels import parse_label
-from reseen.samples import Embeddings, Labels, Sample, as_labels
+from reseen.types import Embeddings, Labels, Sample, as_labels
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ import pyarrow.parquet as parquet
 
 from reseen.errors import DataError, describe
 from reseen.labels import parse_identity, parse_label
-from reseen.samples import Box
+from reseen.types import Box
 
 log = logging.getLogger(__name__)
 

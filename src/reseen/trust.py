@@ -15,7 +15,7 @@ from typing import Any
 from reseen.errors import TrustError
 
 CLASS_KEYS = frozenset(
-    ("class_path", "backbone", "network", "data", "source", "sources", "test", "loss", "identity_loss", "scheme")
+    ("class_path", "backbone", "network", "data", "source", "sources", "test", "loss", "identity_loss", "candidates")
 )
 """The settings whose values are names of classes."""
 

@@ -15,7 +15,7 @@ from reseen import datasets
 from reseen.errors import DataError
 from reseen.evaluation import evaluate
 from reseen.protocols import any_view
-from reseen.samples import Benchmark, Embeddings
+from reseen.types import Benchmark, Embeddings
 
 NAMES = sorted(set(datasets.__all__))
 READ_FROM_DISK = sorted(set(NAMES) - {"Joined", "Subset", "Synthetic"})

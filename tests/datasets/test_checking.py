@@ -9,9 +9,9 @@ from tests.datasets.miniatures import folder, lines, market, picture, table, veh
 from reseen.datasets import Folder, Joined, Market1501, Synthetic, Table, VehicleID, VeRi776
 from reseen.datasets.check_plot import plot
 from reseen.datasets.checking import check
-from reseen.images import read
+from reseen.loading import read
 from reseen.protocols import any_view, cross_camera
-from reseen.samples import Benchmark, Sample
+from reseen.types import Benchmark, Sample
 
 
 def text(checked):

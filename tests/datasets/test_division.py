@@ -10,7 +10,7 @@ from reseen.datasets import Table
 from reseen.errors import DataError
 from reseen.evaluation import evaluate
 from reseen.protocols import cross_camera
-from reseen.samples import Embeddings
+from reseen.types import Embeddings
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from reseen.datasets.synthetic.latents import Hidden, shared_surface
 from reseen.datasets.synthetic.painting import paint
 from reseen.datasets.synthetic.scenes import picture
 from reseen.datasets.synthetic.shapes import Paint, as_rows, box
-from reseen.samples import Embeddings, Sample
+from reseen.types import Embeddings, Sample
 
 KINDS = ("person", "vehicle")
 

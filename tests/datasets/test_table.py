@@ -4,7 +4,7 @@ from tests.datasets.miniatures import lines, picture
 
 from reseen.datasets import Table
 from reseen.errors import DataError
-from reseen.samples import Box
+from reseen.types import Box
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from reseen.errors import DataError
 from reseen.evaluation import Report, evaluate, evaluate_further
 from reseen.evaluation.reranking import average_query_expansion, k_reciprocal
 from reseen.protocols import any_view, cross_camera, cuhk03_classic, sysu_mm01, vehicle_id, veri_track
-from reseen.samples import Benchmark, Embeddings, Sample
+from reseen.types import Benchmark, Embeddings, Sample
 
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data" / "ranking.json").read_text())["cases"]
 

@@ -11,7 +11,7 @@ from reseen.evaluation import evaluate, fidelity, ranked_list, rounding, score_h
 from reseen.evaluation import ranks as ranks_module
 from reseen.evaluation import tiles as tiles_module
 from reseen.protocols import any_view, cross_camera, cuhk03_classic, veri_track
-from reseen.samples import Embeddings, Protocol
+from reseen.types import Embeddings, Protocol
 
 UNDECIDABLE = 1e-14
 PROTOCOLS = [

@@ -6,7 +6,7 @@ import torch
 
 from reseen.errors import DataError
 from reseen.evaluation import fidelity
-from reseen.samples import Embeddings
+from reseen.types import Embeddings
 
 
 def random_set(seed: int, num: int = 60) -> Embeddings:

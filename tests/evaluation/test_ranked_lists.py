@@ -6,7 +6,7 @@ import pytest
 from reseen.evaluation import ranked_list
 from reseen.evaluation import tiles as tiles_module
 from reseen.protocols import any_view, cross_camera
-from reseen.samples import Embeddings
+from reseen.types import Embeddings
 
 
 def tied_set(seed: int, num: int) -> Embeddings:

@@ -10,7 +10,7 @@ from reseen.evaluation.reranking import k_reciprocal
 from reseen.evaluation.similarity import Cosine, Reranking, Rows, TileFunction
 from reseen.evaluation.tiles import for_each_tile, query_portions
 from reseen.protocols import any_view, cross_camera
-from reseen.samples import Embeddings
+from reseen.types import Embeddings
 
 
 def random_set(seed: int, num: int, *, dtype: torch.dtype = torch.float32) -> Embeddings:

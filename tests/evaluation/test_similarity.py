@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from reseen.evaluation.similarity import Cosine, GroupMax, MaskSameLocation, Rows, chunks, keep_best, ranges
-from reseen.samples import Embeddings
+from reseen.types import Embeddings
 
 
 def sides() -> tuple[Embeddings, Embeddings]:

@@ -7,7 +7,7 @@ import torch
 from reseen.errors import DataError
 from reseen.evaluation import roc, score_histogram
 from reseen.protocols import any_view, cross_camera, sysu_mm01
-from reseen.samples import Embeddings
+from reseen.types import Embeddings
 
 
 def random_set(seed: int, num: int) -> Embeddings:

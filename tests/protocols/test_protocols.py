@@ -22,7 +22,7 @@ from reseen.protocols import (
     veri_track,
     veri_wild,
 )
-from reseen.samples import Embeddings, Protocol
+from reseen.types import Embeddings, Protocol
 
 Entry = dict[str, Any]
 

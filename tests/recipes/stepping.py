@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from reseen.commands.calling import parse
-from reseen.images import ImageSet, number_modalities
+from reseen.cli.parser import parse
+from reseen.loading import ImageDataset, number_modalities
 from reseen.models import Embedder, ModelSpec
 from reseen.recipes import names
-from reseen.training import Objective, Plain, Term
+from reseen.training import BatchCandidates, Objective, Term
 
 RECIPES = names()
 # The smallest picture that leaves every network a map of 4 x 2 positions.
@@ -52,10 +52,10 @@ def network(spec: ModelSpec) -> Embedder:
 
 
 @functools.cache
-def pictures(modality: str) -> ImageSet:
+def pictures(modality: str) -> ImageDataset:
     """The training pictures of all recipes with these modalities, unvaried and drawn once."""
     name = next(name for name in RECIPES if spectra(name) == modality)
-    return ImageSet(parsed(name)["data"].train, lambda picture: picture, size=(HEIGHT, WIDTH))
+    return ImageDataset(parsed(name)["data"].train, lambda picture: picture, size=(HEIGHT, WIDTH))
 
 
 def first_step(name: str) -> dict[str, float]:
@@ -64,13 +64,13 @@ def first_step(name: str) -> dict[str, float]:
     torch.manual_seed(0)
     model = Embedder(tiny(name)).train()
     objective = Objective(model, terms(name), IDENTITIES)
-    scheme = copy.deepcopy(settings["scheme"] or Plain())
-    scheme.start(model, objective.compared)
+    candidates = copy.deepcopy(settings["candidates"] or BatchCandidates())
+    candidates.setup(model, objective.compared)
     images = torch.randint(0, 256, (len(samples), 3, HEIGHT, WIDTH), dtype=torch.uint8)
     identities = sorted({sample.identity for sample in samples})
     labels = torch.tensor([identities.index(sample.identity) for sample in samples])
-    places = model.places(samples, known=True)
-    values = objective(images, labels, number_modalities(samples), scheme, **places)
+    places = model.side_info(samples, known=True)
+    values = objective(images, labels, number_modalities(samples), candidates, **places)
     (objective.weights @ values).backward()
     gradients = [parameter.grad for parameter in objective.parameters() if parameter.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)

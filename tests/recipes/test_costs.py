@@ -81,7 +81,7 @@ def test_the_estimates_by_hand() -> None:
     assert 0.5 < cost.hours(10.0) < 2
     half = cost_of(settings(precision="fp16", schedule={"epochs": 120, "optimizer": "sgd"}))
     assert half.memory == 12 * parameters + 32 * kept
-    beside = cost_of(settings(scheme={"class_path": "MoReID"}))
+    beside = cost_of(settings(candidates={"class_path": "MoReID"}))
     assert beside.flops == pytest.approx(cost.flops * 4 / 3)
     assert beside.memory == cost.memory + 4 * parameters
     both = cost_of(settings(batches={"identities": 8, "images": 4, "by_modality": True}))

@@ -25,12 +25,12 @@ from tests.recipes.stepping import (
     tiny,
 )
 
-from reseen.commands.calling import WrongArgumentsError, parse
+from reseen.cli.parser import WrongArgumentsError, parse
 from reseen.errors import DataError
-from reseen.images import number_modalities
+from reseen.loading import number_modalities
 from reseen.recipes import FOLDER, path_of, settings_of
 from reseen.recipes.objective import role_of
-from reseen.training import Objective, Plain
+from reseen.training import BatchCandidates, Objective
 
 
 def kind(name: str) -> str:
@@ -41,7 +41,7 @@ def kind(name: str) -> str:
             tiny(name),
             [(str(term.loss), term.output) for term in terms(name)],
             settings["schedule"].optimizer,
-            type(settings["scheme"]),
+            type(settings["candidates"]),
             spectra(name),
         )
     )
@@ -135,8 +135,10 @@ def test_two_steps(name: str) -> None:
     torch.manual_seed(0)
     objective = Objective(model, terms(name), IDENTITIES)
     optimizers = schedule.optimizers(objective)
-    scheme = copy.deepcopy(settings["scheme"] or Plain())  # what it keeps is large, and the settings stay
-    scheme.start(model, objective.compared)
+    candidates = copy.deepcopy(
+        settings["candidates"] or BatchCandidates()
+    )  # what it keeps is large, and the settings stay
+    candidates.setup(model, objective.compared)
     vary = settings["augmentation"].transforms((HEIGHT, WIDTH))
     batches = dataclasses.replace(settings["batches"], identities=2, images=2).over(images.samples)
     modalities = number_modalities(images.samples)
@@ -149,8 +151,8 @@ def test_two_steps(name: str) -> None:
             (vary if callable(vary) else vary[modality])(item.image) for item, modality in zip(drawn, of, strict=True)
         ]
         side = None if modalities is None else modalities[[draw.row for draw in draws]]
-        places = model.places([images.samples[draw.row] for draw in draws], known=True)
-        values = objective(torch.stack(batch), torch.tensor([item.label for item in drawn]), side, scheme, **places)
+        places = model.side_info([images.samples[draw.row] for draw in draws], known=True)
+        values = objective(torch.stack(batch), torch.tensor([item.label for item in drawn]), side, candidates, **places)
         assert values.shape == (len(objective.names),)
         assert values.isfinite().all()
         (objective.weights @ values).backward()
@@ -159,7 +161,7 @@ def test_two_steps(name: str) -> None:
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        scheme.after_step(model)
+        candidates.on_step_end(model)
     assert not any(torch.equal(old, new) for old, new in zip(before, learned[-3:], strict=True))
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from reseen.evaluation import evaluate
 from reseen.protocols import cross_camera
 from reseen.reporting import Outcome
-from reseen.samples import Benchmark, Embeddings, Sample
+from reseen.types import Benchmark, Embeddings, Sample
 
 IDENTITIES, CAMERAS, SHOTS = 8, 2, 3
 

@@ -15,7 +15,7 @@ from reseen.errors import DataError
 from reseen.models import Embedder, ModelSpec
 from reseen.reporting import attention, write_attention
 from reseen.reporting.attention_page import overlay
-from reseen.samples import Sample
+from reseen.types import Sample
 
 
 class Convolutions(nn.Module):

@@ -7,7 +7,7 @@ from tests.reporting.reading import Page
 
 from reseen.reporting import Outcome, write_comparison
 from reseen.reporting.comparison import gain
-from reseen.samples import Benchmark
+from reseen.types import Benchmark
 
 
 def test_it_shows_where_the_two_differ_most(

@@ -37,7 +37,7 @@ def test_each_kind_of_value_has_its_chart(tmp_path: Path) -> None:
 
 def test_what_a_scheme_says_of_itself_has_a_chart_each(tmp_path: Path) -> None:
     said = ({"age": 0.5, "hard on feature": 0.2}, {"age": 0.9, "hard on feature": 0.7, "hard on branch.a": 0.1})
-    path = written(tmp_path / "m.jsonl", *({"step": n, "epoch": n, "scheme": s} for n, s in enumerate(said)))
+    path = written(tmp_path / "m.jsonl", *({"step": n, "epoch": n, "candidates": s} for n, s in enumerate(said)))
     age, hard = learning_curves(path)
     assert "Age" in age
     assert "age by epoch: from 0.5 at 0 to 0.9 at 1" in age

@@ -9,7 +9,7 @@ from reseen.evaluation import evaluate
 from reseen.protocols import any_view, cross_camera
 from reseen.reporting import Outcome, Section, ranked_pictures, render_lists, write_page
 from reseen.reporting.lists import worst_and_best
-from reseen.samples import Benchmark, Embeddings, Sample, Trial
+from reseen.types import Benchmark, Embeddings, Sample, Trial
 
 
 def by_hand(outcome: Outcome, benchmark: Benchmark, row: int) -> list[tuple[float, Sample, bool]]:

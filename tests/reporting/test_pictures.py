@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from reseen.reporting.pictures import Thumbnail, thumbnail
-from reseen.samples import Sample
+from reseen.types import Sample
 
 
 def decoded(small: Thumbnail) -> Image.Image:

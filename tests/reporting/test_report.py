@@ -12,7 +12,7 @@ from reseen.evaluation.reranking import average_query_expansion
 from reseen.models import Embedder, ModelSpec
 from reseen.protocols import any_view, cross_camera
 from reseen.reporting import Outcome, write_report
-from reseen.samples import Benchmark, Sample
+from reseen.types import Benchmark, Sample
 
 
 def test_the_page_says_what_the_report_says(outcome: Outcome, benchmark: Benchmark, tmp_path: Path) -> None:

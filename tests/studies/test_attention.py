@@ -11,8 +11,8 @@ from tests.studies.small import SYNTHETIC
 from reseen.cli import main
 from reseen.errors import DataError
 from reseen.protocols import cross_camera
-from reseen.samples import Benchmark, Sample
 from reseen.studies.attention import Extent, compared, extent, matching
+from reseen.types import Benchmark, Sample
 
 
 def test_extents_of_maps_that_are_known() -> None:

@@ -13,10 +13,10 @@ from reseen.cli import main
 from reseen.datasets import Synthetic
 from reseen.embedding import embed
 from reseen.evaluation import evaluate
-from reseen.samples import Embeddings, Sample
 from reseen.studies.fidelity.distances import Averages, Spread, average_distances, binned
 from reseen.studies.fidelity.study import _published, unique
 from reseen.studies.runner.networks import BEFORE
+from reseen.types import Embeddings, Sample
 
 
 def test_average_distances_are_those_of_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:

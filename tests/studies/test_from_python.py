@@ -16,14 +16,14 @@ from tests.training import tiny
 
 from reseen import datasets
 from reseen.cli import main
-from reseen.commands.calling import parse, verb
+from reseen.cli.parser import parse, verb
 from reseen.models import ModelSpec
-from reseen.samples import Benchmark
 from reseen.studies import summaries
 from reseen.studies.losses import losses
 from reseen.studies.runner import OutputOptions, Study, StudyOptions, TrainingOptions
 from reseen.studies.runner.description import described
 from reseen.studies.sensitivity import sensitivity
+from reseen.types import Benchmark
 
 
 def small(**arguments: int) -> datasets.Synthetic:

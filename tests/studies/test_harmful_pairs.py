@@ -14,11 +14,11 @@ from reseen.datasets import Synthetic
 from reseen.datasets.synthetic.dataset import latents
 from reseen.datasets.synthetic.latents import shared_surface
 from reseen.geometry import Relation, cosine, masked_max, masked_min, unit
-from reseen.images import IdentityBatches
+from reseen.loading import IdentityBatchSampler
 from reseen.losses import PairLoss
-from reseen.samples import Sample
 from reseen.studies.harmful_pairs import harm
 from reseen.studies.harmful_pairs import positive_pairs as pp
+from reseen.types import Sample
 
 
 def synthetic() -> Synthetic:
@@ -51,7 +51,7 @@ def test_elsewhere_pairs_less_alike_than_strangers_are_harmful() -> None:
 
 def test_blocks_are_the_batches_of_a_training() -> None:
     samples = synthetic().train
-    batches = IdentityBatches(2, 4)
+    batches = IdentityBatchSampler(2, 4)
     rows = harm.rows_of(batches, samples, 15, seed=3)
     sequence = batches.over(samples, seed=3)
     first = [[draw.row for draw in batch] for batch in sequence]

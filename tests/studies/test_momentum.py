@@ -3,7 +3,7 @@ import pytest
 import yaml
 from tests.studies.test_pages import mean, percent, rows
 
-from reseen.commands.calling import parse
+from reseen.cli.parser import parse
 from reseen.training import MoReID
 
 
@@ -22,8 +22,8 @@ def test_each_loss_without_and_with_a_dictionary(study, started):
 
     settings = {which: folder / "runs" / f"CE_+_NPair-{which}-1.yaml" for which in ("with", "without")}
     loaded = {which: yaml.safe_load(path.read_text()) for which, path in settings.items()}
-    assert loaded["with"] == {**loaded["without"], "scheme": loaded["with"]["scheme"]}
-    scheme = parse("train", ["--config", str(settings["with"]), "--out", "unused"])[1]["scheme"]
-    assert isinstance(scheme, MoReID)
-    assert (scheme.momentum, scheme.memory_size) == (0.9, 64)
-    assert parse("train", ["--config", str(settings["without"]), "--out", "unused"])[1]["scheme"] is None
+    assert loaded["with"] == {**loaded["without"], "candidates": loaded["with"]["candidates"]}
+    candidates = parse("train", ["--config", str(settings["with"]), "--out", "unused"])[1]["candidates"]
+    assert isinstance(candidates, MoReID)
+    assert (candidates.momentum, candidates.memory_size) == (0.9, 64)
+    assert parse("train", ["--config", str(settings["without"]), "--out", "unused"])[1]["candidates"] is None

@@ -13,7 +13,7 @@ from tests.datasets.miniatures import MINIATURES
 from tests.studies.pretended import DATA, precision
 
 from reseen import cli
-from reseen.commands.calling import parse, verb
+from reseen.cli.parser import parse, verb
 from reseen.recipes import published
 from reseen.studies import summaries
 from reseen.studies.components import default_parts
@@ -71,12 +71,12 @@ def test_the_command_on_the_page_repeats_the_study(study, started):
 
 def test_settings_may_name_classes_with_arguments(study):
     loss = '{"class_path": "reseen.losses.HardTripletLoss", "init_args": {"margin": null}}'
-    scheme = '{"class_path": "reseen.training.MoReID", "init_args": {"slots": 64}}'
-    words = ("--seeds", 1, "--settings", f'{{"loss": {loss}}}', "--grid", f'{{"scheme": [null, {scheme}]}}')
+    candidates = '{"class_path": "reseen.training.MoReID", "init_args": {"memory_size": 64}}'
+    words = ("--seeds", 1, "--settings", f'{{"loss": {loss}}}', "--grid", f'{{"candidates": [null, {candidates}]}}')
     folder, _ = study("sensitivity", *words)
     without, with_it = (yaml.safe_load(path.read_text()) for path in sorted((folder / "runs").glob("*.yaml")))
     assert [s["terms"][1]["loss"]["init_args"] for s in (without, with_it)] == [{"margin": None}] * 2
-    assert {without["scheme"] is None, with_it["scheme"] is None} == {True, False}
+    assert {without["candidates"] is None, with_it["candidates"] is None} == {True, False}
 
 
 def test_instances(study):

@@ -12,8 +12,8 @@ from reseen.evaluation import evaluate
 from reseen.geometry import unit
 from reseen.protocols import cross_camera
 from reseen.reporting import Outcome
-from reseen.samples import Benchmark, Embeddings
 from reseen.studies.rankings import by_place, differences
+from reseen.types import Benchmark, Embeddings
 
 
 def outcome(seed: int) -> Outcome:

@@ -37,7 +37,9 @@ def test_a_flags_name_reaches_the_arguments_of_a_class():
     assert found == {"terms": [identity, {**fidi, "weight": 2}], "model": {"resnet": {"ibn": "a"}}}
     assert changed({}, {"loss.temperature": 0.1})["terms"] == metric("AdaSPLoss", temperature=0.1)
     assert changed({}, {"loss": "FIDILoss", "loss.beta": 1})["terms"] == metric("FIDILoss", beta=1)
-    assert changed({}, {"scheme": "MoReID", "scheme.slots": 8})["scheme"]["init_args"] == {"slots": 8}
+    assert changed({}, {"candidates": "MoReID", "candidates.memory_size": 8})["candidates"]["init_args"] == {
+        "memory_size": 8
+    }
 
 
 def test_of_terms_every_metric_loss_is_changed():

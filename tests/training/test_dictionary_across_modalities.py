@@ -36,17 +36,17 @@ def test_past_keys_of_the_other_modality_are_negatives() -> None:
     network = model()
     network.eval()  # batch norm and dropout would make the keys other than what is computed below
     objective = Objective(network, [Term(CrossModal(HardTripletLoss(MARGIN)), output="feature")], 6)
-    scheme = MoReID(memory_size=64)
-    scheme.start(network, objective.compared)
+    candidates = MoReID(memory_size=64)
+    candidates.setup(network, objective.compared)
     past: list[tuple[torch.Tensor, int, int]] = []
     values = []
     for seed in (0, 1, 2):
         images, labels, modalities = batch(seed)
-        (value,) = objective(images, labels, modalities, scheme)
+        (value,) = objective(images, labels, modalities, candidates)
         x = network(images).feature.detach()
         torch.testing.assert_close(value.item(), by_hand(x, labels, modalities, past), rtol=1e-5, atol=1e-5)
         values.append((value.item(), by_hand(x, labels, modalities, [])))
-        keys = scheme.encoder(images, modalities).feature
+        keys = candidates.encoder(images, modalities).feature
         past += list(zip(keys, labels.tolist(), modalities.tolist(), strict=True))
-        scheme.after_step(network)
+        candidates.on_step_end(network)
     assert values[2][0] > values[2][1]

@@ -17,13 +17,13 @@ from reseen.embedding import embed
 from reseen.errors import DataError, RunError, TrainingError, WriteError
 from reseen.evaluation import evaluate
 from reseen.geometry import Candidates
-from reseen.images import IdentityBatches, ImageSet, training_transform
+from reseen.loading import IdentityBatchSampler, ImageDataset, training_transform
 from reseen.losses import CrossBatchMemory, HardTripletLoss, IdentityLoss, Loss, PairLoss
 from reseen.models import Embedder
-from reseen.samples import Benchmark
-from reseen.training import Plain, Schedule, Term
+from reseen.training import BatchCandidates, Schedule, Term
 from reseen.training import progress as progress_module
 from reseen.training import run as run_module
+from reseen.types import Benchmark
 
 OF_PAIRS = [
     name
@@ -42,13 +42,13 @@ def test_it_trains_as_a_plain_loop_does(tmp_path: Path, accumulation: int) -> No
     schedule = Schedule(epochs=2, warmup=1, accumulation=accumulation, clip=1.0)
     trained, _ = run(tmp_path / "run", schedule=schedule, evaluate_every=None, seed=3)
 
-    plain, pictures = model(), ImageSet(data().train, training_transform((HEIGHT, WIDTH)))
+    plain, pictures = model(), ImageDataset(data().train, training_transform((HEIGHT, WIDTH)))
     torch.manual_seed(3)
     identity, sparse = (term.loss for term in terms())
     identity.build(8, 8)
     parameters = [p for p in [*plain.parameters(), *identity.parameters()] if p.requires_grad]
     optimizer = torch.optim.Adam(parameters, lr=3.5e-4, weight_decay=5e-4)
-    sequence = IdentityBatches(4, 2).over(data().train, seed=3, multiple_of=accumulation)
+    sequence = IdentityBatchSampler(4, 2).over(data().train, seed=3, multiple_of=accumulation)
     torch.manual_seed(3)
     plain.train()
     for epoch in range(2):
@@ -139,23 +139,23 @@ def test_it_stops_early(tmp_path: Path) -> None:
 
 
 def test_a_scheme_is_asked_each_batch_and_told_each_step(tmp_path: Path) -> None:
-    class Noting(Plain):
+    class Noting(BatchCandidates):
         def __init__(self) -> None:
             self.events: list[str] = []
 
-        def start(self, model: Embedder, outputs: Collection[str]) -> None:
+        def setup(self, model: Embedder, outputs: Collection[str]) -> None:
             self.events.append("start")
 
         def candidates(self, outputs: Any, images: Tensor, labels: Tensor, modalities: Any) -> dict[str, Candidates]:
             self.events.append("candidates")
             return {"feature": Candidates(outputs.feature.detach(), labels, 0)}
 
-        def after_step(self, model: Embedder) -> None:
+        def on_step_end(self, model: Embedder) -> None:
             self.events.append("step")
 
-    scheme, schedule = Noting(), Schedule(epochs=1, accumulation=2)
-    noted, _ = run(tmp_path / "a", scheme=scheme, schedule=schedule)
-    assert scheme.events == ["start", *["candidates", "candidates", "step"] * 3]
+    candidates, schedule = Noting(), Schedule(epochs=1, accumulation=2)
+    noted, _ = run(tmp_path / "a", candidates=candidates, schedule=schedule)
+    assert candidates.events == ["start", *["candidates", "candidates", "step"] * 3]
     assert not same(noted, run(tmp_path / "b", schedule=schedule)[0])
 
 
@@ -220,7 +220,7 @@ def test_weights_that_are_not_finite_are_never_written(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_the_step_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
-    class Pressed(Plain):
+    class Pressed(BatchCandidates):
         steps = 0
 
         def candidates(self, outputs: Any, images: Tensor, labels: Tensor, modalities: Any) -> dict[str, Candidates]:
@@ -232,7 +232,7 @@ def test_ctrl_c_ends_the_step_saves_and_says_how_to_go_on(tmp_path: Path) -> Non
     out = tmp_path / "run"
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt, match=r"stopped at step 8; to go on .*--resume true"):
-        run(out, scheme=Pressed())
+        run(out, candidates=Pressed())
     assert signal.getsignal(signal.SIGINT) is handler
     assert same(run(out, resume=True)[0], run(tmp_path / "whole")[0])
 
@@ -261,7 +261,7 @@ def test_data_that_cannot_be_trained_on_is_refused_at_once(tmp_path: Path) -> No
     with pytest.raises(DataError, match="at least 2 identities to train on, got 1"):
         run(tmp_path / "one", data=one)
     with pytest.raises(ValueError, match="training data has, 8, got 9"):
-        run(tmp_path / "many", batches=IdentityBatches(9, 2))
+        run(tmp_path / "many", batches=IdentityBatchSampler(9, 2))
     apart = Benchmark("apart", whole.train, whole.query[:2], whole.gallery[-2:], whole.protocol)
     with pytest.raises(DataError):
         run(tmp_path / "apart", data=apart)
@@ -281,10 +281,10 @@ def test_without_test_data_it_trains_without_evaluation(tmp_path: Path) -> None:
 def test_on_a_full_disk_the_last_state_stays_and_the_run_goes_on_from_it(tmp_path: Path) -> None:
     """The system is told to let no file grow beyond a limit, and answers as a full disk does."""
 
-    class Filling(Plain):
+    class Filling(BatchCandidates):
         steps = 0
 
-        def after_step(self, model: Embedder) -> None:
+        def on_step_end(self, model: Embedder) -> None:
             self.steps += 1
             if self.steps == 8:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
@@ -293,7 +293,7 @@ def test_on_a_full_disk_the_last_state_stays_and_the_run_goes_on_from_it(tmp_pat
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         with pytest.raises(WriteError, match=r"room and permission to write .*last\.pt"):
-            run(out, scheme=Filling())
+            run(out, candidates=Filling())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert same(run(out, resume=True)[0], run(tmp_path / "whole")[0])

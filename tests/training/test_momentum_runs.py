@@ -15,7 +15,7 @@ from tests.training.tiny import model, run
 from torch import Tensor, nn
 
 from reseen.errors import RunError
-from reseen.images import IdentityBatches
+from reseen.loading import IdentityBatchSampler
 from reseen.losses import AcrossRanks, AdaSPLoss, HELoss, IdentityLoss
 from reseen.models import Embedder
 from reseen.training import MoReID, Schedule, Term
@@ -27,18 +27,18 @@ def settings(**options: Any) -> Options:
     """A network with batch norm and dropout, batches of 6 into 20 slots, two batches to a step."""
     terms = [Term(IdentityLoss()), Term(HELoss(), output="feature"), Term(AdaSPLoss())]
     schedule = Schedule(epochs=3, warmup=0, learning_rate=0.01, accumulation=2)
-    scheme = {"momentum": 0.9, "memory_size": 20, "warmup": 2, **options}
+    candidates = {"momentum": 0.9, "memory_size": 20, "warmup": 2, **options}
     return {
         "terms": terms,
         "schedule": schedule,
-        "scheme": MoReID(**scheme),
-        "batches": IdentityBatches(3, 2),
+        "candidates": MoReID(**candidates),
+        "batches": IdentityBatchSampler(3, 2),
         "save_every": 2,
     }
 
 
 def state_of(out: Path) -> Any:
-    return torch.load(out / "state" / "last.pt", weights_only=True)["parts"]["scheme"]
+    return torch.load(out / "state" / "last.pt", weights_only=True)["parts"]["candidates"]
 
 
 def flat(state: Any, name: str = "") -> dict[str, Any]:
@@ -60,7 +60,7 @@ def assert_same_state(one: Any, other: Any, **tolerance: float) -> None:
 class Dying(MoReID):
     """Is killed within the epoch, between two saves."""
 
-    def after_step(self, model: Embedder) -> None:
+    def on_step_end(self, model: Embedder) -> None:
         super().after_step(model)
         if self.steps == 7:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -69,8 +69,8 @@ class Dying(MoReID):
 @pytest.mark.parametrize("buffers", ["own", "averaged"])
 def test_killed_within_an_epoch_and_resumed_it_ends_the_same(tmp_path: Path, buffers: Any) -> None:
     run(tmp_path / "whole", **settings(buffers=buffers))
-    scheme = Dying(momentum=0.9, memory_size=20, warmup=2, buffers=buffers)
-    child = in_child(lambda: run(tmp_path / "killed", **{**settings(), "scheme": scheme}))
+    candidates = Dying(momentum=0.9, memory_size=20, warmup=2, buffers=buffers)
+    child = in_child(lambda: run(tmp_path / "killed", **{**settings(), "candidates": candidates}))
     child.join()
     assert child.exitcode == -signal.SIGKILL
     assert state_of(tmp_path / "killed")["counters"] == {"steps": 6, "queued": 72}
@@ -84,9 +84,9 @@ def test_another_scheme_is_refused(tmp_path: Path) -> None:
     for options in ({"momentum": 0.5}, {"same_identity": "positive"}, {"memory_size": 21}):
         with pytest.raises(RunError, match="expected the state of this run"):
             run(tmp_path / "run", resume=True, **settings(**options))
-    with pytest.raises(RunError, match="it has the state of a scheme"):
-        run(tmp_path / "run", resume=True, **{**settings(), "scheme": None})
-    run(tmp_path / "plain", **{**settings(), "scheme": None})
+    with pytest.raises(RunError, match="it has the state of a candidates"):
+        run(tmp_path / "run", resume=True, **{**settings(), "candidates": None})
+    run(tmp_path / "plain", **{**settings(), "candidates": None})
     with pytest.raises(RunError, match="and now MoReID has"):
         run(tmp_path / "plain", resume=True, **settings())
 
@@ -108,7 +108,7 @@ def train_steadily(out: Path) -> Embedder:
         model=model("Steady", neck="none"),
         terms=[Term(IdentityLoss()), Term(AcrossRanks(HELoss()), output="feature")],
         schedule=Schedule(epochs=2, optimizer="sgd", learning_rate=0.05, warmup=0),
-        scheme=Late(0.9, 20),
+        candidates=Late(0.9, 20),
         save_every=1,
     )
     return trained
@@ -131,17 +131,17 @@ def test_two_ranks_have_one_dictionary_and_one_key_encoder(tmp_path: Path, buffe
     """With batch norm, whose statistics of one rank's part are not those of the whole batch."""
 
     def work(rank: int | None) -> None:
-        network, scheme = model(), MoReID(0.5, 24, buffers=buffers)
-        scheme.start(network, ["feature"])
+        network, candidates = model(), MoReID(0.5, 24, buffers=buffers)
+        candidates.setup(network, ["feature"])
         part = slice(0, 8) if rank is None else slice(4 * rank, 4 * rank + 4)
         for step in range(4):
             generator = torch.Generator().manual_seed(step)
             images = torch.randint(0, 256, (8, 3, 16, 8), dtype=torch.uint8, generator=generator)[part]
             outputs = network.train()(images)
-            scheme.candidates(outputs, images, torch.arange(8)[part], (torch.arange(8) % 2)[part])
+            candidates.candidates(outputs, images, torch.arange(8)[part], (torch.arange(8) % 2)[part])
             nn.init.constant_(network.network.backbone.bn.weight, 1 + step)
-            scheme.after_step(network)
-        torch.save(scheme.state_dict(), tmp_path / f"{rank}.pt")
+            candidates.on_step_end(network)
+        torch.save(candidates.state_dict(), tmp_path / f"{rank}.pt")
 
     on_two_ranks(lambda rank: (PartialState(cpu=True), work(rank))[1])
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))

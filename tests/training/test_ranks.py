@@ -17,8 +17,8 @@ from reseen import checkpoint
 from reseen.distributed import on_all_ranks, on_first_rank
 from reseen.errors import DataError
 from reseen.evaluation.reranking import k_reciprocal
-from reseen.images import IdentityBatches
 from reseen.launcher import join_group
+from reseen.loading import IdentityBatchSampler
 from reseen.losses import AcrossRanks, AdaSPLoss, HardTripletLoss, IdentityLoss
 from reseen.model_evaluation import evaluate_model
 from reseen.models import Embedder
@@ -32,7 +32,7 @@ def train_steadily(out: Path, *, seed: int = 0, epochs: int = 2, resume: bool = 
         out,
         model=model("Steady", neck="none"),
         terms=[Term(IdentityLoss()), *across],
-        batches=IdentityBatches(4, 2),
+        batches=IdentityBatchSampler(4, 2),
         schedule=Schedule(epochs=epochs, optimizer="sgd", learning_rate=0.05, warmup=0, freeze=1, clip=1.0),
         seed=seed,
         resume=resume,

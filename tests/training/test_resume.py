@@ -20,7 +20,7 @@ from tests.training.tiny import model, run, same, terms
 
 from reseen import checkpoint
 from reseen.errors import CheckpointError, RunError
-from reseen.images import IdentityBatches
+from reseen.loading import IdentityBatchSampler
 from reseen.losses import CrossBatchMemory, HardTripletLoss
 from reseen.training import Schedule, Term
 from reseen.training import folder as folder_module
@@ -31,7 +31,12 @@ def settings() -> dict[str, Any]:
     """Everything that has a state: random numbers, statistics, a memory of embeddings, two optimisers' moments."""
     remembering = Term(CrossBatchMemory(HardTripletLoss(), memory_size=40, dim=8), output="feature")
     schedule = Schedule(epochs=3, warmup=1, accumulation=2)
-    return {"terms": [*terms(), remembering], "batches": IdentityBatches(3, 2), "schedule": schedule, "save_every": 2}
+    return {
+        "terms": [*terms(), remembering],
+        "batches": IdentityBatchSampler(3, 2),
+        "schedule": schedule,
+        "save_every": 2,
+    }
 
 
 def in_child(work: Callable[[], Any]) -> multiprocessing.process.BaseProcess:
@@ -171,7 +176,7 @@ def test_another_runs_state_is_refused(whole: Path, tmp_path: Path) -> None:
         {"model": model(dim=4)},
         {"terms": terms()},
         {"seed": 9},
-        {"batches": IdentityBatches(4, 2)},
+        {"batches": IdentityBatchSampler(4, 2)},
         {"schedule": Schedule(epochs=3, warmup=1, optimizer="sgd", accumulation=2)},
     ):
         with pytest.raises(RunError, match="expected the state of this run"):

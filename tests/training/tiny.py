@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from reseen.images import IdentityBatches
+from reseen.loading import IdentityBatchSampler
 from reseen.losses import AdaSPLoss, IdentityLoss
-from reseen.models import Backbone, Embedder, ModelSpec, Side
+from reseen.models import Backbone, Embedder, ModelSpec, SideInfo
 from reseen.protocols import cross_camera
-from reseen.samples import Benchmark, Sample
-from reseen.training import Schedule, Standing, Term, train
+from reseen.training import BestScore, Schedule, Term, train
+from reseen.types import Benchmark, Sample
 
 HEIGHT, WIDTH = 16, 8
 
@@ -30,7 +30,7 @@ class Tiny(Backbone):
         self.conv = nn.Conv2d(3, 8, 5, stride=2)
         self.bn = nn.BatchNorm2d(8)
 
-    def forward(self, images: Tensor, side: Side) -> Tensor:
+    def forward(self, images: Tensor, side: SideInfo) -> Tensor:
         return nn.functional.dropout(self.bn(self.conv(images)).relu(), self.dropout, self.training)
 
     def pool(self, raw: Tensor) -> Tensor:
@@ -74,13 +74,13 @@ def terms() -> list[Term]:
     return [Term(IdentityLoss()), Term(AdaSPLoss(), output="feature", weight=0.5)]
 
 
-def run(out: Path, **changes: Any) -> tuple[Embedder, Standing]:
+def run(out: Path, **changes: Any) -> tuple[Embedder, BestScore]:
     """Train for 3 epochs of 6 steps; the keyword arguments are those of ``train``, or replace the first ones."""
     given: dict[str, Any] = {
         "data": data(),
         "model": model(),
         "terms": terms(),
-        "batches": IdentityBatches(4, 2),
+        "batches": IdentityBatchSampler(4, 2),
         "schedule": Schedule(epochs=3, warmup=1),
         "tensorboard": False,
         "evaluate_every": 1,

@@ -5,9 +5,9 @@ from pathlib import Path
 from reseen.datasets.checking import check
 from reseen.errors import DataError
 from reseen.files import make_folder
-from reseen.images import read
-from reseen.samples import Benchmark
+from reseen.loading import read
 from reseen.terminal import Terminal
+from reseen.types import Benchmark
 
 
 def check_data(*, data: Benchmark, out: Path | None = None) -> None:

@@ -98,7 +98,7 @@ def write_page(out: Path, paths: list[Path], pictures: list[Pixels], said: list[
         out,
         "Are these the same?",
         sections=[
-            Section("Side by side", render("lists.html", lists=lists, ratio=0.5)),
+            Section("SideInfo by side", render("lists.html", lists=lists, ratio=0.5)),
             Section("Verdicts", table(VERDICTS, rows)) if rows else None,
         ],
     )

@@ -4,7 +4,7 @@ import itertools
 import json
 from pathlib import Path
 
-from reseen.commands.calling import call
+from reseen.cli.parser import call
 from reseen.terminal import Terminal
 
 

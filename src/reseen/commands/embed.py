@@ -17,9 +17,9 @@ from reseen.gallery.ingest import files_below
 from reseen.labels import parse_label
 from reseen.launcher import is_first, num_launched
 from reseen.pictures import Pixels, decode, decode_box
-from reseen.samples import Benchmark, Sample
 from reseen.shards import Turn, write_shards
 from reseen.terminal import Terminal
+from reseen.types import Benchmark, Sample
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def embed(
             f"expected --pictures or --data with {run}, got neither; an exported model has no data of its own"
         )
     # Here, not above: this takes torch, and data sets do.
-    from reseen.commands.runs import data_of, model_of
+    from reseen.cli.runs import data_of, model_of
     from reseen.embedding import embed_to
 
     benchmark = data_of(run) if data is None else data
@@ -141,7 +141,7 @@ def pixels(sample: Sample) -> Pixels:
     if sample.draw is None:
         path = Path(sample.path)
         return decode(path) if sample.box is None else decode_box(path, sample.box)
-    from reseen.images import read  # Of a data set: torch is there.
+    from reseen.loading import read  # Of a data set: torch is there.
 
     return read(sample)
 

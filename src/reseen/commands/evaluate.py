@@ -7,15 +7,15 @@ from typing import Any, Literal
 
 from rich.table import Table
 
-from reseen.commands.runs import data_of, model_of
+from reseen.cli.runs import data_of, model_of
 from reseen.evaluation import Reranking
 from reseen.files import write_atomically
 from reseen.launcher import is_first
 from reseen.model_evaluation import Outcome, evaluate_model
 from reseen.models import Embedder
 from reseen.reporting import setting_columns, setting_rows
-from reseen.samples import Benchmark
 from reseen.terminal import Terminal
+from reseen.types import Benchmark
 
 WIDTH = 96  # A table of settings; a narrower terminal breaks its lines rather than its cells.
 Improvement = Literal["k_reciprocal", "average_query_expansion", "alpha_query_expansion", "database_augmentation"]

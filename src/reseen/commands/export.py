@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from reseen.commands.runs import model_of
+from reseen.cli.runs import model_of
 from reseen.errors import ExportError
 from reseen.export import export as write
 from reseen.gallery.ingest import from_folder

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from reseen.cli.runs import data_of, model_of
 from reseen.commands.evaluate import Improvement, measure
-from reseen.commands.runs import data_of, model_of
 from reseen.errors import RunError
 from reseen.reporting import write_report
-from reseen.samples import Benchmark
 from reseen.terminal import Terminal
+from reseen.types import Benchmark
 
 
 def report(

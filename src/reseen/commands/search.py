@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.commands.answers import score, tables, write_page
+from reseen.cli.answers import score, tables, write_page
 from reseen.encoding import load
 from reseen.errors import DataError, GalleryError
 from reseen.gallery import Gallery, Where
@@ -121,7 +121,7 @@ def k_reciprocal(query: NDArray[np.float32], found: NDArray[np.float32]) -> NDAr
     import torch
 
     from reseen.evaluation.reranking import k_reciprocal as encoding
-    from reseen.samples import Embeddings
+    from reseen.types import Embeddings
 
     sides = [
         Embeddings(torch.from_numpy(np.ascontiguousarray(side)), np.zeros(len(side))) for side in (query[None], found)

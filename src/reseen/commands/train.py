@@ -11,15 +11,15 @@ import yaml
 from accelerate.utils import set_seed
 
 from reseen import checkpoint, training
+from reseen.cli.runs import checkpoint_of
 from reseen.commands.evaluate import measure, print_scores, write_report
-from reseen.commands.runs import checkpoint_of
-from reseen.images import IdentityBatches, Transforms, training_transform
 from reseen.launcher import is_first
+from reseen.loading import IdentityBatchSampler, Transforms, training_transform
 from reseen.losses import AdaSPLoss, IdentityLoss
 from reseen.models import Embedder, ModelSpec
-from reseen.samples import Benchmark
 from reseen.terminal import Terminal
-from reseen.training import Schedule, Scheme, Term
+from reseen.training import CandidateSource, Schedule, Term
+from reseen.types import Benchmark
 
 logger = logging.getLogger(__name__)
 
@@ -74,10 +74,10 @@ def train(
     out: Path,
     model: ModelSpec = ModelSpec(),
     terms: list[Term] | None = None,
-    batches: IdentityBatches = IdentityBatches(),
+    batches: IdentityBatchSampler = IdentityBatchSampler(),
     augmentation: Augmentation = Augmentation(),
     schedule: Schedule = Schedule(),
-    scheme: Scheme | None = None,
+    candidates: CandidateSource | None = None,
     init: Path | None = None,
     resume: bool = False,
     evaluate_every: int | None = 10,
@@ -104,7 +104,7 @@ def train(
         batches: Which pictures meet in a batch.
         augmentation: How training pictures are varied.
         schedule: How long, how fast, by which optimiser.
-        scheme: What a batch is compared with; null for itself.
+        candidates: What a batch is compared with; null for itself.
         init: Start from the weights of another run (or checkpoint) as far as they fit; what does not is listed.
         resume: Go on with the run in `out`, with the same settings; more epochs extend it.
         evaluate_every: Epochs between measurements on the query and the gallery; null for none.
@@ -131,7 +131,7 @@ def train(
         schedule,
         out,
         transform=augmentation.transforms((model.height, model.width)),
-        scheme=scheme,
+        candidates=candidates,
         evaluate_every=evaluate_every if data.query else None,
         patience=patience,
         save_every=save_every,

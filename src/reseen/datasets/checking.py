@@ -2,7 +2,7 @@
 
 ::
 
-    from reseen.images import read
+    from reseen.loading import read
     checked = check(Market1501("Market-1501-v15.09.15"), read)
     rich.print(checked)
     plot(checked, "market.png")
@@ -29,7 +29,7 @@ from rich.text import Text
 
 from reseen.errors import DataError
 from reseen.labels import visible
-from reseen.samples import Benchmark, Camera, Protocol, Sample
+from reseen.types import Benchmark, Camera, Protocol, Sample
 
 PARTS = ("train", "query", "gallery")
 EXAMPLES = 5
@@ -89,7 +89,7 @@ def check(benchmark: Benchmark, read: Callable[[Sample], NDArray[np.uint8]], *, 
 
     Args:
         benchmark: The data set.
-        read: Gives a sample's picture (H, W, 3), or raises a DataError: ``reseen.images.read``.
+        read: Gives a sample's picture (H, W, 3), or raises a DataError: ``reseen.loading.read``.
         progress: Draw a bar.
     """
     samples = [(part, sample) for part in PARTS for sample in getattr(benchmark, part)]

@@ -4,7 +4,7 @@ import dataclasses
 from collections import Counter
 
 from reseen.datasets.soundness import require_sound
-from reseen.samples import Benchmark, Sample
+from reseen.types import Benchmark, Sample
 
 
 class Joined(Benchmark):

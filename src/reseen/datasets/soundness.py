@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from reseen.errors import DataError
-from reseen.samples import Benchmark, Box, Camera, Identity, Sample
+from reseen.types import Benchmark, Box, Camera, Identity, Sample
 
 
 def require_sound(benchmark: Benchmark) -> None:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from reseen.datasets.soundness import require_sound
-from reseen.samples import Benchmark, Identity
+from reseen.types import Benchmark, Identity
 
 
 class Subset(Benchmark):

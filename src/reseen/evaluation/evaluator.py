@@ -16,7 +16,7 @@ from reseen.evaluation.report import Report, make_report
 from reseen.evaluation.similarity import Reranking
 from reseen.evaluation.single_shot import first_ranks_over_draws
 from reseen.evaluation.task import build_task, gallery_of_all_ranks
-from reseen.samples import Benchmark, Embeddings, Protocol, Sample, Trial
+from reseen.types import Benchmark, Embeddings, Protocol, Sample, Trial
 
 
 def evaluate(

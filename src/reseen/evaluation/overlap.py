@@ -17,7 +17,7 @@ from reseen.errors import DataError
 from reseen.evaluation.ranks import negatives_before
 from reseen.evaluation.similarity import Cosine
 from reseen.evaluation.task import RetrievalTask, codes
-from reseen.samples import Embeddings, Identity
+from reseen.types import Embeddings, Identity
 
 
 @dataclass(frozen=True, eq=False)

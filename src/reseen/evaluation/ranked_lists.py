@@ -14,7 +14,7 @@ from reseen.evaluation.similarity import Codes, Reranking
 from reseen.evaluation.task import build_task
 from reseen.evaluation.tiles import query_portions, score_tiles
 from reseen.evaluation.top_k import best_entries
-from reseen.samples import Embeddings, Protocol
+from reseen.types import Embeddings, Protocol
 
 
 @dataclass(frozen=True, eq=False)

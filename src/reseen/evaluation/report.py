@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reseen.samples import Protocol
+from reseen.types import Protocol
 
 log = logging.getLogger(__name__)
 

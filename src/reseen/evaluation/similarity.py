@@ -23,7 +23,7 @@ from torch import Tensor
 
 from reseen.errors import DataError
 from reseen.exact import Floats, cosines
-from reseen.samples import Embeddings
+from reseen.types import Embeddings
 
 Codes = NDArray[np.intp]
 Rows = slice | NDArray[np.intp]

@@ -16,7 +16,7 @@ import torch.distributed as dist
 
 from reseen.errors import DataError
 from reseen.evaluation.similarity import Codes, Cosine, GroupMax, MaskSameLocation, Reranking, Scores
-from reseen.samples import Embeddings, Labels, Protocol, join_labels
+from reseen.types import Embeddings, Labels, Protocol, join_labels
 
 T = TypeVar("T")
 

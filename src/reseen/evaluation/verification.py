@@ -19,7 +19,7 @@ from reseen.evaluation.rounding import ErrorBound
 from reseen.evaluation.similarity import Codes, Reranking
 from reseen.evaluation.task import build_task
 from reseen.evaluation.tiles import Tile, for_each_tile, query_portions
-from reseen.samples import Embeddings, Protocol
+from reseen.types import Embeddings, Protocol
 
 Counts = NDArray[np.int64]
 FINE_BINS = 2**16

@@ -1,11 +1,11 @@
 """Networks: ``Embedder(ModelSpec(...))`` and what it is made of."""
 
-from reseen.models.backbones import Backbone, OSNet, Side, TimmBackbone
-from reseen.models.complexity import Complexity, complexity, kept_bytes
+from reseen.models.backbones import Backbone, OSNet, SideInfo, TimmBackbone
 from reseen.models.embedder import Embedder
 from reseen.models.layers.two_stream import TwoStream
-from reseen.models.mode import in_mode
+from reseen.models.mode import eval_mode, train_mode
 from reseen.models.networks import BDB, MGN, PCB, GlobalNetwork, HeadOptions, Network, Outputs
+from reseen.models.profiling import Complexity, complexity, kept_bytes
 from reseen.models.spec import ModalityOptions, ModelSpec, ResNetOptions, ViTOptions
 from reseen.models.weights import WeightsReport
 
@@ -24,12 +24,13 @@ __all__ = [
     "OSNet",
     "Outputs",
     "ResNetOptions",
-    "Side",
+    "SideInfo",
     "TimmBackbone",
     "TwoStream",
     "ViTOptions",
     "WeightsReport",
     "complexity",
-    "in_mode",
+    "eval_mode",
     "kept_bytes",
+    "train_mode",
 ]

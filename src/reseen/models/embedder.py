@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from reseen.models.backbones.base import Side
+from reseen.models.backbones.base import SideInfo
 from reseen.models.backbones.build import build_backbone
 from reseen.models.networks import BDB, MGN, PCB, GlobalNetwork, HeadOptions, Network, Outputs
 from reseen.models.preprocessing import Pixels
 from reseen.models.spec import ModelSpec
 from reseen.models.weights import WeightsReport, load_head
-from reseen.samples import Sample
+from reseen.types import Sample
 
 NETWORKS: dict[str | None, type[Network]] = {None: GlobalNetwork, "mgn": MGN, "pcb": PCB, "bdb": BDB}
 
@@ -72,7 +72,7 @@ class Embedder(nn.Module):
         Raises:
             ValueError: The images are not uint8 (B, 3, H, W).
         """
-        outputs: Outputs = self.network(self.pixels(images), Side(cameras, views, modalities))
+        outputs: Outputs = self.network(self.pixels(images), SideInfo(cameras, views, modalities))
         return outputs
 
     @torch.no_grad()
@@ -90,7 +90,7 @@ class Embedder(nn.Module):
         """
         return self.forward(images, cameras=cameras, views=views, modalities=modalities).embedding.float()
 
-    def places(self, samples: Sequence[Sample], *, known: bool = False) -> dict[str, Tensor]:
+    def side_info(self, samples: Sequence[Sample], *, known: bool = False) -> dict[str, Tensor]:
         """Return what the network takes of pictures besides pixels and modality, by the keyword of a call.
 
         Args:

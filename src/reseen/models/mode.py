@@ -1,4 +1,4 @@
-"""Training or evaluation, for a while."""
+"""Context managers that set train or eval mode and restore it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,8 +7,21 @@ from torch import nn
 
 
 @contextmanager
-def in_mode(model: nn.Module, *, training: bool) -> Iterator[None]:
-    """Put a model into training or evaluation, and afterwards each of its modules back as it was."""
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation, and afterwards each of its modules back into the mode that it was in."""
+    with _mode(model, training=False):
+        yield
+
+
+@contextmanager
+def train_mode(model: nn.Module) -> Iterator[None]:
+    """Put a model into training, and afterwards each of its modules back into the mode that it was in."""
+    with _mode(model, training=True):
+        yield
+
+
+@contextmanager
+def _mode(model: nn.Module, *, training: bool) -> Iterator[None]:
     modes = {module: module.training for module in model.modules()}
     model.train(training)
     try:

@@ -4,7 +4,7 @@
 image) and VERI-Wild; a data set may use it under its own name, ``cross_camera(name="MSMT17 V2")``.
 """
 
-from reseen.samples import Protocol
+from reseen.types import Protocol
 
 cross_camera = Protocol("cross_camera")
 """A picture of the query's identity from the query's own camera is neither positive nor negative."""

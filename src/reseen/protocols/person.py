@@ -1,6 +1,6 @@
 """CUHK03 as it was first published; its new protocol is ``cross_camera``."""
 
-from reseen.samples import Protocol
+from reseen.types import Protocol
 
 
 def cuhk03_classic(*, draws: int = 10, seed: int = 0) -> Protocol:

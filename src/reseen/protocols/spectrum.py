@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reseen.errors import DataError
-from reseen.samples import Camera, Embeddings, Identity, Protocol, Trial
+from reseen.types import Camera, Embeddings, Identity, Protocol, Trial
 
 SYSU_PLACES: dict[Camera, int] = {1: 1, 2: 2, 3: 2, 4: 4, 5: 5, 6: 6}
 SYSU_VISIBLE = {"all": (1, 2, 4, 5), "indoor": (1, 2)}

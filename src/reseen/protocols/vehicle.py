@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from reseen.errors import DataError
-from reseen.samples import Embeddings, Protocol, Trial
+from reseen.types import Embeddings, Protocol, Trial
 
 veri_track = Protocol("veri_track", by_track=True)
 """VeRi-776 from image to track: a track scores as its best picture, and the identity's tracks under the query's camera

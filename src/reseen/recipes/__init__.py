@@ -4,6 +4,6 @@
 """
 
 from reseen.recipes.files import FOLDER, about, names, path_of, settings_of
-from reseen.recipes.published import Published, published
+from reseen.recipes.published_rows import Published, published
 
 __all__ = ["FOLDER", "Published", "about", "names", "path_of", "published", "settings_of"]

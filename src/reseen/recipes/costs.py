@@ -78,7 +78,7 @@ def cost_of(settings: Mapping[str, Any]) -> Cost:
     """
     network = network_cost(spec_of(settings))
     schedule, batches = settings["schedule"], settings["batches"]
-    momentum_encoder = settings.get("scheme") is not None
+    momentum_encoder = settings.get("candidates") is not None
     numbers_each = {"sgd": 3}.get(schedule.get("optimizer", "adam"), 4) + momentum_encoder
     pictures = batches["identities"] * batches["images"] * (2 if batches.get("by_modality") else 1)
     half = settings.get("precision", "fp32") != "fp32"

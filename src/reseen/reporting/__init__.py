@@ -5,7 +5,7 @@ from reseen.reporting.attention_page import write_attention
 from reseen.reporting.axes import Axis
 from reseen.reporting.comparison import write_comparison
 from reseen.reporting.grad_cam import attention
-from reseen.reporting.heat_map import heat_map
+from reseen.reporting.heat_maps import heat_map
 from reseen.reporting.lists import ranked_pictures, render_lists
 from reseen.reporting.page import Repeated, Section, charts, facts, table, write_page
 from reseen.reporting.pictures import Shot, Thumbnail

@@ -16,12 +16,12 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from reseen.errors import DataError
-from reseen.images import number_modalities, read, test_transform
-from reseen.models import Embedder, in_mode
+from reseen.loading import number_modalities, read, test_transform
+from reseen.models import Embedder, eval_mode
 from reseen.reporting.grad_cam import attention, embedding_of
 from reseen.reporting.page import Section, render, write_page
 from reseen.reporting.pictures import Shot, Thumbnail
-from reseen.samples import Sample
+from reseen.types import Sample
 
 Picture = NDArray[np.uint8]
 
@@ -125,7 +125,7 @@ def heat(model: Embedder, sample: Sample, *, reference: Sample | None = None) ->
     """Return the attention (h, w), 0 to 1, to a sample at the size that the model takes; as `looked_at`."""
     toward = None
     if reference is not None:
-        with in_mode(model, training=False), torch.no_grad():
+        with eval_mode(model), torch.no_grad():
             toward = embedding_of(model, _image(model, read(reference)), modalities=_modality(model, reference))
     image = _image(model, read(sample))
     return attention(model, image, reference=toward, modalities=_modality(model, sample))[0]

@@ -17,7 +17,7 @@ from reseen.model_evaluation import Outcome
 from reseen.reporting.lists import queries_of_first_repeat, ranked_pictures
 from reseen.reporting.page import Section, charts, render, table, write_page
 from reseen.reporting.scores import match_curve, precision_spread
-from reseen.samples import Benchmark
+from reseen.types import Benchmark
 
 NORMAL_95 = 1.96
 

@@ -43,11 +43,13 @@ def learning_curves(path: Path) -> list[Markup]:
         ]
         if series:
             figures.append(line_chart(title, series, x=Axis("epoch"), y=axis))
-    return figures + _of_scheme({name.removeprefix("scheme/"): p for name, p in values.items() if "scheme/" in name})
+    return figures + _of_candidates(
+        {name.removeprefix("candidates/"): p for name, p in values.items() if "candidates/" in name}
+    )
 
 
-def _of_scheme(values: Mapping[str, tuple[list[float], list[float]]]) -> list[Markup]:
-    """Return a chart for each thing that a scheme says of itself, with a line for each output of the network."""
+def _of_candidates(values: Mapping[str, tuple[list[float], list[float]]]) -> list[Markup]:
+    """Return a chart for each thing that a candidates says of itself, with a line for each output of the network."""
     charts: dict[str, list[Series]] = {}
     for name, points in values.items():
         title, _, output = name.partition(" on ")

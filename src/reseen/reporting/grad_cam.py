@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reseen.models import in_mode
+from reseen.models import eval_mode
 
 
 def attention(
@@ -54,7 +54,7 @@ def attention(
     from captum.attr import LayerGradCam
 
     folding = _folding(model)
-    with in_mode(model, training=False), torch.enable_grad():
+    with eval_mode(model), torch.enable_grad():
         chosen = layer or _last_map(model, folding, lambda: target(images))
         with _as_map(chosen, folding) as positions:
             heat = LayerGradCam(target, positions).attribute(images, relu_attributions=True).detach().float()

@@ -15,7 +15,7 @@ from reseen.evaluation import Report, ranked_list
 from reseen.model_evaluation import Outcome
 from reseen.reporting.page import percent, render
 from reseen.reporting.pictures import Shot, thumbnail
-from reseen.samples import Benchmark, Protocol, Sample
+from reseen.types import Benchmark, Protocol, Sample
 
 
 @dataclass(frozen=True)

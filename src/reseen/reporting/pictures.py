@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reseen.errors import DataError
-from reseen.images.reading import read
-from reseen.samples import Sample
+from reseen.loading.reading import read
+from reseen.types import Sample
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from reseen.reporting.scores import (
     setting_columns,
     setting_rows,
 )
-from reseen.samples import Benchmark, Sample
+from reseen.types import Benchmark, Sample
 
 MOST_LOOKS = 3
 

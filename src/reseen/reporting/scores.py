@@ -15,7 +15,7 @@ from reseen.reporting.axes import Axis
 from reseen.reporting.lists import searched_together
 from reseen.reporting.page import Repeated, percent, render, table
 from reseen.reporting.plots import Series, histogram, line_chart
-from reseen.samples import Benchmark
+from reseen.types import Benchmark
 
 RANKS = 20
 SETTING_RANKS = (1, 10, 20)

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from reseen.reporting import Axis, Repeated, Section, bar_chart, charts
-from reseen.samples import Benchmark
 from reseen.studies.runner import Study, StudyOptions
 from reseen.studies.settings import changed
+from reseen.types import Benchmark
 
 Parts = dict[str, dict[str, dict[str, Any]]]
 Found = dict[tuple[str, ...], dict[str, Repeated]]  # states of the parts -> loss -> mAP

@@ -10,10 +10,10 @@ from typing import Any
 from markupsafe import Markup
 
 from reseen.reporting import Axis, Repeated, Section, charts, heat_map, table
-from reseen.samples import Benchmark
 from reseen.studies.results.published import Measured, beside
 from reseen.studies.results.table import downloads, show
 from reseen.studies.runner import Run, Study, StudyOptions
+from reseen.types import Benchmark
 
 
 def cross_domain(

@@ -8,11 +8,11 @@ from typing import Any
 from markupsafe import Markup
 
 from reseen.reporting import Axis, Section, Series, charts, line_chart, table
-from reseen.samples import Benchmark
 from reseen.studies.results.table import downloads, show
 from reseen.studies.runner import Study, StudyOptions
 from reseen.studies.settings import Settings
 from reseen.training import Schedule
+from reseen.types import Benchmark
 
 SUBSET = "reseen.datasets.Subset"
 LENGTHS = ("epochs", "warmup", "cosine_after", "freeze")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from reseen.reporting import Axis, Repeated, Section, Series, charts, line_chart
-from reseen.samples import Benchmark
 from reseen.studies.runner import Study, StudyOptions
 from reseen.studies.settings import merged
+from reseen.types import Benchmark
 
 MAX_BANDS = 3  # more of them hide each other
 

@@ -9,10 +9,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from reseen.reporting import Axis, Repeated, Section, bar_chart, charts, table
-from reseen.samples import Benchmark
 from reseen.studies.results.table import downloads, show
 from reseen.studies.runner import Study, StudyOptions
 from reseen.studies.settings import changed
+from reseen.types import Benchmark
 
 SCORES = ["", "mAP", "rank 1", "mINP", "minutes"]
 

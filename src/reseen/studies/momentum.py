@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from reseen.samples import Benchmark
 from reseen.studies.runner import Study, StudyOptions
+from reseen.types import Benchmark
 
 COLUMNS = ["", "mAP without", "mAP with", "above", "from", "to", "p", "rank 1 without", "rank 1 with"]
 
@@ -35,11 +35,11 @@ def momentum(
         dictionary: Arguments of MoReID, as in {"momentum": 0.9, "memory_size": 1024}; the paper's where absent.
     """
     study = Study(momentum, locals())
-    schemes = {"without": None, "with": {"class_path": "reseen.training.MoReID", "init_args": dictionary or {}}}
+    sources = {"without": None, "with": {"class_path": "reseen.training.MoReID", "init_args": dictionary or {}}}
     groups = {
-        (loss, which): study.train({"loss": loss, "dictionary": which}, {**settings, "scheme": scheme})
+        (loss, which): study.train({"loss": loss, "dictionary": which}, {**settings, "candidates": candidates})
         for loss, settings in study.losses(names, weights).items()
-        for which, scheme in schemes.items()
+        for which, candidates in sources.items()
     }
     study.perform()
     found = study.over_seeds("loss", "dictionary").set_index(["loss", "dictionary"])
@@ -48,7 +48,7 @@ def momentum(
     study.csv(pd.DataFrame([{"loss": loss, **vars(gain)} for loss, gain in gains.items()]), "gains.csv")
     cells: list[list[object]] = []
     for loss, gain in gains.items():
-        scores = {name: [found[name][loss, which] for which in schemes] for name in ("mean_ap", "rank_1")}
+        scores = {name: [found[name][loss, which] for which in sources] for name in ("mean_ap", "rank_1")}
         cells.append([loss, *scores["mean_ap"], *gain.cells(), *scores["rank_1"]])
     study.write(
         f"A dictionary of negatives, {data.name}",

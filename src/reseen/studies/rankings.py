@@ -12,10 +12,10 @@ from reseen.evaluation import evaluate, ranked_list
 from reseen.reporting import Axis, Outcome, Section, Series, charts, line_chart
 from reseen.reporting.comparison import compared
 from reseen.reporting.lists import queries_of_first_repeat, searched_together
-from reseen.samples import Benchmark
 from reseen.studies.results.table import downloads, show
 from reseen.studies.runner import Study, TrainingOptions
 from reseen.studies.runner.networks import Network, networks_of, vectors
+from reseen.types import Benchmark
 
 PLACES = 20
 PLACE_BY_PLACE = (

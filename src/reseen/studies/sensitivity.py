@@ -9,9 +9,9 @@ from typing import Any
 from markupsafe import Markup
 
 from reseen.reporting import Axis, Repeated, Section, Series, bar_chart, charts, heat_map, line_chart
-from reseen.samples import Benchmark
 from reseen.studies.runner import Study, StudyOptions
 from reseen.studies.settings import changed
+from reseen.types import Benchmark
 
 Cells = Mapping[tuple[Any, ...], Repeated]
 
@@ -21,7 +21,7 @@ def sensitivity(data: Benchmark, options: StudyOptions, *, grid: dict[str, list[
 
     Settings are named as flags of `reseen train` are. The papers' own: {"loss_weight": [0.1, 0.3, 0.5, 0.7, 0.9]} and
     {"loss.temperature": [0.01, 0.02, ...]} for AdaSP (tables S3, S4), {"loss.alpha": ...} and {"loss.beta": ...} for
-    FIDI (Figure 9), {"scheme.momentum": [0.995, 0.997, 0.999]} for MoReID.
+    FIDI (Figure 9), {"candidates.momentum": [0.995, 0.997, 0.999]} for MoReID.
 
     Args:
         data: What to train and test on.

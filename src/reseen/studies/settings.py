@@ -85,7 +85,7 @@ def _with(settings: Mapping[str, Any], names: Sequence[str], value: Any, whole: 
     if not deeper:
         return {**settings, name: value}
     group = settings.get(name)
-    group = {"class_path": group} if name == "scheme" and isinstance(group, str) else group
+    group = {"class_path": group} if name == "candidates" and isinstance(group, str) else group
     if group is not None and not isinstance(group, Mapping):
         raise ValueError(f"expected a group of settings at {name} of {whole}, got {group!r}; name what has parts")
     return {**settings, name: _with(group or {}, deeper, value, whole)}

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from reseen.samples import Benchmark
 from reseen.studies.results.table import over_seeds
 from reseen.studies.runner import Run, Study, TrainingOptions
 from reseen.studies.settings import changed
+from reseen.types import Benchmark
 
 ARGUMENTS = ("trial", "split")
 FIGURES = {"rank_1": "rank 1", "rank_10": "rank 10", "rank_20": "rank 20", "mean_ap": "mAP", "mean_inp": "mINP"}

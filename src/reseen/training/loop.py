@@ -15,17 +15,17 @@ from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch.utils.data import DataLoader
 
 from reseen.errors import DataError
-from reseen.images import IdentityBatches, ImageSet, Transforms, number_modalities, training_transform
 from reseen.launcher import join_group
+from reseen.loading import IdentityBatchSampler, ImageDataset, Transforms, number_modalities, training_transform
 from reseen.models import Embedder
 from reseen.parallel import usable
-from reseen.samples import Benchmark
-from reseen.training.folder import RunFolder
-from reseen.training.run import Run, Standing
+from reseen.training.candidate_source import BatchCandidates, CandidateSource
+from reseen.training.objective import Objective, Term
+from reseen.training.run import BestScore, Run
+from reseen.training.run_folder import RunFolder
 from reseen.training.schedule import Schedule
-from reseen.training.scheme import Plain, Scheme
-from reseen.training.state import Interruption
-from reseen.training.terms import Objective, Term
+from reseen.training.state import InterruptGuard
+from reseen.types import Benchmark
 
 logger = logging.getLogger(__name__)
 
@@ -34,12 +34,12 @@ def train(
     data: Benchmark,
     model: Embedder,
     terms: Sequence[Term],
-    batches: IdentityBatches,
+    batches: IdentityBatchSampler,
     schedule: Schedule,
     out: str | Path,
     *,
     transform: Transforms | None = None,
-    scheme: Scheme | None = None,
+    candidates: CandidateSource | None = None,
     evaluate_every: int | None = 5,
     patience: int | None = None,
     save_every: int | None = None,
@@ -50,7 +50,7 @@ def train(
     tensorboard: bool = True,
     config: str | None = None,
     resume: bool = False,
-) -> Standing:
+) -> BestScore:
     """Train a model; afterwards it has the last weights, and the run's folder has the best and the last.
 
     Everything random follows from ``seed``, and the model's first weights from the generator that made them. A run
@@ -65,7 +65,7 @@ def train(
         out: The run's folder; must not exist, or be empty, unless ``resume``.
         transform: Varies a picture, uint8 to uint8, all to one size, or one such for each modality; None for
             ``training_transform`` at the model's.
-        scheme: What a batch is compared with; None for itself.
+        candidates: What a batch is compared with; None for itself.
         evaluate_every: Epochs between evaluations; one comes before the first step, so that bad test data shows at
             once, and one after the last. None for no evaluation.
         patience: Stop after so many evaluations without a better mAP; None to train to the end.
@@ -108,16 +108,16 @@ def train(
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     device, rank = accelerator.device, accelerator.process_index
-    scheme = Plain() if scheme is None else scheme
+    candidates = BatchCandidates() if candidates is None else candidates
 
     # The data: which pictures meet, and the pictures.
     size = (model.spec.height, model.spec.width)
-    images = ImageSet(data.train, transform or training_transform(size), size=size)
-    modalities, places = number_modalities(data.train), model.places(data.train, known=True)
-    if places and not isinstance(scheme, Plain):
+    images = ImageDataset(data.train, transform or training_transform(size), size=size)
+    modalities, places = number_modalities(data.train), model.side_info(data.train, known=True)
+    if places and not isinstance(candidates, BatchCandidates):
         raise ValueError(
-            f"expected plain training of a network that is told {' and '.join(places)}, got {type(scheme).__name__}; "
-            "leave model.vit as it is"
+            f"expected plain training of a network that is told {' and '.join(places)}, got "
+            f"{type(candidates).__name__}; leave model.vit as it is"
         )
     if len(images.identities) < 2:
         raise DataError(f"expected at least 2 identities to train on, got {len(images.identities)}; add data")
@@ -142,13 +142,13 @@ def train(
     if precision == "fp16" and len(optimizers) > 1:
         raise ValueError("expected no loss with a learning rate of its own at precision fp16; use bf16 or fp32")
     network = accelerator.prepare_model(objective)
-    scheme.start(model, objective.compared)
+    candidates.setup(model, objective.compared)
     set_seed(seed + rank)
 
     # The folder, and what of the run is in it already; then the loop.
     folder = RunFolder(Path(out))
     evaluate_every = evaluate_every if data.query else None
-    interruption = Interruption(enabled=accelerator.num_processes == 1)
+    interruption = InterruptGuard(enabled=accelerator.num_processes == 1)
     with (
         interruption,
         folder.open(resume=resume, config=config),
@@ -159,7 +159,7 @@ def train(
             objective,
             sequence,
             schedule,
-            scheme,
+            candidates,
             optimizers,
             log_every=log_every,
             tensorboard=tensorboard,
@@ -181,7 +181,7 @@ def train(
                     where = {name: each[rows].to(device) for name, each in places.items()}
                     with accelerator.accumulate(network):
                         values = network(
-                            pictures.to(device, non_blocking=True), labels.to(device), side, scheme, **where
+                            pictures.to(device, non_blocking=True), labels.to(device), side, candidates, **where
                         )
                         accelerator.backward(objective.weights @ values)
                         if accelerator.sync_gradients:
@@ -194,7 +194,7 @@ def train(
                     run.count(values, len(rows))
                     if not accelerator.sync_gradients:
                         continue
-                    scheme.after_step(model)
+                    candidates.on_step_end(model)
                     if interruption.asked or (save_every is not None and run.step % save_every == 0):
                         run.save()
                     interruption.raise_if_asked()

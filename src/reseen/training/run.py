@@ -19,22 +19,22 @@ from reseen import checkpoint
 from reseen.distributed import of_first_rank
 from reseen.errors import TrainingError
 from reseen.files import write_atomically
-from reseen.images import Batches
+from reseen.loading import Batches
 from reseen.model_evaluation import evaluate_model
-from reseen.samples import Benchmark
-from reseen.training.folder import RunFolder
-from reseen.training.journal import Journal, Watch
+from reseen.training.candidate_source import CandidateSource
+from reseen.training.metrics_logger import LossMonitor, MetricsLogger
+from reseen.training.objective import Objective
 from reseen.training.progress import ProgressBar
+from reseen.training.run_folder import RunFolder
 from reseen.training.schedule import Schedule
-from reseen.training.scheme import Scheme
 from reseen.training.state import Stateful, load_state, save_state
-from reseen.training.terms import Objective
+from reseen.types import Benchmark
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
-class Standing:
+class BestScore:
     """How a run stands.
 
     Attributes:
@@ -96,7 +96,7 @@ class Run:
         objective: The network and its losses.
         batches: Where training is.
         schedule: How long it takes.
-        scheme: To be asked what the log shall say of it, and to be saved with the rest.
+        candidates: To be asked what the log shall say of it, and to be saved with the rest.
         optimizers: To be saved with the rest.
         log_every: Steps between looks at the losses.
         tensorboard: Write events too.
@@ -112,7 +112,7 @@ class Run:
         objective: Objective,
         batches: Batches,
         schedule: Schedule,
-        scheme: Scheme,
+        candidates: CandidateSource,
         optimizers: Sequence[Any],
         *,
         log_every: int,
@@ -126,14 +126,14 @@ class Run:
         self.objective = objective
         self.batches = batches
         self.schedule = schedule
-        self.scheme = scheme
+        self.candidates = candidates
         self.config = config
         self._resuming = resume
         self.steps_per_epoch = len(batches) // schedule.accumulation
-        self.standing = Standing()
+        self.standing = BestScore()
         events = folder.root / "tensorboard" if tensorboard else None
-        self.journal = Journal(folder.metrics, tensorboard=events) if accelerator.is_main_process else None
-        self.watch = Watch(objective.names, log_every * schedule.accumulation, accelerator)
+        self.journal = MetricsLogger(folder.metrics, tensorboard=events) if accelerator.is_main_process else None
+        self.watch = LossMonitor(objective.names, log_every * schedule.accumulation, accelerator)
         self.optimizers = optimizers
         terms = [[name, weight] for name, weight in zip(objective.names, objective.weights.tolist(), strict=True)]
         self.settings = Settings({**dataclasses.asdict(schedule), "terms": terms})
@@ -141,7 +141,7 @@ class Run:
             "settings": self.settings,
             "objective": objective,
             "batches": batches,
-            "scheme": scheme,
+            "candidates": candidates,
             "standing": self.standing,
             **{f"optimizer {number}": optimizer for number, optimizer in enumerate(optimizers)},
         }
@@ -218,7 +218,7 @@ class Run:
         speed, self._images, self._since = self._images / (now - self._since), 0, now
         if not values:
             return
-        diagnostics = self.scheme.diagnostics()
+        diagnostics = self.candidates.metrics()
         if self.journal is None:
             return
         loss = sum(w * v for w, v in zip(self.objective.weights.tolist(), values.values(), strict=True))
@@ -229,7 +229,7 @@ class Run:
             terms=values,
             learning_rate=self.optimizers[0].param_groups[0]["lr"],
             images_per_second=round(speed, 1),
-            **({"scheme": dict(diagnostics)} if diagnostics else {}),
+            **({"candidates": dict(diagnostics)} if diagnostics else {}),
         )
         self._bar.show(step=self.step, epoch=self.epoch, loss=loss, images_per_second=speed)
 

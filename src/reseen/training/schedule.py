@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from reseen.losses import Loss
-from reseen.training.terms import Objective
+from reseen.training.objective import Objective
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def set_random_state(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state(state["cuda"])
 
 
-class Interruption:
+class InterruptGuard:
     """Ctrl-C and SIGTERM, which schedulers send before they kill: held back until a step is whole.
 
     As a context, it makes SIGTERM raise KeyboardInterrupt as Ctrl-C does. Signals reach the main thread only: in
@@ -120,7 +120,7 @@ class Interruption:
     def _possible(self) -> bool:
         return self.enabled and threading.current_thread() is threading.main_thread()
 
-    def __enter__(self) -> Interruption:
+    def __enter__(self) -> InterruptGuard:
         self._terminate = signal.getsignal(signal.SIGTERM)
         self._changed = self._possible and self._terminate is signal.SIG_DFL  # a handler of the caller's own stays
         if self._changed:

@@ -6,7 +6,7 @@ from tests.datasets.miniatures import SYSU_COUNTS, SYSU_IDS, lines, sysu_permuta
 
 from reseen.datasets import SYSUMM01
 from reseen.errors import DataError
-from reseen.samples import Embeddings
+from reseen.types import Embeddings
 
 
 def drawn(benchmark):

@@ -4,7 +4,7 @@ from tests.datasets.miniatures import lines, vehicleid
 
 from reseen.datasets import VehicleID
 from reseen.errors import DataError
-from reseen.samples import Embeddings
+from reseen.types import Embeddings
 
 
 def trials(benchmark):

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from reseen.evaluation import evaluate
 from reseen.evaluation.reranking import alpha_query_expansion, average_query_expansion, database_augmentation
 from reseen.protocols import any_view
-from reseen.samples import Embeddings
+from reseen.types import Embeddings
 
 
 def random_set(seed: int, num: int, noise: float = 1.0) -> Embeddings:

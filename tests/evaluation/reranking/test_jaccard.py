@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from reseen.evaluation.reranking import k_reciprocal
-from reseen.samples import Embeddings
+from reseen.types import Embeddings
 
 module = importlib.import_module("reseen.evaluation.reranking.jaccard")
 neighbours = importlib.import_module("reseen.evaluation.reranking.neighbours")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from reseen.models import Embedder, ModelSpec, OSNet, Side, complexity
+from reseen.models import Embedder, ModelSpec, OSNet, SideInfo, complexity
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_streams_see_three_five_seven_and_nine_pixels() -> None:
 @pytest.mark.parametrize("size", [(16, 16), (67, 33), (128, 64)])
 def test_any_size_is_taken(size: tuple[int, int]) -> None:
     network = OSNet().eval()
-    features = network(torch.zeros(1, 3, *size), Side())
+    features = network(torch.zeros(1, 3, *size), SideInfo())
     assert features.shape[:2] == (1, 128)
     assert network.pool(features).shape == (1, 512)
 

@@ -4,14 +4,14 @@ import pytest
 import timm
 import torch
 
-from reseen.models import Embedder, ModelSpec, ResNetOptions, Side, complexity
+from reseen.models import Embedder, ModelSpec, ResNetOptions, SideInfo, complexity
 from reseen.models.backbones.resnet import keep_last_map
 
 
 def shape(name: str, last_stride: int) -> tuple[int, ...]:
     options = ResNetOptions(last_stride=last_stride)  # type: ignore[arg-type]
     network = Embedder(ModelSpec(f"timm:{name}", 128, 64, resnet=options)).network.backbone.eval()
-    return tuple(network.map(network(torch.zeros(1, 3, 128, 64), Side())).shape[2:])
+    return tuple(network.map(network(torch.zeros(1, 3, 128, 64), SideInfo())).shape[2:])
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet26d", "resnetblur50", "resnest14d", "res2net50d"])

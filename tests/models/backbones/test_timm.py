@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from reseen.models import Backbone, Embedder, ModelSpec, Side
+from reseen.models import Backbone, Embedder, ModelSpec, SideInfo
 
 
 def backbone(name: str, height: int = 64, width: int = 32) -> Backbone:
@@ -22,14 +22,14 @@ NAMES = ["resnet18", "mobilenetv3_small_050", "swin_tiny_patch4_window7_224", "d
 def test_the_own_vector_is_what_timm_gives_its_classifier(name: str) -> None:
     network = backbone(name)
     with torch.no_grad():
-        torch.testing.assert_close(network.pool(network(noise(), Side())), network.network(noise()))
+        torch.testing.assert_close(network.pool(network(noise(), SideInfo())), network.network(noise()))
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_050", "swin_tiny_patch4_window7_224"])
 def test_pooling_by_the_mean_and_the_networks_own_head_is_its_own_vector(name: str) -> None:
     network = backbone(name)
     with torch.no_grad():
-        raw = network(noise(), Side())
+        raw = network(noise(), SideInfo())
         torch.testing.assert_close(network.head(network.map(raw).mean((2, 3))), network.pool(raw), atol=1e-5, rtol=1e-4)
 
 
@@ -44,15 +44,15 @@ def test_the_parts_make_the_whole(name: str) -> None:
     network = backbone(name)
     stem, body, tail = network.parts()
     with torch.no_grad():
-        torch.testing.assert_close(tail(body(stem(noise()), Side())), network(noise(), Side()))
+        torch.testing.assert_close(tail(body(stem(noise()), SideInfo())), network(noise(), SideInfo()))
 
 
 def test_without_its_head_a_network_gives_the_same_map() -> None:
     network = backbone("mobilenetv3_small_050")
     with torch.no_grad():
-        before = network(noise(), Side())
+        before = network(noise(), SideInfo())
         network.drop_head()
-        assert torch.equal(network(noise(), Side()), before)
+        assert torch.equal(network(noise(), SideInfo()), before)
     assert not list(network.network.conv_head.parameters())
 
 

@@ -10,12 +10,12 @@ import torch
 from reseen import checkpoint
 from reseen.datasets import Synthetic
 from reseen.embedding import embed
-from reseen.images import IdentityBatches
+from reseen.loading import IdentityBatchSampler
 from reseen.losses import AdaSPLoss, IdentityLoss
-from reseen.models import Embedder, ModelSpec, Side, ViTOptions
+from reseen.models import Embedder, ModelSpec, SideInfo, ViTOptions
 from reseen.models.backbones.vit import ViTBackbone, cut_patches
-from reseen.samples import Sample
 from reseen.training import MoReID, Schedule, Term, train
+from reseen.types import Sample
 
 
 def build(height: int = 64, width: int = 32, **options: object) -> ViTBackbone:
@@ -35,14 +35,14 @@ def noise(count: int = 2) -> torch.Tensor:
 )
 def test_the_grid_of_patches(height: int, width: int, stride: int | None, grid: tuple[int, int]) -> None:
     network = build(height, width, patch_stride=stride)
-    raw = network(torch.zeros(1, 3, height, width), Side())
+    raw = network(torch.zeros(1, 3, height, width), SideInfo())
     assert network.map(raw).shape == (1, 192, *grid)
 
 
 def test_the_whole_path_is_timms_own() -> None:
     network = build()
     with torch.no_grad():
-        torch.testing.assert_close(network(noise(), Side()), network.network.forward_features(noise()))
+        torch.testing.assert_close(network(noise(), SideInfo()), network.network.forward_features(noise()))
 
 
 def test_at_the_patches_own_stride_and_size_nothing_changes() -> None:
@@ -79,7 +79,7 @@ def test_the_side_embedding_is_added_to_every_token_before_the_blocks() -> None:
         plain = network.network._pos_embed(network.network.patch_embed(noise()))
         for block in network.network.blocks[:-1]:
             block.forward = lambda x: x
-        side = Side(cameras=torch.tensor([0, 2]), views=torch.tensor([1, 0]))
+        side = SideInfo(cameras=torch.tensor([0, 2]), views=torch.tensor([1, 0]))
         tokens = network._body(network.network.patch_embed(noise()), side)
         added = torch.stack([network.side[0, 1], network.side[2, 0]])[:, None]
     torch.testing.assert_close(tokens, plain + 2 * added)
@@ -89,13 +89,13 @@ def test_an_unknown_camera_or_view_counts_as_the_mean_of_all() -> None:
     network = build(cameras=(1, 2, 3), views=(1, 2))
     table = network.side.detach()
     cameras, views = torch.tensor([0, 2]), torch.tensor([1, 0])
-    torch.testing.assert_close(network._embed(table, Side())[0, 0], table.mean((0, 1)))
-    torch.testing.assert_close(network._embed(table, Side(cameras=cameras))[:, 0], table[cameras].mean(1))
-    torch.testing.assert_close(network._embed(table, Side(views=views))[:, 0], table.mean(0)[views])
-    torch.testing.assert_close(network._embed(table, Side(cameras, views))[:, 0], table[cameras, views])
+    torch.testing.assert_close(network._embed(table, SideInfo())[0, 0], table.mean((0, 1)))
+    torch.testing.assert_close(network._embed(table, SideInfo(cameras=cameras))[:, 0], table[cameras].mean(1))
+    torch.testing.assert_close(network._embed(table, SideInfo(views=views))[:, 0], table.mean(0)[views])
+    torch.testing.assert_close(network._embed(table, SideInfo(cameras, views))[:, 0], table[cameras, views])
     some = torch.tensor([-1, 2])
-    torch.testing.assert_close(network._embed(table, Side(some, views))[0, 0], table[:, 1].mean(0))
-    torch.testing.assert_close(network._embed(table, Side(some, views))[1, 0], table[2, 0])
+    torch.testing.assert_close(network._embed(table, SideInfo(some, views))[0, 0], table[:, 1].mean(0))
+    torch.testing.assert_close(network._embed(table, SideInfo(some, views))[1, 0], table[2, 0])
 
 
 def test_the_camera_reaches_the_embedding_through_the_model() -> None:
@@ -112,11 +112,11 @@ def test_cameras_and_views_are_found_by_their_names() -> None:
     model = Embedder(ModelSpec("timm:vit_tiny_patch16_224", 64, 32, vit=options))
     cameras = (2, "gate", None, "roof")
     samples = [Sample("", 0, camera=camera, view="back" if camera == 2 else None) for camera in cameras]
-    places = {name: values.tolist() for name, values in model.places(samples).items()}
+    places = {name: values.tolist() for name, values in model.side_info(samples).items()}
     assert places == {"cameras": [1, 0, -1, -1], "views": [1, -1, -1, -1]}
     with pytest.raises(ValueError, match=r"expected the camera of every training picture among .*, got .*'roof'"):
-        model.places(samples, known=True)
-    assert Embedder(ModelSpec("timm:vit_tiny_patch16_224", 64, 32)).places(samples) == {}
+        model.side_info(samples, known=True)
+    assert Embedder(ModelSpec("timm:vit_tiny_patch16_224", 64, 32)).side_info(samples) == {}
     with pytest.raises(ValueError, match="expected cameras that differ"):
         ViTOptions(cameras=(1, 1))
 
@@ -128,7 +128,16 @@ def test_a_network_that_is_told_cameras_trains_and_evaluates(tmp_path: Path) -> 
     model = Embedder(spec)
     before = model.network.backbone.side.detach().clone()
     terms = [Term(IdentityLoss()), Term(AdaSPLoss(), output="feature")]
-    train(data, model, terms, IdentityBatches(2, 2), Schedule(epochs=1), tmp_path, tensorboard=False, evaluate_every=1)
+    train(
+        data,
+        model,
+        terms,
+        IdentityBatchSampler(2, 2),
+        Schedule(epochs=1),
+        tmp_path,
+        tensorboard=False,
+        evaluate_every=1,
+    )
     assert (model.network.backbone.side != before).any(dim=2).all()  # every camera's embedding has learned
     again = checkpoint.load(tmp_path / "last.safetensors")
     assert again.spec == spec
@@ -137,7 +146,9 @@ def test_a_network_that_is_told_cameras_trains_and_evaluates(tmp_path: Path) -> 
     torch.testing.assert_close(told, embed(model, data.query).vectors)
     assert not torch.allclose(told, untold, rtol=1e-3)
     with pytest.raises(ValueError, match="expected plain training of a network that is told cameras, got MoReID"):
-        train(data, model, terms, IdentityBatches(2, 2), Schedule(epochs=1), tmp_path / "other", scheme=MoReID())
+        train(
+            data, model, terms, IdentityBatchSampler(2, 2), Schedule(epochs=1), tmp_path / "other", candidates=MoReID()
+        )
 
 
 def test_other_networks_refuse_these_options() -> None:

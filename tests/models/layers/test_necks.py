@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from reseen.models.backbones.base import Side
+from reseen.models.backbones.base import SideInfo
 from reseen.models.layers.necks import NECKS, build_neck
 
 VECTORS = torch.randn(8, 5, generator=torch.Generator().manual_seed(0)) * 3 + 2
@@ -14,25 +14,25 @@ def normalised(vectors: torch.Tensor) -> torch.Tensor:
 
 
 def test_bnneck_normalises_the_embedding_only() -> None:
-    feature, embedding = build_neck("bnneck", 5)(VECTORS, Side())
+    feature, embedding = build_neck("bnneck", 5)(VECTORS, SideInfo())
     assert feature is VECTORS
     torch.testing.assert_close(embedding, normalised(VECTORS))
 
 
 def test_the_common_norm_gives_metric_loss_and_classifier_the_same_vectors() -> None:
-    feature, embedding = build_neck("common", 5)(VECTORS, Side())
+    feature, embedding = build_neck("common", 5)(VECTORS, SideInfo())
     assert feature is embedding
     torch.testing.assert_close(embedding, normalised(VECTORS))
 
 
 def test_rectified_is_the_positive_part_of_the_norm() -> None:
-    feature, embedding = build_neck("rectified", 5)(VECTORS, Side())
+    feature, embedding = build_neck("rectified", 5)(VECTORS, SideInfo())
     assert feature is embedding
     torch.testing.assert_close(embedding, normalised(VECTORS).clamp(min=0))
 
 
 def test_no_neck_changes_nothing() -> None:
-    feature, embedding = build_neck("none", 5)(VECTORS, Side())
+    feature, embedding = build_neck("none", 5)(VECTORS, SideInfo())
     assert feature is embedding is VECTORS
 
 
@@ -47,9 +47,9 @@ def test_the_bias_is_fixed(name: str) -> None:
 @pytest.mark.parametrize("name", NECKS)
 def test_with_a_norm_per_modality_each_modality_is_as_if_alone(name: str) -> None:
     modalities = torch.tensor([0, 1, 1, 0, 1, 0, 0, 1])
-    together = build_neck(name, 5, per_modality=True)(VECTORS, Side(modalities=modalities)).embedding
+    together = build_neck(name, 5, per_modality=True)(VECTORS, SideInfo(modalities=modalities)).embedding
     for m in (0, 1):
-        alone = build_neck(name, 5)(VECTORS[modalities == m], Side()).embedding
+        alone = build_neck(name, 5)(VECTORS[modalities == m], SideInfo()).embedding
         torch.testing.assert_close(together[modalities == m], alone)
 
 
@@ -60,4 +60,4 @@ def test_without_a_norm_there_is_none_per_modality() -> None:
 
 def test_without_modalities_a_norm_per_modality_says_what_it_misses() -> None:
     with pytest.raises(ValueError, match="expected modalities"):
-        build_neck("bnneck", 5, per_modality=True)(VECTORS, Side())
+        build_neck("bnneck", 5, per_modality=True)(VECTORS, SideInfo())

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from reseen.models import Embedder, ModalityOptions, ModelSpec, Side, TwoStream
+from reseen.models import Embedder, ModalityOptions, ModelSpec, SideInfo, TwoStream
 from reseen.models.layers.two_stream import route
 
 SPEC = ModelSpec("timm:resnet18", 64, 32, modalities=ModalityOptions(stems=True))
@@ -69,4 +69,4 @@ def test_a_copy_of_the_model_keeps_its_streams_apart() -> None:
             p.zero_()
     before = model.embed(IMAGES, modalities=MODALITIES)
     assert before.any()
-    assert not twin.network.backbone(torch.ones(1, 3, 64, 32), Side(modalities=torch.tensor([1]))).any()
+    assert not twin.network.backbone(torch.ones(1, 3, 64, 32), SideInfo(modalities=torch.tensor([1]))).any()

@@ -12,7 +12,7 @@ from reseen.datasets.benchmarks.market_layout import FOLDERS, read_market_folder
 from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError, describe
 from reseen.protocols import cross_camera, cuhk03_classic
-from reseen.samples import Benchmark, Sample
+from reseen.types import Benchmark, Sample
 
 Boxes = Literal["labeled", "detected"]
 

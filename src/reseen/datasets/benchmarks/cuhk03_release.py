@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.errors import DataError
-from reseen.samples import Sample
+from reseen.types import Sample
 
 if TYPE_CHECKING:
     import h5py

@@ -8,7 +8,7 @@ from reseen.datasets.benchmarks.layout import compare_counts, find_root
 from reseen.datasets.benchmarks.market_layout import FOLDERS, read_market_folder
 from reseen.datasets.soundness import require_sound
 from reseen.protocols import cross_camera
-from reseen.samples import Benchmark
+from reseen.types import Benchmark
 
 logger = logging.getLogger(__name__)
 

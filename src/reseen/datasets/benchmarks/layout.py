@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from reseen.errors import DataError, describe
 from reseen.pictures import is_picture
-from reseen.samples import Sample
+from reseen.types import Sample
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from reseen.datasets.benchmarks.layout import compare_counts, find_root, list_pi
 from reseen.datasets.benchmarks.market_layout import FOLDERS, read_market_folder
 from reseen.datasets.soundness import require_sound
 from reseen.protocols import cross_camera
-from reseen.samples import Benchmark, Sample
+from reseen.types import Benchmark, Sample
 
 PUBLISHED = {"train": (12_936, 751), "query": (3_368, 750), "gallery": (15_913, 751)}
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from reseen.datasets.benchmarks.layout import list_pictures, parse_name
-from reseen.samples import Sample
+from reseen.types import Sample
 
 FOLDERS = ("bounding_box_train", "query", "bounding_box_test")
 

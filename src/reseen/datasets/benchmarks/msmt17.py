@@ -7,8 +7,8 @@ from reseen.datasets.benchmarks.layout import compare_counts, read_pairs
 from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError, describe
 from reseen.protocols import cross_camera
-from reseen.samples import Benchmark, Sample
 from reseen.tables import require_files
+from reseen.types import Benchmark, Sample
 
 PUBLISHED = {"train": (30_248, 1_041), "query": (11_659, 3_060), "gallery": (82_161, 3_060)}
 PUBLISHED_WITH_VAL = {**PUBLISHED, "train": (32_621, 1_041)}

@@ -6,8 +6,8 @@ from typing import Literal
 from reseen.datasets.benchmarks.layout import compare_counts, find_root, read_pairs
 from reseen.datasets.soundness import require_sound
 from reseen.protocols import regdb
-from reseen.samples import Benchmark, Sample
 from reseen.tables import require_files
+from reseen.types import Benchmark, Sample
 
 PUBLISHED = {"train": (4_120, 206), "query": (2_060, 206), "gallery": (2_060, 206)}
 MODALITIES = {"visible": ("visible", 1), "thermal": ("infrared", 2)}

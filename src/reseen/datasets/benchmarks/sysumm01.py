@@ -17,7 +17,7 @@ from reseen.datasets.benchmarks.layout import (
 from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError, describe
 from reseen.protocols import sysu_mm01
-from reseen.samples import Benchmark, Camera, Identity, Sample
+from reseen.types import Benchmark, Camera, Identity, Sample
 
 VISIBLE = (1, 2, 4, 5)
 SETTINGS: tuple[tuple[Literal["all", "indoor"], Literal[1, 10]], ...] = (

@@ -6,8 +6,8 @@ from typing import Literal
 from reseen.datasets.benchmarks.layout import compare_counts, find_root, read_pairs
 from reseen.datasets.soundness import require_sound
 from reseen.protocols import vehicle_id, vehicle_id_retrieval
-from reseen.samples import Benchmark, Sample
 from reseen.tables import require_files
+from reseen.types import Benchmark, Sample
 
 SIZES = {"small": 800, "medium": 1_600, "large": 2_400, "3200": 3_200, "6000": 6_000, "13164": 13_164}
 PUBLISHED_TRAIN = (113_346, 13_164)

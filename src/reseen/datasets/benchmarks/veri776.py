@@ -10,7 +10,7 @@ from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError
 from reseen.pictures import is_picture
 from reseen.protocols import cross_camera, veri_track
-from reseen.samples import Benchmark, Sample
+from reseen.types import Benchmark, Sample
 
 PUBLISHED = {"train": (37_778, 576), "query": (1_678, 200), "gallery": (11_579, 200)}
 FOLDERS = ("image_train", "image_query", "image_test")

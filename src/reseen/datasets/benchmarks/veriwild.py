@@ -8,8 +8,8 @@ from reseen.datasets.benchmarks.layout import compare_counts, find_root, read_li
 from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError
 from reseen.protocols import veri_wild
-from reseen.samples import Benchmark, Sample
 from reseen.tables import require_files
+from reseen.types import Benchmark, Sample
 
 SIZES = {"small": 3_000, "medium": 5_000, "large": 10_000}
 PUBLISHED = {

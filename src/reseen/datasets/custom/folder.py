@@ -9,8 +9,8 @@ from reseen.datasets.custom.splitting import divide
 from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError, describe
 from reseen.pictures import find_pictures
-from reseen.samples import Benchmark
 from reseen.tables import TextTable
+from reseen.types import Benchmark
 
 GROUPS = ("identity", *OPTIONAL)
 

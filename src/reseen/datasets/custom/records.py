@@ -6,8 +6,8 @@ from pathlib import Path
 
 from reseen.errors import DataError
 from reseen.labels import UNKNOWN
-from reseen.samples import Sample
 from reseen.tables import TextTable
+from reseen.types import Sample
 
 OPTIONAL = ("camera", "split", "modality", "time", "track", "view")
 MODALITIES = ("visible", "infrared")

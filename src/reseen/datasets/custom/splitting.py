@@ -12,7 +12,7 @@ import numpy as np
 from reseen.errors import DataError
 from reseen.labels import UNKNOWN, listed, ordered
 from reseen.protocols import any_view, cross_camera
-from reseen.samples import Benchmark, Camera, Identity, Protocol, Sample
+from reseen.types import Benchmark, Camera, Identity, Protocol, Sample
 
 SPLITS = ("train", "test", "query", "gallery")
 SameCamera = Literal["exclude", "exclude_all", "keep", "auto"]

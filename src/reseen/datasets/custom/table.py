@@ -6,8 +6,8 @@ from typing import Literal
 from reseen.datasets.custom.records import OPTIONAL, read_samples, splits_of
 from reseen.datasets.custom.splitting import divide
 from reseen.datasets.soundness import require_sound
-from reseen.samples import Benchmark
 from reseen.tables import read_table, require_files
+from reseen.types import Benchmark
 
 
 class Table(Benchmark):

@@ -12,7 +12,7 @@ from reseen.datasets.synthetic.cameras import Camera, Modality, new_camera
 from reseen.datasets.synthetic.latents import Latents, new_latents
 from reseen.datasets.synthetic.scenes import Kind, Subject, new_subject, new_twin, picture
 from reseen.protocols import DrawnShots, cross_camera, drawn_gallery
-from reseen.samples import Benchmark, Protocol, Sample
+from reseen.types import Benchmark, Protocol, Sample
 
 IDENTITY, CAMERA, TRACK = range(3)  # one stream of random numbers for each
 

@@ -12,7 +12,7 @@ import torch
 
 from reseen.evaluation.reranking.neighbours import nearest
 from reseen.evaluation.similarity import MAX_ROWS, Cosine, chunks, unit_rows
-from reseen.samples import Embeddings
+from reseen.types import Embeddings
 
 
 def average_query_expansion(*, k: int = 5) -> Expansion:

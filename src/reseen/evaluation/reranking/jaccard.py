@@ -20,7 +20,7 @@ from torch import Tensor
 from reseen.evaluation.reranking.neighbours import nearest
 from reseen.evaluation.similarity import TILE_ELEMENTS, Codes, Cosine, Rows, Scores, TileFunction, chunks, ranges
 from reseen.exact import Floats
-from reseen.samples import Embeddings
+from reseen.types import Embeddings
 
 Sparse = Any  # scipy.sparse.csr_array, which has no types
 

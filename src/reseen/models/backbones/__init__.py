@@ -1,7 +1,7 @@
 """Backbones: from normalised images to features."""
 
-from reseen.models.backbones.base import Backbone, Side
+from reseen.models.backbones.base import Backbone, SideInfo
 from reseen.models.backbones.osnet import OSNet
 from reseen.models.backbones.timm import TimmBackbone
 
-__all__ = ["Backbone", "OSNet", "Side", "TimmBackbone"]
+__all__ = ["Backbone", "OSNet", "SideInfo", "TimmBackbone"]

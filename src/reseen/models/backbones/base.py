@@ -15,7 +15,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class Side(NamedTuple):
+class SideInfo(NamedTuple):
     """What is known of a batch besides its pixels; None where it is not known.
 
     Attributes:
@@ -39,7 +39,7 @@ class Parts(NamedTuple):
     """
 
     stem: nn.Module
-    body: Callable[[Tensor, Side], Tensor]
+    body: Callable[[Tensor, SideInfo], Tensor]
     tail: nn.Module
 
 
@@ -63,7 +63,7 @@ class Backbone(nn.Module, ABC):
     std: tuple[float, ...] = IMAGENET_STD
 
     @abstractmethod
-    def forward(self, images: Tensor, side: Side) -> Tensor:
+    def forward(self, images: Tensor, side: SideInfo) -> Tensor:
         """Return the raw features of normalised images (B, 3, H, W)."""
 
     @abstractmethod

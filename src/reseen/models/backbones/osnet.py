@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reseen.models.backbones.base import Backbone, Parts, Side
+from reseen.models.backbones.base import Backbone, Parts, SideInfo
 
 # Output channels of the stem and the three stages (section 3.3, table 1), at each width multiplier.
 CHANNELS = {
@@ -132,12 +132,12 @@ class OSNet(Backbone):
             blocks.append(nn.Sequential(ConvNorm(outputs, outputs), nn.AvgPool2d(2)))
         return nn.Sequential(*blocks)
 
-    def forward(self, images: Tensor, side: Side) -> Tensor:
+    def forward(self, images: Tensor, side: SideInfo) -> Tensor:
         """Return the map (B, C, H / 16, W / 16)."""
         features: Tensor = self.conv5(self.conv4(self._body(self.conv1(images), side)))
         return features
 
-    def _body(self, x: Tensor, side: Side) -> Tensor:
+    def _body(self, x: Tensor, side: SideInfo) -> Tensor:
         x = F.max_pool2d(x, 3, stride=2, padding=1)
         middle: Tensor = self.conv3(self.conv2(x))
         return middle

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reseen.models.backbones.base import Backbone, Parts, Side
-from reseen.models.mode import in_mode
+from reseen.models.backbones.base import Backbone, Parts, SideInfo
+from reseen.models.mode import eval_mode
 
 
 def create(name: str, *, pretrained: bool = False, **options: Any) -> nn.Module:
@@ -68,7 +68,7 @@ class TimmBackbone(Backbone):
                 f"{tuple(raw.shape)}"
             )
         self.channels = self.map(raw).shape[1]
-        with in_mode(self, training=False), torch.no_grad():
+        with eval_mode(self), torch.no_grad():
             self.dim = self.pool(raw).shape[1]
 
     def _picture(self) -> Tensor:
@@ -79,7 +79,7 @@ class TimmBackbone(Backbone):
     def _try(self) -> Tensor:
         """Return the raw features of one picture, in evaluation."""
         try:
-            with in_mode(self, training=False):
+            with eval_mode(self):
                 features: Tensor = self.network.forward_features(self._picture())
         except (RuntimeError, AssertionError) as error:
             raise ValueError(
@@ -99,7 +99,7 @@ class TimmBackbone(Backbone):
             )
         return grid
 
-    def forward(self, images: Tensor, side: Side) -> Tensor:
+    def forward(self, images: Tensor, side: SideInfo) -> Tensor:
         """Return the features in the network's own layout."""
         features: Tensor = self.network.forward_features(images)
         return features
@@ -143,7 +143,7 @@ class TimmBackbone(Backbone):
         modules = self._in_order()
         first = next(i for i, m in enumerate(modules[1:], start=1) if not _accompanies(m))
         sizes, x = [], self._picture()
-        with in_mode(self, training=False), torch.no_grad():
+        with eval_mode(self), torch.no_grad():
             for module in modules:
                 x = module(x)
                 sizes.append(x.shape[1:3] if self.layout == "NHWC" else x.shape[2:])
@@ -158,7 +158,7 @@ class TimmBackbone(Backbone):
             modules += list(child) if type(child) is nn.Sequential else [child]
         expected, x, reached = self._try(), self._picture(), 0
         try:
-            with in_mode(self, training=False):
+            with eval_mode(self):
                 for count, module in enumerate(modules, start=1):
                     x = module(x)
                     if not isinstance(x, Tensor):
@@ -178,7 +178,7 @@ class Body:
     def __init__(self, *modules: nn.Module) -> None:
         self.modules = nn.Sequential(*modules)
 
-    def __call__(self, x: Tensor, side: Side) -> Tensor:
+    def __call__(self, x: Tensor, side: SideInfo) -> Tensor:
         """Return what the modules make of ``x``."""
         features: Tensor = self.modules(x)
         return features

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reseen.models.backbones.base import Parts, Side
+from reseen.models.backbones.base import Parts, SideInfo
 from reseen.models.backbones.timm import TimmBackbone
 
 
@@ -86,12 +86,12 @@ class ViTBackbone(TimmBackbone):
             self.side = nn.Parameter(torch.empty(cameras or 1, views or 1, self.channels))
             nn.init.trunc_normal_(self.side, std=0.02)
 
-    def forward(self, images: Tensor, side: Side) -> Tensor:
+    def forward(self, images: Tensor, side: SideInfo) -> Tensor:
         """Return the tokens (B, N, C), class tokens first."""
         tokens: Tensor = self.network.norm(self.network.blocks[-1](self._body(self.network.patch_embed(images), side)))
         return tokens
 
-    def _body(self, patches: Tensor, side: Side) -> Tensor:
+    def _body(self, patches: Tensor, side: SideInfo) -> Tensor:
         network = self.network
         tokens = network._pos_embed(patches)
         if self.side is not None:
@@ -103,7 +103,7 @@ class ViTBackbone(TimmBackbone):
         return features
 
     @staticmethod
-    def _embed(table: Tensor, side: Side) -> Tensor:
+    def _embed(table: Tensor, side: SideInfo) -> Tensor:
         """Return (B or 1, 1, C); a camera or view that is not known, at -1 or None, is the mean of all."""
         table = torch.cat([table, table.mean(0, keepdim=True)])
         table = torch.cat([table, table.mean(1, keepdim=True)], dim=1)

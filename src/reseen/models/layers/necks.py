@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reseen.models.backbones.base import Side
+from reseen.models.backbones.base import SideInfo
 from reseen.models.layers.two_stream import route
 
 
@@ -25,7 +25,7 @@ class Necked(NamedTuple):
 class NoNeck(nn.Module):
     """The embedding is the feature."""
 
-    def forward(self, vectors: Tensor, side: Side) -> Necked:
+    def forward(self, vectors: Tensor, side: SideInfo) -> Necked:
         """Return the vectors twice."""
         return Necked(vectors, vectors)
 
@@ -44,7 +44,7 @@ class BNNeck(nn.Module):
         self.bn = norm
         freeze_bias(norm)
 
-    def forward(self, vectors: Tensor, side: Side) -> Necked:
+    def forward(self, vectors: Tensor, side: SideInfo) -> Necked:
         """Return the vectors before and after the norm."""
         return Necked(vectors, self.bn(vectors, side))
 
@@ -64,7 +64,7 @@ class CommonNorm(nn.Module):
         self.bn = norm
         freeze_bias(norm)
 
-    def forward(self, vectors: Tensor, side: Side) -> Necked:
+    def forward(self, vectors: Tensor, side: SideInfo) -> Necked:
         """Return the normalised vectors twice."""
         normalised = self.bn(vectors, side)
         return Necked(normalised, normalised)
@@ -81,7 +81,7 @@ class Rectified(nn.Module):
         super().__init__()
         self.bn = norm
 
-    def forward(self, vectors: Tensor, side: Side) -> Necked:
+    def forward(self, vectors: Tensor, side: SideInfo) -> Necked:
         """Return the normalised and rectified vectors twice."""
         rectified = F.relu(self.bn(vectors, side))
         return Necked(rectified, rectified)
@@ -90,7 +90,7 @@ class Rectified(nn.Module):
 class Norm(nn.BatchNorm1d):
     """Batch norm that does not look at the modality."""
 
-    def forward(self, vectors: Tensor, side: Side) -> Tensor:  # type: ignore[override]
+    def forward(self, vectors: Tensor, side: SideInfo) -> Tensor:  # type: ignore[override]
         """Return the shape of ``vectors``."""
         return super().forward(vectors)
 
@@ -106,7 +106,7 @@ class NormPerModality(nn.Module):
         super().__init__()
         self.norms = nn.ModuleList([nn.BatchNorm1d(dim), nn.BatchNorm1d(dim)])
 
-    def forward(self, vectors: Tensor, side: Side) -> Tensor:
+    def forward(self, vectors: Tensor, side: SideInfo) -> Tensor:
         """Return the shape of ``vectors``."""
         return route(list(self.norms), vectors, side.modalities)
 

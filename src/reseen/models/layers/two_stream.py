@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from reseen.models.backbones.base import Backbone, Parts, Side
+from reseen.models.backbones.base import Backbone, Parts, SideInfo
 
 
 def route(modules: Sequence[nn.Module], x: Tensor, modalities: Tensor | None) -> Tensor:
@@ -59,12 +59,12 @@ class TwoStream(Backbone):
         self._parts = backbone.parts()
         self.infrared = copy.deepcopy(self._parts.stem)
 
-    def forward(self, images: Tensor, side: Side) -> Tensor:
+    def forward(self, images: Tensor, side: SideInfo) -> Tensor:
         """Return the raw features."""
         features: Tensor = self._parts.tail(self._body(images, side))
         return features
 
-    def _body(self, images: Tensor, side: Side) -> Tensor:
+    def _body(self, images: Tensor, side: SideInfo) -> Tensor:
         return self._parts.body(route([self._parts.stem, self.infrared], images, side.modalities), side)
 
     def parts(self) -> Parts:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from reseen.models.backbones.base import Backbone, Side
+from reseen.models.backbones.base import Backbone, SideInfo
 from reseen.models.layers.necks import build_neck
 from reseen.models.layers.pooling import POOLINGS
 
@@ -74,7 +74,7 @@ class Network(nn.Module, ABC):
         self.backbone = backbone
 
     @abstractmethod
-    def forward(self, images: Tensor, side: Side) -> Outputs:
+    def forward(self, images: Tensor, side: SideInfo) -> Outputs:
         """Return the outputs for normalised images (B, 3, H, W)."""
 
     def pretrained(self) -> list[nn.Module]:

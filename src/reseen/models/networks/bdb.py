@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from reseen.models.backbones.base import Backbone, Side
+from reseen.models.backbones.base import Backbone, SideInfo
 from reseen.models.networks.base import HeadOptions, Network, Outputs
 from reseen.models.networks.branch_heads import BranchHeads
 
@@ -92,7 +92,7 @@ class BDB(Network):
         self.reductions = BranchHeads(backbone.channels, dims, options)
         self.dims = self.reductions.dims
 
-    def forward(self, images: Tensor, side: Side) -> Outputs:
+    def forward(self, images: Tensor, side: SideInfo) -> Outputs:
         """Return the outputs for normalised images (B, 3, H, W)."""
         features = self.backbone.map(self.backbone(images, side))
         hidden = self.hide(self.bottleneck(features))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from reseen.models.backbones.base import Side
+from reseen.models.backbones.base import SideInfo
 from reseen.models.layers.necks import Necked
 from reseen.models.networks.base import HeadOptions, Outputs
 
@@ -27,7 +27,7 @@ class BranchHead(nn.Module):
         nn.init.kaiming_normal_(self.linear.weight, mode="fan_out")
         self.neck = options.build_neck(dim, own="rectified")
 
-    def forward(self, pooled: Tensor, side: Side) -> Necked:
+    def forward(self, pooled: Tensor, side: SideInfo) -> Necked:
         """Return feature and embedding (B, dim) from vectors (B, C)."""
         necked: Necked = self.neck(self.linear(pooled), side)
         return necked
@@ -53,7 +53,7 @@ class BranchHeads(nn.Module):
         # A list, since exported code cannot name a module ``global``.
         self.each = nn.ModuleList([BranchHead(channels, dim, options) for dim in dims.values()])
 
-    def forward(self, pooled: Sequence[Tensor], side: Side) -> Outputs:
+    def forward(self, pooled: Sequence[Tensor], side: SideInfo) -> Outputs:
         """Return the outputs from one (B, C) for each branch: all of them side by side, and each by its name."""
         necked: list[Necked] = [reduce(vectors, side) for reduce, vectors in zip(self.each, pooled, strict=True)]
         return Outputs(

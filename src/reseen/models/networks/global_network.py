@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from reseen.models.backbones.base import Backbone, Side
+from reseen.models.backbones.base import Backbone, SideInfo
 from reseen.models.networks.base import HeadOptions, Network, Outputs
 
 
@@ -24,7 +24,7 @@ class GlobalNetwork(Network):
         self.dims = {"feature": dim, "embedding": dim}
         self.neck = options.build_neck(dim, own="bnneck")
 
-    def forward(self, images: Tensor, side: Side) -> Outputs:
+    def forward(self, images: Tensor, side: SideInfo) -> Outputs:
         """Return the outputs for normalised images (B, 3, H, W)."""
         raw = self.backbone(images, side)
         if self.pooling is None:

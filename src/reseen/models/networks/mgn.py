@@ -10,7 +10,7 @@ import copy
 
 from torch import Tensor, nn
 
-from reseen.models.backbones.base import Backbone, Side
+from reseen.models.backbones.base import Backbone, SideInfo
 from reseen.models.backbones.resnet import keep_last_map
 from reseen.models.networks.base import HeadOptions, Network, Outputs
 from reseen.models.networks.branch_heads import BranchHeads
@@ -53,7 +53,7 @@ class MGN(Network):
         self.reductions = BranchHeads(backbone.channels, dims, options)
         self.dims = self.reductions.dims
 
-    def forward(self, images: Tensor, side: Side) -> Outputs:
+    def forward(self, images: Tensor, side: SideInfo) -> Outputs:
         """Return the outputs for normalised images (B, 3, H, W)."""
         shared = self._parts.body(self._parts.stem(images), side)
         pooled: list[Tensor] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from reseen.models.backbones.base import Backbone, Side
+from reseen.models.backbones.base import Backbone, SideInfo
 from reseen.models.networks.base import HeadOptions, Network, Outputs
 from reseen.models.networks.branch_heads import BranchHeads
 
@@ -32,7 +32,7 @@ class PCB(Network):
         self.reductions = BranchHeads(backbone.channels, dims, options)
         self.dims = self.reductions.dims
 
-    def forward(self, images: Tensor, side: Side) -> Outputs:
+    def forward(self, images: Tensor, side: SideInfo) -> Outputs:
         """Return the outputs for normalised images (B, 3, H, W)."""
         features = self.backbone.map(self.backbone(images, side))
         outputs: Outputs = self.reductions(self.pooling(features, self.strips).unbind(2), side)

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from reseen.geometry import unit
-from reseen.samples import Embeddings
+from reseen.types import Embeddings
 
 BINS = 40
 ROWS = 1024

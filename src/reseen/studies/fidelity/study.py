@@ -19,12 +19,12 @@ from reseen import evaluation
 from reseen.evaluation import evaluate
 from reseen.recipes import FOLDER
 from reseen.reporting import Axis, Repeated, Section, bar_chart, charts, histogram, table
-from reseen.samples import Benchmark, Embeddings, Sample
 from reseen.studies.fidelity.distances import Spread, average_distances, binned
 from reseen.studies.results.published import data_key
 from reseen.studies.results.table import downloads, over_seeds, show, spread
 from reseen.studies.runner import Study, StudyOptions
 from reseen.studies.runner.networks import BEFORE, Network, before_training, networks_of, vectors
+from reseen.types import Benchmark, Embeddings, Sample
 
 logger = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ def _sections(
         published,
         _claims({row[0]: row[1:] for row in table_1}),
         Section(
-            "Side by side",
+            "SideInfo by side",
             charts(*(_bars(table_1, part, error) for part in PARTS for error in ERRORS)),
         ),
         Section(

@@ -17,12 +17,12 @@ from torch import Tensor
 from reseen.datasets.synthetic.dataset import Drawing, latents
 from reseen.datasets.synthetic.latents import shown
 from reseen.geometry import compare
-from reseen.images import IdentityBatches, number_identities
+from reseen.loading import IdentityBatchSampler, number_identities
 from reseen.losses import PairLoss
-from reseen.samples import Sample
 from reseen.studies.harmful_pairs import positive_pairs as pp
 from reseen.studies.harmful_pairs.positive_pairs import ALL, DENSE, SPLH, Mask, Reals
 from reseen.studies.results.significance import NORMAL_95
+from reseen.types import Sample
 
 SHARED_LEAST = 0.25
 STRANGERS = 100_000
@@ -73,7 +73,7 @@ def _by_surface(samples: Sequence[Sample]) -> Judge:
     return judge
 
 
-def rows_of(batches: IdentityBatches, samples: Sequence[Sample], count: int, *, seed: int = 0) -> Rows:
+def rows_of(batches: IdentityBatchSampler, samples: Sequence[Sample], count: int, *, seed: int = 0) -> Rows:
     """Return the rows (count, P x K) of the first batches that a training sees."""
     sequence = batches.over(samples, seed=seed)
     rows: list[list[int]] = []

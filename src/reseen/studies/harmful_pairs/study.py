@@ -15,16 +15,16 @@ from rich.progress import track
 
 from reseen import losses as available
 from reseen.geometry import unit
-from reseen.images import IdentityBatches, number_identities
+from reseen.loading import IdentityBatchSampler, number_identities
 from reseen.losses import PairLoss
 from reseen.models import ModelSpec
 from reseen.reporting import Axis, Section, Series, charts, line_chart, table
-from reseen.samples import Benchmark
 from reseen.studies.harmful_pairs import harm, positive_pairs
 from reseen.studies.harmful_pairs.positive_pairs import ADASP, ALL, DENSE, EASY, SPH, SPLH
 from reseen.studies.results.table import downloads, show
 from reseen.studies.runner import OutputOptions, Study
 from reseen.studies.runner.networks import BEFORE, before_training, given, vectors
+from reseen.types import Benchmark
 
 SAMPLINGS = (ALL, DENSE, SPH, ADASP, SPLH, EASY)
 DRAWN_IN_CHART = (ALL, DENSE, SPH, SPLH, EASY)
@@ -91,7 +91,7 @@ def harmful_pairs(
     parts = []
     for count in track(instances, "Counting"):
         parts.append(harm.simulated(count, blocks=draws, seed=seed).assign(part="simulated", instances=count))
-        batches = harm.rows_of(IdentityBatches(identities, count), data.train, num_batches, seed=seed)
+        batches = harm.rows_of(IdentityBatchSampler(identities, count), data.train, num_batches, seed=seed)
         blocks = batches.reshape(-1, count)
         harmful = judge(blocks)
         for name, u in units.items():

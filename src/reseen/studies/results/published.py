@@ -126,7 +126,7 @@ def _plain(value: Any) -> Any:
         if "class_path" in value:
             name = str(value["class_path"]).rpartition(".")[2]
             return {"class": name, "with": _plain({**_defaults(name), **(value.get("init_args") or {})})}
-        classes = {k: {"class_path": v} for k, v in value.items() if k in ("loss", "scheme") and isinstance(v, str)}
+        classes = {k: {"class_path": v} for k, v in value.items() if k in ("loss", "candidates") and isinstance(v, str)}
         return {str(k): _plain(v) for k, v in {**value, **classes}.items() if v not in (None, {}, [])}
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
@@ -134,7 +134,7 @@ def _plain(value: Any) -> Any:
 
 
 def _defaults(name: str) -> Settings:
-    """Return the arguments of a loss or a scheme that are not given."""
+    """Return the arguments of a loss or a candidates that are not given."""
     kind = getattr(losses, name, getattr(training, name, None))
     parameters = inspect.signature(kind).parameters.values() if kind is not None else ()
     return {p.name: p.default for p in parameters if p.default is not p.empty}

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reseen.samples import Benchmark
+from reseen.types import Benchmark
 
 
 def described(value: Any) -> Any:

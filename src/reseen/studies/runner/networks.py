@@ -11,8 +11,8 @@ from accelerate.utils import set_seed
 from reseen import checkpoint
 from reseen.embedding import embed_to
 from reseen.models import Embedder, ModelSpec
-from reseen.samples import Embeddings, Sample
 from reseen.studies.runner.study import Study
+from reseen.types import Embeddings, Sample
 
 BEFORE = "before training"
 

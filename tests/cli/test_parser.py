@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from reseen import losses
-from reseen.commands.calling import parse
+from reseen.cli.parser import parse
 
 DRAWN = ["--data", "Synthetic", "--out", "unused"]
 

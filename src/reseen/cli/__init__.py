@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"mpirun, which are for {', '.join(SHARED)}",
         )
     # Here, not above: this takes longer than `reseen --help` may.
-    from reseen.commands.calling import WrongArgumentsError, call
+    from reseen.cli.parser import WrongArgumentsError, call
 
     if os.getcwd() not in sys.path:  # A class of one's own beside one's data, as `python -m` finds it.
         sys.path.append(os.getcwd())
@@ -130,7 +130,3 @@ def fail(status: int, message: str) -> None:
 
     print(f"reseen: {visible(message)}", file=sys.stderr)
     sys.exit(status)
-
-
-if __name__ == "__main__":
-    main()

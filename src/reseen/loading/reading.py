@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.pictures import crop, decode, decode_box
-from reseen.samples import Sample
+from reseen.types import Sample
 
 
 def read(sample: Sample) -> NDArray[np.uint8]:

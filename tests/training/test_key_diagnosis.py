@@ -4,7 +4,7 @@ from torch import Tensor
 
 from reseen.geometry import Candidates, MemoryCandidates
 from reseen.losses import HELoss
-from reseen.training.diagnosis import hardness
+from reseen.training.key_diagnosis import hardness
 
 
 def literal(x: Tensor, y: Tensor, past: Tensor, past_y: Tensor) -> tuple[list[float], list[bool]]:

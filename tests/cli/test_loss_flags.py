@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.recipes.stepping import RECIPES, spectra
 
-from reseen.commands.calling import WrongArgumentsError, parse
+from reseen.cli.parser import WrongArgumentsError, parse
 from reseen.recipes import settings_of
 from reseen.recipes.objective import name_of, role_of
 from reseen.training import Term
-from tests.recipes.stepping import RECIPES, spectra
 
 FLAGS = [
     ["--loss", "FIDILoss", "--loss.beta", "0.7"],

@@ -19,7 +19,7 @@ from torch import Tensor
 from reseen.errors import RunError, TrainingError
 
 
-class Journal:
+class MetricsLogger:
     """One line of JSON for each entry, and the same numbers for TensorBoard.
 
     Args:
@@ -81,7 +81,7 @@ class Journal:
             self._events.close()
 
 
-class Watch:
+class LossMonitor:
     """The terms' values of the latest batches, kept on the device so that no step waits for them.
 
     Args:

@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from reseen.errors import DataError
-from reseen.images.reading import read
-from reseen.images.transforms import Transforms, resize
-from reseen.samples import Identity, Sample
+from reseen.loading.reading import read
+from reseen.loading.transforms import Transforms, resize
+from reseen.types import Identity, Sample
 
 MODALITIES = ("visible", "infrared")
 
@@ -36,7 +36,7 @@ class Item(NamedTuple):
 
     Attributes:
         image: uint8 (3, H, W).
-        label: The index of its identity among ``ImageSet.identities``.
+        label: The index of its identity among ``ImageDataset.identities``.
         row: Its sample's row.
     """
 
@@ -45,7 +45,7 @@ class Item(NamedTuple):
     row: int
 
 
-class ImageSet(Dataset[Item]):
+class ImageDataset(Dataset[Item]):
     """Pictures of samples, varied by a transform, decoded once where they fit into memory.
 
     An item is asked for by its row, or by a ``Draw``: a row and a seed. With a seed the transform's randomness (from

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from reseen.geometry import Candidates
 from reseen.losses import AcrossRanks, AdaSPLoss, CrossBatchMemory, CrossModal, HardTripletLoss, IdentityLoss
 from reseen.models import Outputs
-from reseen.training import Objective, Plain, Term
-from reseen.training.scheme import Scheme
+from reseen.training import BatchCandidates, Objective, Term
+from reseen.training.candidate_source import CandidateSource
 
 LABELS = torch.tensor([0, 0, 1, 1, 2, 2])
 IMAGES = torch.randint(0, 256, (6, 3, 16, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -29,8 +29,8 @@ class Branched(nn.Module):
         )
 
 
-def values(objective: Objective, scheme: Scheme | None = None, modalities: Tensor | None = None) -> Tensor:
-    return objective(IMAGES, LABELS, modalities, scheme or Plain())
+def values(objective: Objective, candidates: CandidateSource | None = None, modalities: Tensor | None = None) -> Tensor:
+    return objective(IMAGES, LABELS, modalities, candidates or BatchCandidates())
 
 
 def test_each_term_takes_the_output_that_it_names() -> None:
@@ -94,7 +94,7 @@ def test_modalities_reach_the_losses_that_take_them() -> None:
 
 
 def test_a_scheme_says_what_an_output_is_compared_with() -> None:
-    class Others(Plain):
+    class Others(BatchCandidates):
         def candidates(
             self, outputs: Outputs, images: Tensor, labels: Tensor, modalities: Tensor | None
         ) -> dict[str, Candidates]:

@@ -1,6 +1,6 @@
 """How a batch is compared, and what follows a step: the one place where ways of training differ.
 
-The loop calls a scheme's methods and knows nothing of it. ``Plain`` compares a batch with itself.
+The loop calls a source's methods and knows nothing of it. ``BatchCandidates`` compares a batch with itself.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from reseen.geometry import Candidates
 from reseen.models import Embedder, Outputs
 
 
-class Scheme(ABC):
+class CandidateSource(ABC):
     """A way of training; abstract."""
 
     @abstractmethod
-    def start(self, model: Embedder, outputs: Collection[str]) -> None:
-        """Make what the scheme keeps beside the network; called once, when the network is where it trains.
+    def setup(self, model: Embedder, outputs: Collection[str]) -> None:
+        """Make what the source keeps beside the network; called once, when the network is where it trains.
 
         Args:
             model: The network.
@@ -41,12 +41,12 @@ class Scheme(ABC):
         """
 
     @abstractmethod
-    def after_step(self, model: Embedder) -> None:
+    def on_step_end(self, model: Embedder) -> None:
         """Follow a step of the optimiser."""
 
     @abstractmethod
-    def diagnostics(self) -> Mapping[str, float]:
-        """Return what the run's log shall say of the scheme; called on all ranks, every ``log_every`` steps only."""
+    def metrics(self) -> Mapping[str, float]:
+        """Return what the run's log shall say of the source; called on all ranks, every ``log_every`` steps only."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
@@ -57,10 +57,10 @@ class Scheme(ABC):
         """Take back what ``state_dict`` gave."""
 
 
-class Plain(Scheme):
+class BatchCandidates(CandidateSource):
     """A batch is compared with itself, and nothing follows a step."""
 
-    def start(self, model: Embedder, outputs: Collection[str]) -> None:
+    def setup(self, model: Embedder, outputs: Collection[str]) -> None:
         """Keep nothing."""
 
     def candidates(
@@ -69,10 +69,10 @@ class Plain(Scheme):
         """Return nothing: the batch itself."""
         return {}
 
-    def after_step(self, model: Embedder) -> None:
+    def on_step_end(self, model: Embedder) -> None:
         """Do nothing."""
 
-    def diagnostics(self) -> Mapping[str, float]:
+    def metrics(self) -> Mapping[str, float]:
         """Return nothing."""
         return {}
 
@@ -84,7 +84,7 @@ class Plain(Scheme):
         """Take nothing.
 
         Raises:
-            ValueError: There is something: the state of another scheme.
+            ValueError: There is something: the state of another source.
         """
         if state:
-            raise ValueError(f"it has the state of a scheme ({', '.join(state)}), and now there is none")
+            raise ValueError(f"it has the state of a candidate source ({', '.join(state)}), and now there is none")

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from reseen.commands.yaml_files import read_yaml
+from reseen.cli.yaml_files import read_yaml
 
 
 def accept_losses(words: Sequence[str]) -> None:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from reseen.errors import DataError
-from reseen.images.image_set import MODALITIES, Draw, number_identities
-from reseen.samples import Sample
+from reseen.loading.image_dataset import MODALITIES, Draw, number_identities
+from reseen.types import Sample
 
 Rows = NDArray[np.int64]
 
@@ -104,7 +104,7 @@ class Batches(Sampler[list[Draw]]):
 
 
 @dataclass(frozen=True)
-class IdentityBatches:
+class IdentityBatchSampler:
     """Batches of P identities with K pictures each.
 
     In an epoch every identity comes at least once, and about as often as it has K pictures. The K pictures are from

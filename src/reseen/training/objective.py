@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from reseen.losses import ClassifierLoss, Loss, PairLoss
 from reseen.losses.base import Role
 from reseen.models import Embedder, Outputs
+from reseen.training.candidate_source import CandidateSource
 from reseen.training.loss_adapter import LossAdapter, as_loss
-from reseen.training.scheme import Scheme
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Objective(nn.Module):
         return list(dict.fromkeys(name for name, is_one in zip(self.outputs, over_pairs, strict=True) if is_one))
 
     def forward(
-        self, images: Tensor, labels: Tensor, modalities: Tensor | None, scheme: Scheme, **places: Tensor
+        self, images: Tensor, labels: Tensor, modalities: Tensor | None, source: CandidateSource, **places: Tensor
     ) -> Tensor:
         """Return the terms' values (T,), without their weights.
 
@@ -97,11 +97,11 @@ class Objective(nn.Module):
             images: (B, 3, H, W) uint8.
             labels: (B,) int64, from 0.
             modalities: (B,) int64, 0 visible and 1 infrared; None where there is one kind only.
-            scheme: Says what the batch is compared with.
+            source: Says what the batch is compared with.
             **places: Cameras and views, (B,) each, for a network that takes them.
         """
         outputs = self.model(images, modalities=modalities, **places)
-        candidates = scheme.candidates(outputs, images, labels, modalities)
+        candidates = source.candidates(outputs, images, labels, modalities)
         values = []
         for loss, name in zip(self.losses, self.outputs, strict=True):
             extra = {"modalities": modalities.bool()} if loss.takes_modalities and modalities is not None else {}

@@ -1,7 +1,7 @@
 import torch
 
-from reseen.images import test_transform as make_test_transform
-from reseen.images import training_transform
+from reseen.loading import test_transform as make_test_transform
+from reseen.loading import training_transform
 
 IMAGE = torch.randint(0, 256, (3, 40, 20), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 OFF = {"flip": None, "pad": None, "jitter": None, "auto_augment": None, "erase": None}

@@ -2,12 +2,12 @@
 
 import pytest
 import yaml
+from tests.commands.test_verbs import TINY, failing
 
 from reseen.cli import main
-from reseen.commands.calling import parse
-from reseen.commands.runs import data_of
+from reseen.cli.parser import parse
+from reseen.cli.runs import data_of
 from reseen.errors import RunError
-from tests.commands.test_verbs import TINY, failing
 
 DRAWN = "--data Synthetic --out X"
 
@@ -20,7 +20,7 @@ MISTAKES = {
     f"train --loss json.dumps {DRAWN}": "expected package.Class, a Loss, for --loss, got json.dumps",
     f"train --loss json.nothing {DRAWN}": "module 'json' has no attribute 'nothing'",
     f"train --loss_weight heavy {DRAWN}": " for --loss_weight, got heavy",
-    f"train --scheme Moreid {DRAWN}": "did you mean MoReID?",
+    f"train --candidates Moreid {DRAWN}": "did you mean MoReID?",
     f"train --terms foo {DRAWN}": "expected a list in brackets, each settings of a Term, or null for --terms, got foo",
     f"train --height 128px {DRAWN}": "got --height; did you mean --model.height?",
     f"train --model.height 128px {DRAWN}": "expected a whole number for --model.height, got 128px; did you mean 128?",

@@ -20,14 +20,14 @@ from reseen.distributed import gather, of_first_rank, require_equal
 from reseen.geometry import Candidates
 from reseen.losses import MemoryBank
 from reseen.models import Embedder, Outputs
-from reseen.training.diagnosis import Sample, hardness
-from reseen.training.scheme import Scheme
-from reseen.training.terms import dim_of, output
+from reseen.training.candidate_source import CandidateSource
+from reseen.training.key_diagnosis import Sample, hardness
+from reseen.training.objective import dim_of, output
 
 Buffers = Literal["own", "synchronised", "copied", "averaged"]
 
 
-class MoReID(Scheme):
+class MoReID(CandidateSource):
     """A momentum encoder's keys of past batches are candidates, beside the batch itself.
 
     After each step of the optimiser ``key weights = momentum * key weights + (1 - momentum) * weights``. A batch's keys
@@ -89,7 +89,7 @@ class MoReID(Scheme):
         self.output = output
         self.options = dict(vars(self))
 
-    def start(self, model: Embedder, outputs: Collection[str]) -> None:
+    def setup(self, model: Embedder, outputs: Collection[str]) -> None:
         """Make the key encoder, and a dictionary for each output."""
         chosen = matching(outputs, self.output)
         if not chosen:
@@ -107,7 +107,7 @@ class MoReID(Scheme):
     def candidates(
         self, outputs: Outputs, images: Tensor, labels: Tensor, modalities: Tensor | None
     ) -> Mapping[str, Candidates]:
-        """Return the batch and, behind it, the dictionary; then queue the batch's keys. See `Scheme.candidates`."""
+        """Return the batch and, behind it, the dictionary; then queue the batch's keys."""
         require_equal(len(labels))
         encoded = self.encoder(images, modalities)
         keys = {name: output(encoded, name) for name in self.dictionaries}
@@ -131,12 +131,12 @@ class MoReID(Scheme):
         self.queued += len(everyone[0])
         return found
 
-    def after_step(self, model: Embedder) -> None:
+    def on_step_end(self, model: Embedder) -> None:
         """Let the key encoder follow the network."""
         self.encoder.follow(model)
         self.steps += 1
 
-    def diagnostics(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Return how alike old keys are to new ones of the same pictures, and what `hardness` finds, on each output.
 
         The pictures are one batch, until it leaves the dictionary and another takes its place; its age comes along.
@@ -169,7 +169,7 @@ class MoReID(Scheme):
             ValueError: It is of other options, or of no momentum training.
         """
         if state.get("options") != self.options:
-            raise ValueError(f"its scheme has {state.get('options')}, and now MoReID has {self.options}")
+            raise ValueError(f"its candidate source has {state.get('options')}, and now MoReID has {self.options}")
         self.encoder.network.load_state_dict(state["encoder"])
         for name, dictionary in self.dictionaries.items():
             dictionary.load_state_dict(state["dictionaries"][name])

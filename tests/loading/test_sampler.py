@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reseen.errors import DataError
-from reseen.images import IdentityBatches
-from reseen.samples import Sample
+from reseen.loading import IdentityBatchSampler
+from reseen.types import Sample
 
 
 def samples_of(counts: list[int], cameras: int = 3) -> list[Sample]:
@@ -26,7 +26,7 @@ def rows(batches) -> np.ndarray:
 @given(st.lists(st.integers(1, 30), min_size=3, max_size=12), st.integers(1, 3), st.integers(1, 5), st.integers(0, 9))
 def test_every_batch_is_p_by_k_and_every_identity_comes(counts: list[int], p: int, k: int, seed: int) -> None:
     samples = samples_of(counts)
-    batches = IdentityBatches(p, k).over(samples, seed=seed)
+    batches = IdentityBatchSampler(p, k).over(samples, seed=seed)
     got = rows(batches)
     assert got.shape == (len(batches), p * k)
     identities = np.array([s.identity for s in samples])[got].reshape(len(batches), p, k)
@@ -39,22 +39,22 @@ def test_every_batch_is_p_by_k_and_every_identity_comes(counts: list[int], p: in
 
 
 def test_an_epoch_uses_pictures_about_once() -> None:
-    batches = IdentityBatches(8, 4).over(samples_of([16] * 36, cameras=2))
+    batches = IdentityBatchSampler(8, 4).over(samples_of([16] * 36, cameras=2))
     assert len(batches) == 36 * 16 // 32
     assert set(Counter(rows(batches).flat).values()) == {1}
 
 
 def test_cameras_take_turns() -> None:
     samples = [Sample("", i, camera=c) for i in range(6) for c in "aaaaaaaaab"]
-    for chosen in rows(IdentityBatches(2, 4).over(samples)).reshape(-1, 4):
+    for chosen in rows(IdentityBatchSampler(2, 4).over(samples)).reshape(-1, 4):
         assert sorted(samples[r].camera for r in chosen) == ["a", "a", "a", "b"]
     samples = samples_of([12] * 6, cameras=4)
-    for chosen in rows(IdentityBatches(2, 4).over(samples)).reshape(-1, 4):
+    for chosen in rows(IdentityBatchSampler(2, 4).over(samples)).reshape(-1, 4):
         assert len({samples[r].camera for r in chosen}) == 4
 
 
 def test_identities_meet_at_random() -> None:
-    batches = IdentityBatches(4, 1).over(samples_of([8] * 16))
+    batches = IdentityBatchSampler(4, 1).over(samples_of([8] * 16))
     met = Counter()
     for batches.epoch in range(50):
         for batch in rows(batches) // 8:
@@ -67,7 +67,7 @@ def test_identities_meet_at_random() -> None:
 
 def test_the_seed_and_the_epoch_decide_everything() -> None:
     samples = samples_of([9, 5, 2, 7, 1])
-    one, same, other = (IdentityBatches(3, 2).over(samples, seed=s) for s in (4, 4, 5))
+    one, same, other = (IdentityBatchSampler(3, 2).over(samples, seed=s) for s in (4, 4, 5))
     assert list(one) == list(same) == list(one)
     assert list(one) != list(other)
     first = list(one)
@@ -77,36 +77,40 @@ def test_the_seed_and_the_epoch_decide_everything() -> None:
 
 def test_ranks_share_the_batches_of_one_process() -> None:
     samples = samples_of([9, 5, 2, 7, 1, 4])
-    alone = list(IdentityBatches(4, 2).over(samples, seed=1))
-    parts = [list(IdentityBatches(4, 2).over(samples, seed=1, rank=r, num_ranks=2)) for r in range(2)]
+    alone = list(IdentityBatchSampler(4, 2).over(samples, seed=1))
+    parts = [list(IdentityBatchSampler(4, 2).over(samples, seed=1, rank=r, num_ranks=2)) for r in range(2)]
     assert [a + b for a, b in zip(*parts, strict=True)] == alone
 
 
 def test_a_saved_position_continues_the_epoch() -> None:
     samples = samples_of([9, 5, 2, 7, 1, 4])
-    whole = IdentityBatches(3, 2).over(samples, seed=1)
+    whole = IdentityBatchSampler(3, 2).over(samples, seed=1)
     whole.epoch = 2
     everything = list(whole)
     whole.position = 3
-    resumed = IdentityBatches(3, 2).over(samples, seed=1)
+    resumed = IdentityBatchSampler(3, 2).over(samples, seed=1)
     resumed.load_state_dict(whole.state_dict())
     assert list(resumed) == everything[3:]
     with pytest.raises(ValueError, match="expected batches with seed 1 as in the saved state, got 2"):
-        IdentityBatches(3, 2).over(samples, seed=2).load_state_dict(whole.state_dict())
+        IdentityBatchSampler(3, 2).over(samples, seed=2).load_state_dict(whole.state_dict())
 
 
 @pytest.mark.parametrize(
     ("batches", "samples", "named"),
     [
-        (IdentityBatches(8, 2), samples_of([4] * 8), "identities 4"),
-        (IdentityBatches(4, 4, by_modality=False), [*samples_of([4] * 7), *samples_of([4] * 8)[-4:][::-1]], "samples"),
-        (IdentityBatches(4, 4), [Sample(f"other/{s.path}", s.identity) for s in samples_of([4] * 8)], "samples"),
+        (IdentityBatchSampler(8, 2), samples_of([4] * 8), "identities 4"),
+        (
+            IdentityBatchSampler(4, 4, by_modality=False),
+            [*samples_of([4] * 7), *samples_of([4] * 8)[-4:][::-1]],
+            "samples",
+        ),
+        (IdentityBatchSampler(4, 4), [Sample(f"other/{s.path}", s.identity) for s in samples_of([4] * 8)], "samples"),
     ],
 )
 def test_another_sequence_of_as_many_batches_is_refused(
-    batches: IdentityBatches, samples: list[Sample], named: str
+    batches: IdentityBatchSampler, samples: list[Sample], named: str
 ) -> None:
-    saved = IdentityBatches(4, 4).over(samples_of([4] * 8))
+    saved = IdentityBatchSampler(4, 4).over(samples_of([4] * 8))
     other = batches.over(samples)
     assert len(other) == len(saved)
     with pytest.raises(ValueError, match=f"expected batches with {named}.* as in the saved state"):
@@ -115,29 +119,29 @@ def test_another_sequence_of_as_many_batches_is_refused(
 
 def test_the_pictures_may_move_together() -> None:
     here, there = ([Sample(f"{root}/a/{n}.png", n % 2) for n in range(8)] for root in ("/here", "/mnt/there"))
-    IdentityBatches(2, 2).over(there).load_state_dict(IdentityBatches(2, 2).over(here).state_dict())
+    IdentityBatchSampler(2, 2).over(there).load_state_dict(IdentityBatchSampler(2, 2).over(here).state_dict())
 
 
 def test_the_number_of_batches_is_rounded_up() -> None:
-    batches = IdentityBatches(2, 2).over(samples_of([4] * 5), multiple_of=4)
+    batches = IdentityBatchSampler(2, 2).over(samples_of([4] * 5), multiple_of=4)
     assert len(batches) == 8
     assert len(rows(batches)) == 8
 
 
 def test_impossible_sizes_are_refused_with_the_numbers() -> None:
     with pytest.raises(ValueError, match="training data has, 3, got 4"):
-        IdentityBatches(4, 2).over(samples_of([4] * 3))
+        IdentityBatchSampler(4, 2).over(samples_of([4] * 3))
     with pytest.raises(ValueError, match="got 0 and 4"):
-        IdentityBatches(0, 4)
+        IdentityBatchSampler(0, 4)
     with pytest.raises(ValueError, match="got 8 and 0"):
-        IdentityBatches(8, 0)
+        IdentityBatchSampler(8, 0)
     with pytest.raises(ValueError, match="multiple of the 2 ranks, got 3"):
-        IdentityBatches(3, 2).over(samples_of([4] * 3), num_ranks=2)
+        IdentityBatchSampler(3, 2).over(samples_of([4] * 3), num_ranks=2)
 
 
 def test_modalities_are_balanced_within_an_identity() -> None:
     samples = [Sample("", i, modality=m) for i in range(5) for m in ["visible"] * 7 + ["infrared"] * 3]
-    got = rows(IdentityBatches(2, 2, by_modality=True).over(samples))
+    got = rows(IdentityBatchSampler(2, 2, by_modality=True).over(samples))
     assert got.shape[1] == 8
     for batch in got:
         assert [samples[r].modality for r in batch] == ["visible", "visible", "infrared", "infrared"] * 2
@@ -145,4 +149,4 @@ def test_modalities_are_balanced_within_an_identity() -> None:
             samples[batch[4]].identity
         ] * 4
     with pytest.raises(DataError, match="infrared pictures of every identity, got none of 'x'"):
-        IdentityBatches(2, 2, by_modality=True).over([*samples, Sample("", "x", modality="visible")])
+        IdentityBatchSampler(2, 2, by_modality=True).over([*samples, Sample("", "x", modality="visible")])

@@ -10,9 +10,9 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from reseen.errors import DataError
-from reseen.images import Draw, IdentityBatches, ImageSet, number_modalities, training_transform
-from reseen.images import test_transform as make_test_transform
-from reseen.samples import Sample
+from reseen.loading import Draw, IdentityBatchSampler, ImageDataset, number_modalities, training_transform
+from reseen.loading import test_transform as make_test_transform
+from reseen.types import Sample
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def samples(tmp_path: Path) -> list[Sample]:
 
 
 def test_items_are_pictures_labels_and_rows(samples: list[Sample]) -> None:
-    images = ImageSet(samples, make_test_transform((16, 8)))
+    images = ImageDataset(samples, make_test_transform((16, 8)))
     assert images.identities == (3, 7, "a", "b")
     item = images[4]
     assert item.image.shape == (3, 16, 8)
@@ -36,10 +36,10 @@ def test_kept_pictures_are_the_read_ones_and_are_read_once(
     samples: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vary = training_transform((16, 8))
-    plain = ImageSet(samples, vary, size=(16, 8), cache=None)
-    kept = ImageSet(samples, vary, size=(16, 8))
+    plain = ImageDataset(samples, vary, size=(16, 8), cache=None)
+    kept = ImageDataset(samples, vary, size=(16, 8))
     reads: Counter[str] = Counter()
-    from reseen.images import image_set
+    from reseen.loading import image_set
 
     read = image_set.read
     monkeypatch.setattr(image_set, "read", lambda sample: (reads.update([sample.path]), read(sample))[1])
@@ -51,12 +51,12 @@ def test_kept_pictures_are_the_read_ones_and_are_read_once(
 
 def test_what_does_not_fit_is_not_kept(samples: list[Sample]) -> None:
     needed = 12 * 3 * 16 * 8
-    assert ImageSet(samples, make_test_transform((16, 8)), size=(16, 8), cache=needed)._kept is not None
-    assert ImageSet(samples, make_test_transform((16, 8)), size=(16, 8), cache=needed - 1)._kept is None
+    assert ImageDataset(samples, make_test_transform((16, 8)), size=(16, 8), cache=needed)._kept is not None
+    assert ImageDataset(samples, make_test_transform((16, 8)), size=(16, 8), cache=needed - 1)._kept is None
 
 
 def test_changing_an_item_does_not_change_what_is_kept(samples: list[Sample]) -> None:
-    images = ImageSet(samples, make_test_transform((16, 8)), size=(16, 8))
+    images = ImageDataset(samples, make_test_transform((16, 8)), size=(16, 8))
     before = images[0].image.clone()
     for _ in range(2):
         images[0].image.zero_()
@@ -64,7 +64,7 @@ def test_changing_an_item_does_not_change_what_is_kept(samples: list[Sample]) ->
 
 
 def test_a_seed_decides_the_variation_and_leaves_the_generator_alone(samples: list[Sample]) -> None:
-    images = ImageSet(samples, training_transform((16, 8)))
+    images = ImageDataset(samples, training_transform((16, 8)))
     state = torch.get_rng_state()
     first, other = images[Draw(0, 1)].image, images[Draw(0, 2)].image
     torch.rand(3)
@@ -76,16 +76,16 @@ def test_a_seed_decides_the_variation_and_leaves_the_generator_alone(samples: li
 
 
 def test_the_set_travels_to_a_fresh_process(samples: list[Sample]) -> None:
-    images = ImageSet(samples, training_transform((16, 8)), size=(16, 8))
+    images = ImageDataset(samples, training_transform((16, 8)), size=(16, 8))
     there = pickle.loads(pickle.dumps(images))
     assert torch.equal(there[Draw(3, 9)].image, images[Draw(3, 9)].image)
 
 
 def test_worker_processes_change_nothing(samples: list[Sample]) -> None:
-    batches = IdentityBatches(2, 2).over(samples, seed=3)
-    images = ImageSet(samples, training_transform((16, 8)), size=(16, 8))
+    batches = IdentityBatchSampler(2, 2).over(samples, seed=3)
+    images = ImageDataset(samples, training_transform((16, 8)), size=(16, 8))
     here = [images[draw].image for batch in batches for draw in batch]
-    fresh = ImageSet(samples, training_transform((16, 8)), size=(16, 8))
+    fresh = ImageDataset(samples, training_transform((16, 8)), size=(16, 8))
     loader = DataLoader(fresh, batch_sampler=batches, num_workers=2, multiprocessing_context="fork")
     there = torch.cat([batch[0] for batch in loader])
     assert torch.equal(there, torch.stack(here))
@@ -106,10 +106,10 @@ def test_modalities_are_numbered_or_absent() -> None:
 
 def test_transforms_may_differ_by_modality(samples: list[Sample]) -> None:
     both = [dataclasses.replace(s, modality="infrared" if s.camera else "visible") for s in samples]
-    plain = ImageSet(both, make_test_transform((16, 8)))
-    images = ImageSet(both, {"visible": lambda image: 255 - plain.transform(image), "infrared": plain.transform})
+    plain = ImageDataset(both, make_test_transform((16, 8)))
+    images = ImageDataset(both, {"visible": lambda image: 255 - plain.transform(image), "infrared": plain.transform})
     for row, sample in enumerate(both):
         picture = plain[row].image
         assert torch.equal(images[row].image, picture if sample.camera else 255 - picture)
     with pytest.raises(DataError, match=r"expected every picture to be visible or infrared.*got None for .*0\.png"):
-        ImageSet(samples, images.transform)
+        ImageDataset(samples, images.transform)

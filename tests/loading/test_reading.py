@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from reseen.errors import DataError
-from reseen.images import read
-from reseen.samples import Box, Sample
+from reseen.loading import read
+from reseen.types import Box, Sample
 
 
 def pixels(height: int = 6, width: int = 4) -> np.ndarray:

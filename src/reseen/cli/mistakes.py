@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-from reseen.samples import Benchmark
+from reseen.types import Benchmark
 
 Source = Callable[..., Any] | tuple[Callable[..., Any], ...]
 TABLES = (".csv", ".tsv", ".parquet", ".pq")

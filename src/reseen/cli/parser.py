@@ -17,14 +17,15 @@ import docstring_parser
 import jsonargparse._typehints
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
-from reseen.commands.environment import HELP, take, within
-from reseen.commands.foreign_losses import accept_losses
-from reseen.commands.mistakes import explain
-from reseen.commands.yaml_files import read_yaml
+from reseen.cli import loss_flags
+from reseen.cli.environment import HELP, take, within
+from reseen.cli.foreign_losses import accept_losses
+from reseen.cli.mistakes import explain
+from reseen.cli.yaml_files import read_yaml
 from reseen.errors import ReseenError, TrustError
 from reseen.recipes import path_of
-from reseen.samples import Benchmark
 from reseen.trust import named_classes, require_trusted
+from reseen.types import Benchmark
 
 if importlib.util.find_spec("torch"):  # An exported model runs where there is none; data sets do not.
     import reseen.datasets  # noqa: F401  (so that `--data Table` finds its class)
@@ -109,15 +110,13 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
 
 def _parsed_with_losses(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
     """Parse the arguments of a verb that has terms, and change these as the flags about single losses say."""
-    from reseen.commands import losses  # torch is not wanted beside an exported model
-
-    parser.add_function_arguments(losses.loss_flags, as_positional=False)
-    flags, others = losses.split(arguments)
+    parser.add_function_arguments(loss_flags.loss_flags, as_positional=False)
+    flags, others = loss_flags.split(arguments)
     if flags and any(word.startswith("--print_config") for word in others):
         raise WrongArgumentsError("expected no flags about losses beside --print_config, which prints without them")
     settings = parser.parse_args(others)
     try:
-        return losses.with_terms(settings, flags, parser)
+        return loss_flags.with_terms(settings, flags, parser)
     except ValueError as error:
         raise WrongArgumentsError(f"{error}; see reseen train --help") from error
 
@@ -126,9 +125,8 @@ def _source_of(command: Callable[..., None]) -> Callable[..., None] | tuple[Call
     """Return the functions whose arguments are a verb's flags."""
     if "terms" not in inspect.signature(command).parameters:
         return command
-    from reseen.commands import losses
 
-    return command, losses.loss_flags
+    return command, loss_flags.loss_flags
 
 
 def verb(name: str) -> Callable[..., None]:

@@ -13,15 +13,15 @@ from PIL import Image
 
 from reseen import checkpoint
 from reseen.cli import COMMANDS, main
-from reseen.commands.calling import verb
-from reseen.commands.environment import take, typed_classes, within
+from reseen.cli.environment import take, typed_classes, within
+from reseen.cli.parser import verb
 from reseen.errors import ReseenError, TrustError
 from reseen.losses import Loss
 from reseen.models import Embedder, ModelSpec
-from reseen.samples import Benchmark
 from reseen.shards import open_embeddings
 from reseen.studies import summaries
 from reseen.trust import CLASS_KEYS, named_classes, require_trusted
+from reseen.types import Benchmark
 
 FOREIGN = "import pathlib\npathlib.Path({ran!r}).touch()\nclass Net: pass\ndef net(): pass\n"
 
@@ -147,7 +147,7 @@ def test_the_data_of_a_foreign_run_runs_no_code(run: Path, data: object, capsys:
         {"loss": {"class_path": "foreign.Net"}},
         {"loss": {"class_path": "AcrossRanks", "init_args": {"loss": {"class_path": "foreign.Net"}}}},
         {"identity_loss": "foreign.net"},
-        {"scheme": "foreign.Net"},
+        {"candidates": "foreign.Net"},
         {"terms": [{"on": "feature", "loss": {"class_path": "foreign.Net"}, "weight": 1}]},
         {"model": {"backbone": "foreign.Net"}},
         {"model.backbone": "foreign.Net"},
@@ -229,10 +229,10 @@ def test_every_setting_that_names_a_class_is_known() -> None:
         parser = ArgumentParser(exit_on_error=False)
         parser.add_function_arguments(function, as_positional=False, fail_untyped=False)
         for action in parser._actions:
-            if any(word in str(getattr(action, "_typehint", "")) for word in ("Benchmark", "Loss", "Scheme")):
+            if any(word in str(getattr(action, "_typehint", "")) for word in ("Benchmark", "Loss", "CandidateSource")):
                 found.add(action.dest.rpartition(".")[2])
     assert found - {"terms", "help"} <= CLASS_KEYS  # a term's loss is found below it
-    assert {"data", "loss", "sources", "test", "source", "scheme"} <= found
+    assert {"data", "loss", "sources", "test", "source", "candidates"} <= found
 
 
 def below(base: type) -> list[type]:

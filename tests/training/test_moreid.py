@@ -24,7 +24,7 @@ from reseen.losses import (
     RankedListLoss,
 )
 from reseen.models import Embedder, ModelSpec
-from reseen.training import MoReID, Objective, Plain, Schedule, Scheme, Term
+from reseen.training import BatchCandidates, CandidateSource, MoReID, Objective, Schedule, Term
 
 LABELS = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])
 BUFFERS = ("own", "synchronised", "copied", "averaged")
@@ -52,17 +52,17 @@ def terms(loss: Loss | None = None) -> list[Term]:
 
 
 class Training:
-    """An objective with a scheme, trained by plain SGD."""
+    """An objective with a candidates, trained by plain SGD."""
 
-    def __init__(self, scheme: Scheme, loss: Loss | None = None) -> None:
+    def __init__(self, candidates: CandidateSource, loss: Loss | None = None) -> None:
         self.model = undropped()
         torch.manual_seed(1)
         self.objective = Objective(self.model, terms(loss), 4).train()
-        self.scheme = scheme
-        scheme.start(self.model, self.objective.compared)
+        self.candidates = candidates
+        candidates.setup(self.model, self.objective.compared)
 
     def gradient(self, number: int, modalities: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
-        values = self.objective(batch(number), LABELS, modalities, self.scheme)
+        values = self.objective(batch(number), LABELS, modalities, self.candidates)
         return values.detach(), list(torch.autograd.grad(values.sum(), trained(self.model)))
 
     def step(self, number: int, modalities: Tensor | None = None) -> Tensor:
@@ -70,7 +70,7 @@ class Training:
         with torch.no_grad():
             for parameter, gradient in zip(trained(self.model), gradients, strict=True):
                 parameter -= 0.05 * gradient
-        self.scheme.after_step(self.model)
+        self.candidates.on_step_end(self.model)
         return values
 
 
@@ -135,7 +135,7 @@ def test_the_key_weights_are_the_closed_form() -> None:
     expected = [
         sum(share * w for share, w in zip(shares, weights, strict=True)) for weights in zip(*history, strict=True)
     ]
-    found = [p.double() for p in training.scheme.encoder.network.parameters()]  # type: ignore[attr-defined]
+    found = [p.double() for p in training.candidates.encoder.network.parameters()]  # type: ignore[attr-defined]
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
     assert (found[0] - history[-1][0]).abs().max() > 1e-3
 
@@ -143,15 +143,15 @@ def test_the_key_weights_are_the_closed_form() -> None:
 @pytest.mark.parametrize("buffers", BUFFERS)
 def test_with_no_momentum_and_an_empty_dictionary_it_is_plain_training(tmp_path: Any, buffers: Any) -> None:
     """Bit for bit, over a whole run with dropout, whose random numbers the key encoder must leave alone."""
-    empty, _ = run(tmp_path / "empty", terms=terms(), scheme=MoReID(0.0, 40, warmup=10**6, buffers=buffers))
+    empty, _ = run(tmp_path / "empty", terms=terms(), candidates=MoReID(0.0, 40, warmup=10**6, buffers=buffers))
     plain, _ = run(tmp_path / "plain", terms=terms())
     assert same(empty, plain)
-    used, _ = run(tmp_path / "used", terms=terms(), scheme=MoReID(0.0, 40, buffers=buffers))
+    used, _ = run(tmp_path / "used", terms=terms(), candidates=MoReID(0.0, 40, buffers=buffers))
     assert not same(used, plain)
 
 
 def test_the_first_step_is_plain_whatever_the_momentum() -> None:
-    plain, first = Training(Plain()).gradient(0), Training(MoReID()).gradient(0)
+    plain, first = Training(BatchCandidates()).gradient(0), Training(MoReID()).gradient(0)
     assert torch.equal(plain[0], first[0])
     assert all(torch.equal(a, b) for a, b in zip(plain[1], first[1], strict=True))
 
@@ -162,8 +162,8 @@ def test_with_no_momentum_it_remembers_what_the_network_embedded(loss: Any, wrap
     """Any loss over pairs, across modalities too: as `CrossBatchMemory`, which has no key encoder."""
     modalities = torch.tensor([0, 1] * 4)
     with_keys = Training(MoReID(0.0, 16), wrap(loss()))
-    remembering = Training(Plain(), wrap(CrossBatchMemory(loss(), 16, 8)))
-    alone = Training(Plain(), wrap(loss()))
+    remembering = Training(BatchCandidates(), wrap(CrossBatchMemory(loss(), 16, 8)))
+    alone = Training(BatchCandidates(), wrap(loss()))
     for number in range(4):
         found, expected = with_keys.step(number, modalities), remembering.step(number, modalities)
         torch.testing.assert_close(found, expected)
@@ -178,11 +178,11 @@ def test_with_no_momentum_it_remembers_what_the_network_embedded(loss: Any, wrap
 def test_the_key_encoder_is_not_trained_and_keeps_no_graph() -> None:
     training = Training(MoReID(0.5, 8))
     training.step(0)
-    scheme, trainable = training.scheme, {id(p) for p in training.objective.parameters()}
-    assert isinstance(scheme, MoReID)
-    assert not any(p.requires_grad or id(p) in trainable for p in scheme.encoder.network.parameters())
-    assert not scheme.encoder(batch(0), None).feature.requires_grad
-    assert not scheme.dictionaries["feature"].recall().embeddings.requires_grad
+    candidates, trainable = training.candidates, {id(p) for p in training.objective.parameters()}
+    assert isinstance(candidates, MoReID)
+    assert not any(p.requires_grad or id(p) in trainable for p in candidates.encoder.network.parameters())
+    assert not candidates.encoder(batch(0), None).feature.requires_grad
+    assert not candidates.dictionaries["feature"].recall().embeddings.requires_grad
 
 
 def test_buffers_follow_as_chosen() -> None:
@@ -191,7 +191,7 @@ def test_buffers_follow_as_chosen() -> None:
         training = Training(MoReID(0.5, 8, buffers=buffers))  # type: ignore[arg-type]
         start = training.model.network.backbone.bn.running_mean.clone()
         training.step(0)
-        found[buffers] = training.scheme.encoder.network.network.backbone.bn.running_mean  # type: ignore[attr-defined]
+        found[buffers] = training.candidates.encoder.network.network.backbone.bn.running_mean  # type: ignore[attr-defined]
         of_network = training.model.network.backbone.bn.running_mean
     torch.testing.assert_close(found["copied"], of_network)
     torch.testing.assert_close(found["averaged"], (start + of_network) / 2)
@@ -206,7 +206,7 @@ def test_own_and_synchronised_statistics_are_one_on_one_process() -> None:
 
 
 def test_the_dictionary_waits_for_the_warmup_and_fills_meanwhile() -> None:
-    training, plain = Training(MoReID(0.5, 16, warmup=2)), Training(Plain())
+    training, plain = Training(MoReID(0.5, 16, warmup=2)), Training(BatchCandidates())
     values = [(training.step(n), plain.step(n)) for n in range(3)]
     assert [torch.equal(a, b) for a, b in values] == [True, True, False]
 
@@ -215,9 +215,9 @@ def test_each_output_with_a_loss_over_pairs_has_a_dictionary_if_it_is_chosen() -
     both = [Term(IdentityLoss()), Term(HELoss(), output="feature"), Term(CrossModal(HELoss()))]
     objective = Objective(undropped(), both, 4)
     for on, expected in (("*", ["feature", "embedding"]), ("feature", ["feature"]), ("emb*", ["embedding"])):
-        scheme = MoReID(output=on)
-        scheme.start(undropped(), objective.compared)
-        assert list(scheme.dictionaries) == expected
+        candidates = MoReID(output=on)
+        candidates.setup(undropped(), objective.compared)
+        assert list(candidates.dictionaries) == expected
     with pytest.raises(ValueError, match=r"a loss over pairs on 'branch\.\*' .* got on feature, embedding"):
         MoReID(output="branch.*").start(undropped(), objective.compared)
     with pytest.raises(ValueError, match="got none"):
@@ -262,24 +262,30 @@ def test_the_log_says_how_old_the_keys_are_and_where_the_hard_negatives(tmp_path
     class Counting(MoReID):
         asked = 0
 
-        def diagnostics(self) -> dict[str, float]:
+        def metrics(self) -> dict[str, float]:
             self.asked += 1
             return super().diagnostics()
 
-    scheme = Counting(0.9, 20)
+    candidates = Counting(0.9, 20)
     out = tmp_path / "run"
-    run(out, terms=terms(), scheme=scheme, schedule=Schedule(epochs=3, learning_rate=0.05, warmup=0), tensorboard=True)
-    said = [line["scheme"] for line in lines(out) if "loss" in line]
-    assert scheme.asked == len(said) == 9
+    run(
+        out,
+        terms=terms(),
+        candidates=candidates,
+        schedule=Schedule(epochs=3, learning_rate=0.05, warmup=0),
+        tensorboard=True,
+    )
+    said = [line["candidates"] for line in lines(out) if "loss" in line]
+    assert candidates.asked == len(said) == 9
     assert all(0 <= entry["hard negatives from the dictionary on feature"] <= 1 for entry in said[1:])
     assert all(entry["boundary of HE on feature"] > 0 for entry in said)
     assert [round(entry["age of the sampled keys"], 1) for entry in said[:3]] == [0.8, 0.4, 1.2]
     assert all(entry["cosine of old to new keys on feature"] <= 1 for entry in said)
     assert said[2]["cosine of old to new keys on feature"] < 0.999
     frozen = tmp_path / "frozen"
-    run(frozen, terms=terms(), scheme=MoReID(1.0, 20))
+    run(frozen, terms=terms(), candidates=MoReID(1.0, 20))
     assert all(
-        line["scheme"]["cosine of old to new keys on feature"] == pytest.approx(1, abs=1e-6)
+        line["candidates"]["cosine of old to new keys on feature"] == pytest.approx(1, abs=1e-6)
         for line in lines(frozen)
         if "loss" in line
     )
@@ -289,7 +295,7 @@ def test_it_is_a_choice_on_the_command_line(tmp_path: Any) -> None:
     small = "Synthetic --data.num_train_identities 4 --data.num_test_identities 2 --data.num_cameras 2 --data.height 32"
     words = f"--data {small} --model.backbone tests.training.tiny.Tiny --model.height 32 --model.width 16"
     words += " --batches.identities 4 --batches.images 2 --schedule.epochs 1 --tensorboard false --loss HELoss"
-    words += " --scheme MoReID --scheme.momentum 0.9 --scheme.memory_size 64 --scheme.buffers copied"
+    words += " --candidates MoReID --candidates.momentum 0.9 --candidates.memory_size 64 --candidates.buffers copied"
     main(["train", "--out", str(tmp_path / "a"), *words.split()])
     main(["train", "--config", str(tmp_path / "a" / "config.yaml"), "--out", str(tmp_path / "b")])
     first, again = ((tmp_path / name / "last.safetensors").read_bytes() for name in "ab")

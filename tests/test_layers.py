@@ -1,4 +1,4 @@
-"""The house holds: imports only go down, packages of one floor leave one another alone, and every file is exported."""
+"""Layers: imports only go down, modules of one layer leave one another alone, and every file is exported."""
 
 import ast
 import importlib
@@ -11,26 +11,26 @@ import pytest
 
 import reseen
 from reseen.losses import Loss
-from reseen.samples import Benchmark
+from reseen.types import Benchmark
 
 ROOT = Path(reseen.__file__).parent
 
-# From the ground up. What stands in one set does not import its neighbours.
-FLOORS: list[set[str]] = [
-    {"errors", "exact", "labels"},
-    {"extras", "files", "geometry", "launcher", "parallel", "pictures", "samples", "terminal", "trust"},
-    {"distributed", "shards", "tables", "video"},
-    {"protocols"},
-    {"losses", "evaluation", "datasets", "images", "models"},
-    {"checkpoint", "embedding"},
-    {"encoding", "model_evaluation"},
-    {"training", "reporting", "gallery", "export"},
-    {"serving", "recipes"},
-    {"studies"},
-    {"commands"},
-    {"cli"},
-]
-LEVEL = {name: level for level, floor in enumerate(FLOORS) for name in floor}
+# From the lowest up, by the names of docs/architecture.md. Modules of one layer do not import one another.
+LAYERS: dict[str, set[str]] = {
+    "base": {"errors", "exact", "labels"},
+    "values": {"extras", "files", "geometry", "launcher", "parallel", "pictures", "terminal", "trust", "types"},
+    "storage": {"distributed", "shards", "tables", "video"},
+    "protocols": {"protocols"},
+    "parts": {"datasets", "evaluation", "loading", "losses", "models"},
+    "embedding": {"checkpoint", "embedding"},
+    "encoders": {"encoding", "model_evaluation"},
+    "applications": {"export", "gallery", "reporting", "training"},
+    "recipes and server": {"recipes", "serving"},
+    "studies": {"studies"},
+    "command line": {"cli"},
+    "verbs": {"commands"},
+}
+LEVEL = {name: level for level, modules_of_it in enumerate(LAYERS.values()) for name in modules_of_it}
 # Packages with one public class or more to a file, all of them exported; the kind that counts.
 EXPORTS = {"losses": Loss, "datasets": Benchmark}
 
@@ -39,12 +39,12 @@ def modules() -> list[Path]:
     return [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
 
 
-def room(path: Path) -> str:
-    """Return the part of the house a file belongs to: its package below ``reseen``, or its own name."""
+def module_of(path: Path) -> str:
+    """Return the module a file belongs to: its package below ``reseen``, or its own name."""
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
-def imported_rooms(path: Path) -> set[str]:
+def imported_modules(path: Path) -> set[str]:
     names = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -57,9 +57,9 @@ def imported_rooms(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", list(modules()), ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_only_go_down(path: Path) -> None:
-    here = room(path)
-    assert here in LEVEL, f"{here} has no floor: put it in FLOORS and in docs/architecture.md"
-    for other in imported_rooms(path) - {here}:
+    here = module_of(path)
+    assert here in LEVEL, f"{here} has no layer: put it in LAYERS and in docs/architecture.md"
+    for other in imported_modules(path) - {here}:
         assert LEVEL[other] < LEVEL[here], f"{path.relative_to(ROOT)} imports reseen.{other}, which is not below it"
 
 
@@ -99,8 +99,20 @@ def test_the_way_through_evaluation_runs_one_way() -> None:
     assert not left, f"these files of evaluation import one another in a circle: {sorted(left)}"
 
 
-def test_no_export_of_evaluation_has_the_name_of_a_module() -> None:
-    """``import reseen.evaluation.x as x`` gives a module or nothing."""
-    for package in ("evaluation", "evaluation.reranking"):
-        module = importlib.import_module(f"reseen.{package}")
-        assert not set(module.__all__) & {found.name for found in pkgutil.iter_modules(module.__path__)}
+def test_the_documented_layers_are_these() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| (\w[\w ]*) \| (`.*) \|$", page, flags=re.MULTILINE)
+    documented = {name: set(re.findall(r"(?:^|; )`(\w+)/?`", line)) for name, line in rows}
+    assert list(documented) == list(reversed(LAYERS))
+    assert documented == LAYERS
+
+
+PACKAGES = sorted(".".join(p.parent.relative_to(ROOT).parts) for p in ROOT.rglob("__init__.py") if p.parent != ROOT)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_export_has_the_name_of_a_module(package: str) -> None:
+    """So that ``import reseen.x.y as y`` gives a module."""
+    module = importlib.import_module(f"reseen.{package}")
+    modules_of_it = {found.name for found in pkgutil.iter_modules(module.__path__)}
+    assert not modules_of_it & set(getattr(module, "__all__", []))

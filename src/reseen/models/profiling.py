@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from reseen.models.embedder import Embedder
-from reseen.models.mode import in_mode
+from reseen.models.mode import eval_mode, train_mode
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def complexity(model: Embedder, *, batch: int = 16, repeats: int = 3) -> Complex
         repeats: Batches timed, after one that is not; the fastest counts.
     """
     images, modalities = _blank(model, batch)
-    with in_mode(model, training=False):
+    with eval_mode(model):
         with FlopCounterMode(display=False) as counter:
             model.embed(images[:1], modalities=modalities[:1])
         seconds = []
@@ -71,7 +71,7 @@ def kept_bytes(model: Embedder) -> int:
 
     state = {name: value.clone() for name, value in model.named_buffers()}
     saving = torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor)
-    with in_mode(model, training=True), torch.enable_grad(), saving:
+    with train_mode(model), torch.enable_grad(), saving:
         outputs = model(images, modalities=modalities)
     for name, value in model.named_buffers():
         value.copy_(state[name])

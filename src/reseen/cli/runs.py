@@ -6,12 +6,12 @@ from typing import Any
 from jsonargparse import ArgumentError, ArgumentParser
 
 from reseen import checkpoint
-from reseen.commands.mistakes import plain
-from reseen.commands.yaml_files import read_yaml
+from reseen.cli.mistakes import plain
+from reseen.cli.yaml_files import read_yaml
 from reseen.errors import RunError
 from reseen.models import Embedder
-from reseen.samples import Benchmark
 from reseen.trust import named_classes, require_trusted
+from reseen.types import Benchmark
 
 
 def model_of(run: Path) -> Embedder:
