@@ -22,9 +22,7 @@ from reseen import checkpoint
 from reseen.errors import CheckpointError, RunError
 from reseen.loading import IdentityBatchSampler
 from reseen.losses import CrossBatchMemory, HardTripletLoss
-from reseen.training import Schedule, Term
-from reseen.training import folder as folder_module
-from reseen.training import journal as journal_module
+from reseen.training import Schedule, Term, metrics_logger, run_folder
 
 
 def settings() -> dict[str, Any]:
@@ -152,10 +150,10 @@ def test_killed_within_a_line(whole: Path, tmp_path: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return dumps(value)
 
-    dumps = journal_module.json.dumps
+    dumps = metrics_logger.json.dumps
 
     def work() -> None:
-        journal_module.json.dumps = half  # type: ignore[assignment]
+        metrics_logger.json.dumps = half  # type: ignore[assignment]
         go_on(tmp_path / "run")
 
     child = in_child(work)
@@ -198,7 +196,7 @@ def test_the_state_holds_tensors_and_plain_values_only(whole: Path) -> None:
 
 def test_one_process_trains_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job that is queued again while the first one still runs must not write into the same files."""
-    monkeypatch.setattr(folder_module, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(run_folder, "PATIENCE_SECONDS", 0.2)
     out = tmp_path / "run"
     child = in_child(lambda: run(out, **{**settings(), "schedule": Schedule(epochs=500, accumulation=2)}))
     while not (out / "state" / "last.pt").exists():
