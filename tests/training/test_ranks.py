@@ -1,6 +1,5 @@
 """Two ranks train as one process does."""
 
-import dataclasses
 import os
 import socket
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from reseen.model_evaluation import evaluate_model
 from reseen.models import Embedder
 from reseen.protocols import cross_camera
 from reseen.training import Schedule, Term
+from reseen.types import Benchmark
 
 
 def train_steadily(out: Path, *, seed: int = 0, epochs: int = 2, resume: bool = False) -> Embedder:
@@ -128,7 +128,7 @@ def test_both_ranks_end_with_the_statistics_that_are_written(tmp_path: Path) -> 
 def figures_of(batch_size: int) -> list[list[float]]:
     """Return the figures of rules that need everything in one place, and of one that is divided."""
     whole, scored = data(), []
-    drawn = dataclasses.replace(whole, protocol=cross_camera(draws=5), further=(whole,))
+    drawn = Benchmark(whole.name, whole.train, whole.query, whole.gallery, cross_camera(draws=5), further=(whole,))
     for benchmark, reranking in ((whole, None), (drawn, None), (whole, k_reciprocal(k1=4, k2=2))):
         outcome = evaluate_model(model().eval(), benchmark, batch_size=batch_size, reranking=reranking)
         for report in (outcome.report, *outcome.further):

@@ -25,13 +25,12 @@ from reseen.cli.yaml_files import read_yaml
 from reseen.errors import ReseenError, TrustError
 from reseen.recipes import path_of
 from reseen.trust import named_classes, require_trusted
-from reseen.types import Benchmark
 
 if importlib.util.find_spec("torch"):  # An exported model runs where there is none; data sets do not.
     import reseen.datasets  # noqa: F401  (so that `--data Table` finds its class)
 
 # Settings of a study's trainings stay plain where they name a class.
-set_parsing_settings(subclasses_enabled=[Benchmark], instantiate_subclass_spec_in_any=False)
+set_parsing_settings(instantiate_subclass_spec_in_any=False)
 
 
 def _forget(parser: Any, before: Any, now: Any) -> None:

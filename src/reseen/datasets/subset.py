@@ -1,10 +1,7 @@
 """A data set with fewer identities to train on."""
 
-import dataclasses
-
 import numpy as np
 
-from reseen.datasets.soundness import require_sound
 from reseen.types import Benchmark, Identity
 
 
@@ -29,15 +26,15 @@ class Subset(Benchmark):
         everyone = sorted({s.identity for s in source.train}, key=_order)
         chosen = np.random.default_rng(seed).permutation(len(everyone))[: round(share * len(everyone))]
         kept = {everyone[row] for row in chosen}
-        parts = {field.name: getattr(source, field.name) for field in dataclasses.fields(Benchmark)}
         super().__init__(
-            **parts
-            | {
-                "name": f"{source.name}, {100 * share:g} % of the identities",
-                "train": tuple(s for s in source.train if s.identity in kept),
-            }
+            f"{source.name}, {100 * share:g} % of the identities",
+            [s for s in source.train if s.identity in kept],
+            source.query,
+            source.gallery,
+            source.protocol,
+            source.distractors,
+            source.further,
         )
-        require_sound(self)
 
 
 def _order(identity: Identity) -> tuple[str, Identity]:

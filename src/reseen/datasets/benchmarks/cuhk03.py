@@ -9,7 +9,6 @@ import numpy as np
 from reseen.datasets.benchmarks.cuhk03_release import read_release, read_test_sets
 from reseen.datasets.benchmarks.layout import compare_counts, read_matlab
 from reseen.datasets.benchmarks.market_layout import FOLDERS, read_market_folder
-from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError, describe
 from reseen.protocols import cross_camera, cuhk03_classic
 from reseen.types import Benchmark, Sample
@@ -61,7 +60,6 @@ class CUHK03(Benchmark):
             name, parts = f"CUHK03-{boxes}", _new(root, boxes)
             compare_counts(name, PUBLISHED[boxes], parts._asdict())
         super().__init__(name, *parts, cuhk03_classic(seed=seed) if variant == "classic" else cross_camera)
-        require_sound(self)
 
 
 class _Parts(NamedTuple):

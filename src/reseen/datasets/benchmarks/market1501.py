@@ -5,7 +5,6 @@ from pathlib import Path
 
 from reseen.datasets.benchmarks.layout import compare_counts, find_root, list_pictures
 from reseen.datasets.benchmarks.market_layout import FOLDERS, read_market_folder
-from reseen.datasets.soundness import require_sound
 from reseen.protocols import cross_camera
 from reseen.types import Benchmark, Sample
 
@@ -40,7 +39,6 @@ class Market1501(Benchmark):
             protocol=cross_camera,
             distractors=frozenset([0]),
         )
-        require_sound(self)
 
 
 def _read_distractors(folder: Path) -> tuple[Sample, ...]:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Literal
 
 from reseen.datasets.benchmarks.layout import compare_counts, find_root, read_pairs
-from reseen.datasets.soundness import require_sound
 from reseen.protocols import regdb
 from reseen.tables import require_files
 from reseen.types import Benchmark, Sample
@@ -49,7 +48,6 @@ class RegDB(Benchmark):
         first, other = (forth, back) if direction == "visible_to_thermal" else (back, forth)
         compare_counts(first.name, PUBLISHED, {"train": train, "query": first.query, "gallery": first.gallery})
         super().__init__(first.name, train, first.query, first.gallery, first.protocol, further=(other,))
-        require_sound(self)
 
 
 def _read(folder: Path, part: str, kind: str, trial: int, *, offset: int = 0) -> tuple[Sample, ...]:

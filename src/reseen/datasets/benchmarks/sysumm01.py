@@ -14,7 +14,6 @@ from reseen.datasets.benchmarks.layout import (
     read_lines,
     read_matlab,
 )
-from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError, describe
 from reseen.protocols import sysu_mm01
 from reseen.types import Benchmark, Camera, Identity, Sample
@@ -76,7 +75,6 @@ class SYSUMM01(Benchmark):
         ]
         further = tuple(Benchmark(name, (), query, gallery, protocol) for protocol in others)
         super().__init__(name, train, query, gallery, first, further=further)
-        require_sound(self)
 
 
 def _read(folder: Path) -> list[Sample]:

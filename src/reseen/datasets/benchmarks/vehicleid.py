@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Literal
 
 from reseen.datasets.benchmarks.layout import compare_counts, find_root, read_pairs
-from reseen.datasets.soundness import require_sound
 from reseen.protocols import vehicle_id, vehicle_id_retrieval
 from reseen.tables import require_files
 from reseen.types import Benchmark, Sample
@@ -50,7 +49,6 @@ class VehicleID(Benchmark):
         compare_counts(name, published, {"train": train, "test": test})
         protocol = vehicle_id if variant == "published" else vehicle_id_retrieval
         super().__init__(name, train, test, test, protocol(repeats=repeats, seed=seed))
-        require_sound(self)
 
 
 def _read(path: Path, folder: Path) -> tuple[Sample, ...]:

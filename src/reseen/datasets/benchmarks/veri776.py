@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 from reseen.datasets.benchmarks.layout import compare_counts, find_root, list_pictures, parse_name, read_lines
-from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError
 from reseen.pictures import is_picture
 from reseen.protocols import cross_camera, veri_track
@@ -37,7 +36,6 @@ class VeRi776(Benchmark):
         if search == "track":
             gallery = _with_tracks(gallery, folder / "test_track.txt")
         super().__init__("VeRi-776", train, query, gallery, veri_track if search == "track" else cross_camera)
-        require_sound(self)
 
 
 def _read(folder: Path) -> tuple[Sample, ...]:

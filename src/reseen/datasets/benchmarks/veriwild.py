@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal
 
 from reseen.datasets.benchmarks.layout import compare_counts, find_root, read_lines
-from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError
 from reseen.protocols import veri_wild
 from reseen.tables import require_files
@@ -55,7 +54,6 @@ class VERIWild(Benchmark):
         if same_camera == "keep":
             protocol = veri_wild(name=f"{veri_wild.name}, same camera kept", same_camera="keep")
         super().__init__(name, train, query, gallery, protocol)
-        require_sound(self)
 
 
 def _read_cameras(path: Path) -> dict[str, int]:

@@ -6,7 +6,6 @@ from typing import Literal
 
 from reseen.datasets.custom.records import OPTIONAL, read_samples, splits_of
 from reseen.datasets.custom.splitting import divide
-from reseen.datasets.soundness import require_sound
 from reseen.errors import DataError, describe
 from reseen.pictures import find_pictures
 from reseen.tables import TextTable
@@ -91,7 +90,6 @@ class Folder(Benchmark):
             gallery_modality=gallery_modality,
         )
         super().__init__(root.resolve().name, *parts, further=parts.across_modalities())
-        require_sound(self)
 
 
 def _compile(pattern: str) -> re.Pattern[str]:

@@ -5,7 +5,6 @@ from typing import Literal
 
 from reseen.datasets.custom.records import OPTIONAL, read_samples, splits_of
 from reseen.datasets.custom.splitting import divide
-from reseen.datasets.soundness import require_sound
 from reseen.tables import read_table, require_files
 from reseen.types import Benchmark
 
@@ -72,4 +71,3 @@ class Table(Benchmark):
             gallery_modality=gallery_modality,
         )
         super().__init__(path.stem, *parts, further=parts.across_modalities())
-        require_sound(self)

@@ -1,12 +1,77 @@
-"""What every benchmark must hold before a picture is read."""
+"""A benchmark: pictures to train on, to search with and to search in, and the checks that make it sound."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from reseen.errors import DataError
-from reseen.types import Benchmark, Box, Camera, Identity, Sample
+from reseen.types.protocol import Protocol
+from reseen.types.sample import Box, Camera, Identity, Sample
+
+AnyBenchmark = TypeVar("AnyBenchmark", bound="Benchmark")
+
+
+class Benchmark:
+    """Pictures to train on, pictures to search with, pictures to search in, and the rule of the search.
+
+    A data set is a subclass, whose constructor takes where its files are and ends by calling this one, which then
+    checks it. An instance of this class itself is taken as it is: `require_sound` checks it.
+
+    Args:
+        name: Printed in every result.
+        train: May be empty.
+        query: May be empty where the data is for training only.
+        gallery: As ``query``.
+        protocol: Who counts as a match.
+        distractors: Gallery identities which are nobody's: never a query, left out of fidelity by default.
+        further: What else a finished model is measured on, where a table has several settings or directions: other
+            rules, or other parts of these very queries and gallery pictures. Nothing to train on.
+
+    Attributes:
+        arguments: What its class was called with, positional and named: another process makes the same data set of
+            them.
+
+    Raises:
+        DataError: A subclass is not sound.
+    """
+
+    arguments: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls: type[AnyBenchmark], *args: Any, **named: Any) -> AnyBenchmark:
+        """Keep the arguments of the class, of whichever one of its subclasses."""
+        benchmark = super().__new__(cls)
+        benchmark.arguments = (args, named)
+        return benchmark
+
+    def __init__(
+        self,
+        name: str,
+        train: Sequence[Sample],
+        query: Sequence[Sample],
+        gallery: Sequence[Sample],
+        protocol: Protocol,
+        distractors: frozenset[Identity] = frozenset(),
+        further: Sequence[Benchmark] = (),
+    ) -> None:
+        self.name = name
+        self.train, self.query, self.gallery = tuple(train), tuple(query), tuple(gallery)
+        self.protocol = protocol
+        self.distractors = distractors
+        self.further = tuple(further)
+        if type(self) is not Benchmark:
+            require_sound(self)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and {**vars(self), "arguments": ()} == {**vars(other), "arguments": ()}
+
+    def __hash__(self) -> int:
+        return hash((self.name, len(self.train), self.query, self.gallery))
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.train):,} to train, {len(self.query):,} queries, {len(self.gallery):,} in the gallery"
+        return f"{type(self).__name__}({self.name!r}: {counts}; {self.protocol.name})"
 
 
 def require_sound(benchmark: Benchmark) -> None:

@@ -1,4 +1,4 @@
-"""What travels between floors: samples, embeddings, protocols, benchmarks.
+"""Embeddings: vectors with the labels of the pictures behind them.
 
 Dimensions: N samples, D components of an embedding.
 """
@@ -8,56 +8,19 @@ from __future__ import annotations
 import dataclasses
 import mmap
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reseen.types.sample import Sample
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-Identity = int | str
-Camera = int | str
 Labels = NDArray[Any]
-AnyBenchmark = TypeVar("AnyBenchmark", bound="Benchmark")
-
-
-class Box(NamedTuple):
-    """A rectangle of a picture, in pixels from its top left corner."""
-
-    left: int
-    top: int
-    width: int
-    height: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One picture of one individual: where it is and what is known of it.
-
-    Attributes:
-        path: The picture's file; for a picture that is drawn rather than read, the name to show.
-        identity: Who or what is on it; any integer or string.
-        camera: Who took it, or None where that is unknown.
-        modality: ``"visible"`` or ``"infrared"``, or None where the data has one kind only.
-        time: When it was taken, in seconds of any one clock.
-        track: The sequence of pictures it belongs to, where a protocol ranks tracks.
-        box: The part of the picture to use; None for the whole.
-        view: From which side it is seen, for networks that are told.
-        draw: Draws the picture, uint8 RGB (H, W, 3), in place of reading ``path``; must pickle.
-    """
-
-    path: str
-    identity: Identity
-    camera: Camera | None = None
-    modality: str | None = None
-    time: float | None = None
-    track: int | str | None = None
-    box: Box | None = None
-    view: int | str | None = None
-    draw: Callable[[], NDArray[np.uint8]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,99 +176,3 @@ def join_labels(columns: Sequence[Labels]) -> Labels:
     if len({column.dtype.kind for column in columns}) > 1:
         columns = [column.astype(object) for column in columns]
     return np.concatenate(columns)
-
-
-class Trial(NamedTuple):
-    """One repeat of a protocol: which rows are queries and which are the gallery."""
-
-    query: NDArray[np.intp]
-    gallery: NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """Who counts as positive, negative or neither for a query, how often, and by which measure.
-
-    A gallery picture of the query's identity is a positive, any other a negative, except those which the fields
-    below make neither. A protocol is a value; calling it with changes gives another, as in
-    ``cross_camera(average_precision="trapezoid")``.
-
-    Attributes:
-        name: Printed in every result.
-        same_camera: ``"exclude"`` makes the query's identity under the query's own camera neither.
-        locations: Camera -> place. A gallery picture taken where the query was taken is neither, whoever it shows.
-        average_precision: ``"step"``: the mean of the precisions at the hits; ``"trapezoid"``: the mean of each with
-            the precision one place before it, as in the official MATLAB code.
-        unique_identities: The cumulative match curve counts each gallery identity once, at its best picture.
-        by_track: The gallery's entries are its tracks; a track scores as its best picture.
-        draws: The cumulative match curve is the mean over so many draws of one gallery picture per identity, made for
-            each query among the pictures that are not neither; None for the whole gallery at once.
-        seed: Where ``draws`` start.
-        trials: Gives the repeats from query and gallery; None for one repeat with everything.
-    """
-
-    name: str
-    same_camera: Literal["exclude", "keep"] = "exclude"
-    locations: Mapping[Camera, int | str] | None = None
-    average_precision: Literal["step", "trapezoid"] = "step"
-    unique_identities: bool = False
-    by_track: bool = False
-    draws: int | None = None
-    seed: int = 0
-    trials: Callable[[Embeddings, Embeddings], Iterator[Trial]] | None = None
-
-    def __call__(self, **changes: Any) -> Protocol:
-        """Return this protocol with some fields changed."""
-        return dataclasses.replace(self, **changes) if changes else self
-
-    @property
-    def rule(self) -> str:
-        """What is applied, in words, for a report to print beside the name."""
-        left_out = {"exclude": "same identity and same camera left out", "keep": "same camera kept"}[self.same_camera]
-        said = [left_out, f"{self.average_precision} AP"]
-        if self.locations:
-            said.append("same place left out")
-        if self.by_track:
-            said.append("ranked by track")
-        if self.unique_identities:
-            said.append("CMC counts each identity once")
-        if self.draws:
-            said.append(f"CMC over {self.draws} draws of one picture per identity, seed {self.seed}")
-        if self.trials:
-            said.append(f"repeats by {self.trials}")
-        return "; ".join(said)
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """Pictures to train on, pictures to search with, pictures to search in, and the rule of the search.
-
-    Attributes:
-        name: Printed in every result.
-        train: May be empty.
-        query: May be empty where the data is for training only.
-        gallery: As ``query``.
-        protocol: Who counts as a match.
-        distractors: Gallery identities which are nobody's: never a query, left out of fidelity by default.
-        further: What else a finished model is measured on, where a table has several settings or directions: other
-            rules, or other parts of these very queries and gallery pictures. Nothing to train on.
-        arguments: What its class was called with, positional and named: another process makes the same data set of
-            them.
-    """
-
-    # Of each instance; no field, lest data sets derived from others by their fields take it for one.
-    arguments: ClassVar[tuple[tuple[Any, ...], dict[str, Any]]]
-
-    name: str
-    train: tuple[Sample, ...]
-    query: tuple[Sample, ...]
-    gallery: tuple[Sample, ...]
-    protocol: Protocol
-    distractors: frozenset[Identity] = frozenset()
-    further: tuple[Benchmark, ...] = ()
-
-    def __new__(cls: type[AnyBenchmark], *args: Any, **named: Any) -> AnyBenchmark:
-        """Keep the arguments of the class, of whichever one of its subclasses."""
-        benchmark = super().__new__(cls)
-        object.__setattr__(benchmark, "arguments", (args, named))
-        return benchmark

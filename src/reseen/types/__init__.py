@@ -1,0 +1,21 @@
+"""Types that travel between modules: Sample, Embeddings, Protocol and Benchmark. Needs no torch."""
+
+from reseen.types.benchmark import Benchmark, require_sound
+from reseen.types.embeddings import Embeddings, Labels, as_labels, join_labels
+from reseen.types.protocol import Protocol, Trial
+from reseen.types.sample import Box, Camera, Identity, Sample
+
+__all__ = [
+    "Benchmark",
+    "Box",
+    "Camera",
+    "Embeddings",
+    "Identity",
+    "Labels",
+    "Protocol",
+    "Sample",
+    "Trial",
+    "as_labels",
+    "join_labels",
+    "require_sound",
+]
