@@ -17,8 +17,19 @@ ROOT = Path(reseen.__file__).parent
 
 # From the lowest up, by the names of docs/architecture.md. Modules of one layer do not import one another.
 LAYERS: dict[str, set[str]] = {
-    "base": {"errors", "exact", "labels"},
-    "values": {"extras", "files", "geometry", "launcher", "parallel", "pictures", "terminal", "trust", "types"},
+    "base": {"errors", "exact", "labels", "upstream"},
+    "values": {
+        "extras",
+        "files",
+        "geometry",
+        "launcher",
+        "parallel",
+        "pictures",
+        "terminal",
+        "trust",
+        "types",
+        "upstream",
+    },
     "storage": {"distributed", "shards", "tables", "video"},
     "protocols": {"protocols"},
     "parts": {"datasets", "evaluation", "loading", "losses", "models"},

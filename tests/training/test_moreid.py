@@ -219,9 +219,9 @@ def test_each_output_with_a_loss_over_pairs_has_a_dictionary_if_it_is_chosen() -
         candidates.setup(undropped(), objective.compared)
         assert list(candidates.dictionaries) == expected
     with pytest.raises(ValueError, match=r"a loss over pairs on 'branch\.\*' .* got on feature, embedding"):
-        MoReID(output="branch.*").start(undropped(), objective.compared)
+        MoReID(output="branch.*").setup(undropped(), objective.compared)
     with pytest.raises(ValueError, match="got none"):
-        MoReID().start(undropped(), Objective(undropped(), [Term(IdentityLoss())], 4).compared)
+        MoReID().setup(undropped(), Objective(undropped(), [Term(IdentityLoss())], 4).compared)
 
 
 def test_wrong_options_are_named() -> None:
@@ -264,7 +264,7 @@ def test_the_log_says_how_old_the_keys_are_and_where_the_hard_negatives(tmp_path
 
         def metrics(self) -> dict[str, float]:
             self.asked += 1
-            return super().diagnostics()
+            return super().metrics()
 
     candidates = Counting(0.9, 20)
     out = tmp_path / "run"

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import docstring_parser
-import jsonargparse._typehints
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
 from reseen.cli import loss_flags
@@ -25,6 +24,7 @@ from reseen.cli.yaml_files import read_yaml
 from reseen.errors import ReseenError, TrustError
 from reseen.recipes import path_of
 from reseen.trust import named_classes, require_trusted
+from reseen.upstream import forget_arguments_with_their_class
 
 if importlib.util.find_spec("torch"):  # An exported model runs where there is none; data sets do not.
     import reseen.datasets  # noqa: F401  (so that `--data Table` finds its class)
@@ -33,17 +33,7 @@ if importlib.util.find_spec("torch"):  # An exported model runs where there is n
 set_parsing_settings(instantiate_subclass_spec_in_any=False)
 
 
-def _forget(parser: Any, before: Any, now: Any) -> None:
-    """Empty the arguments of a class that gives way to another one.
-
-    jsonargparse would hand on those of the same name: AdaSP's temperature to SupCon, which means something else by it.
-    """
-    if before and "init_args" in before and before["class_path"] != now["class_path"]:
-        for argument in list(before["init_args"].keys()):
-            del before["init_args"][argument]
-
-
-jsonargparse._typehints.discard_init_args_on_class_path_change = _forget
+forget_arguments_with_their_class()
 
 
 class WrongArgumentsError(Exception):

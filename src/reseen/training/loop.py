@@ -10,7 +10,6 @@ from typing import Literal
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch.utils.data import DataLoader
 
@@ -26,6 +25,7 @@ from reseen.training.run_folder import RunFolder
 from reseen.training.schedule import Schedule
 from reseen.training.state import InterruptGuard
 from reseen.types import Benchmark
+from reseen.upstream import forget_precision
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def train(
     if workers < 0:
         raise ValueError(f"expected 0 workers or more, got {workers}")
     # Accelerate keeps one precision for a process; a second run may want another.
-    AcceleratorState._reset_state()
+    forget_precision()
     join_group()
     accelerator = Accelerator(
         mixed_precision="no" if precision == "fp32" else precision,

@@ -13,8 +13,8 @@ from fnmatch import filter as matching
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from reseen.distributed import gather, of_first_rank, require_equal
 from reseen.geometry import Candidates
@@ -25,6 +25,7 @@ from reseen.training.key_diagnosis import Sample, hardness
 from reseen.training.objective import dim_of, output
 
 Buffers = Literal["own", "synchronised", "copied", "averaged"]
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm
 
 
 class MoReID(CandidateSource):
@@ -192,9 +193,9 @@ class KeyEncoder:
         self.buffers = buffers
         self.momentum = momentum
         for norm in self.network.modules():
-            if isinstance(norm, _BatchNorm) and buffers == "own":
+            if isinstance(norm, BatchNorm) and buffers == "own":
                 norm.train()
-            elif isinstance(norm, _BatchNorm) and buffers == "synchronised":
+            elif isinstance(norm, BatchNorm) and buffers == "synchronised":
                 norm.register_forward_pre_hook(take_statistics)
 
     @torch.no_grad()
@@ -206,14 +207,16 @@ class KeyEncoder:
     @torch.no_grad()
     def follow(self, model: Embedder) -> None:
         """Move the weights a step towards the network's, and treat the running statistics as was chosen."""
-        torch._foreach_lerp_(list(self.network.parameters()), list(model.parameters()), 1 - self.momentum)
+        average = get_ema_multi_avg_fn(self.momentum)  # type: ignore[no-untyped-call]
+        average(list(self.network.parameters()), list(model.parameters()), 0)
         if self.buffers in ("copied", "averaged"):
             own, theirs = ([b for b in m.buffers() if b.is_floating_point()] for m in (self.network, model))
             # The first rank's statistics are those that all ranks take for their next step.
-            torch._foreach_lerp_(own, of_first_rank(theirs), 1 - self.momentum if self.buffers == "averaged" else 1.0)
+            average = get_ema_multi_avg_fn(self.momentum if self.buffers == "averaged" else 0.0)  # type: ignore[no-untyped-call]
+            average(own, of_first_rank(theirs), 0)
 
 
-def take_statistics(norm: _BatchNorm, inputs: tuple[Tensor, ...]) -> None:
+def take_statistics(norm: BatchNorm, inputs: tuple[Tensor, ...]) -> None:
     """Have a norm in evaluation mode normalise by its inputs' own statistics, over all ranks' equal parts."""
     x = inputs[0].float().transpose(0, 1).flatten(1)
     each = gather(torch.stack(torch.var_mean(x, dim=1, correction=0))[None])  # (ranks, 2, channels)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from reseen.models.backbones.base import Parts, SideInfo
 from reseen.models.backbones.timm import TimmBackbone
+from reseen.upstream import with_positions
 
 
 def is_vit(network: nn.Module) -> bool:
@@ -93,7 +94,7 @@ class ViTBackbone(TimmBackbone):
 
     def _body(self, patches: Tensor, side: SideInfo) -> Tensor:
         network = self.network
-        tokens = network._pos_embed(patches)
+        tokens = with_positions(network, patches)
         if self.side is not None:
             tokens = tokens + self.side_weight * self._embed(self.side, side)
         tokens = network.norm_pre(network.patch_drop(tokens))
