@@ -28,7 +28,6 @@ LAYERS: dict[str, set[str]] = {
         "terminal",
         "trust",
         "types",
-        "upstream",
     },
     "storage": {"distributed", "shards", "tables", "video"},
     "protocols": {"protocols"},

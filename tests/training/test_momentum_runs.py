@@ -61,7 +61,7 @@ class Dying(MoReID):
     """Is killed within the epoch, between two saves."""
 
     def on_step_end(self, model: Embedder) -> None:
-        super().after_step(model)
+        super().on_step_end(model)
         if self.steps == 7:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -79,12 +79,12 @@ def test_killed_within_an_epoch_and_resumed_it_ends_the_same(tmp_path: Path, buf
     assert_same_state(state_of(tmp_path / "whole"), state_of(tmp_path / "killed"))
 
 
-def test_another_scheme_is_refused(tmp_path: Path) -> None:
+def test_another_candidate_source_is_refused(tmp_path: Path) -> None:
     run(tmp_path / "run", **settings())
     for options in ({"momentum": 0.5}, {"same_identity": "positive"}, {"memory_size": 21}):
         with pytest.raises(RunError, match="expected the state of this run"):
             run(tmp_path / "run", resume=True, **settings(**options))
-    with pytest.raises(RunError, match="it has the state of a candidates"):
+    with pytest.raises(RunError, match="it has the state of a candidate source"):
         run(tmp_path / "run", resume=True, **{**settings(), "candidates": None})
     run(tmp_path / "plain", **{**settings(), "candidates": None})
     with pytest.raises(RunError, match="and now MoReID has"):

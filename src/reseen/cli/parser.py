@@ -16,7 +16,6 @@ from typing import Any
 import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
-from reseen.cli import loss_flags
 from reseen.cli.environment import HELP, take, within
 from reseen.cli.foreign_losses import accept_losses
 from reseen.cli.mistakes import explain
@@ -99,6 +98,8 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
 
 def _parsed_with_losses(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
     """Parse the arguments of a verb that has terms, and change these as the flags about single losses say."""
+    from reseen.cli import loss_flags  # It needs torch, beside which an exported model runs.
+
     parser.add_function_arguments(loss_flags.loss_flags, as_positional=False)
     flags, others = loss_flags.split(arguments)
     if flags and any(word.startswith("--print_config") for word in others):
@@ -114,6 +115,8 @@ def _source_of(command: Callable[..., None]) -> Callable[..., None] | tuple[Call
     """Return the functions whose arguments are a verb's flags."""
     if "terms" not in inspect.signature(command).parameters:
         return command
+
+    from reseen.cli import loss_flags
 
     return command, loss_flags.loss_flags
 
