@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import torch.distributed as dist
 from numpy.typing import NDArray
 
@@ -17,6 +17,9 @@ from reseen.evaluation.similarity import Reranking
 from reseen.evaluation.single_shot import first_ranks_over_draws
 from reseen.evaluation.task import build_task, gallery_of_all_ranks
 from reseen.types import Benchmark, Embeddings, Protocol, Sample, Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def evaluate(
@@ -45,6 +48,8 @@ def evaluate(
         DataError: No query has a match; the protocol needs what the data lacks; a vector is not finite.
         ValueError: ``reranking`` is asked for across ranks.
     """
+    import pandas as pd
+
     if across_ranks and (reranking is not None or protocol.draws is not None):
         raise ValueError("expected one process for re-ranking and for drawn galleries: gather the embeddings first")
     whole, mine = gallery, slice(0, len(gallery))
@@ -101,6 +106,8 @@ def _one_repeat(
     query: Embeddings, gallery: Embeddings, protocol: Protocol, reranking: Reranking | None, across_ranks: bool
 ) -> tuple[pd.DataFrame, NDArray[np.float64]]:
     """Return the table of the queries, and the first ranks of those that count."""
+    import pandas as pd
+
     task = build_task(query, gallery, protocol, reranking=reranking, across_ranks=across_ranks)
     positives = positive_ranks(task)
     counted = positives.counts > 0

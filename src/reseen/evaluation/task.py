@@ -8,15 +8,17 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import pandas as pd
 import torch.distributed as dist
 
 from reseen.errors import DataError
 from reseen.evaluation.similarity import Codes, Cosine, GroupMax, MaskSameLocation, Reranking, Scores
 from reseen.types import Embeddings, Labels, Protocol, join_labels
+
+if TYPE_CHECKING:
+    pass
 
 T = TypeVar("T")
 
@@ -119,12 +121,16 @@ def _scores(query: Embeddings, gallery: Embeddings, reranking: Reranking | None)
 
 def codes(first: Labels, second: Labels) -> tuple[Codes, Codes]:
     """Return codes from 0 in the order of appearance, equal where labels are; an integer never equals a string."""
+    import pandas as pd
+
     found = pd.factorize(join_labels([first, second]))[0].astype(np.intp)
     return found[: len(first)], found[len(first) :]
 
 
 def _tracks(gallery: Embeddings, protocol: Protocol) -> tuple[Codes, Codes]:
     """Return the track of each picture, codes from 0, and the first picture of each track."""
+    import pandas as pd
+
     if gallery.tracks is None or bool(pd.isna(gallery.tracks).any()):
         raise DataError(f"{protocol.name} ranks tracks: give the track of every gallery picture")
     # Under another identity or camera the same number is another track.
@@ -144,6 +150,8 @@ def gallery_of_all_ranks(gallery: Embeddings) -> tuple[Embeddings, slice]:
 
 
 def _cameras(query: Embeddings, gallery: Embeddings, protocol: Protocol) -> tuple[Labels, Labels]:
+    import pandas as pd
+
     columns = []
     for name, embeddings in (("query", query), ("gallery", gallery)):
         column = embeddings.cameras

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from reseen.models.embedder import Embedder
 from reseen.models.mode import eval_mode, train_mode
@@ -40,6 +39,8 @@ def complexity(model: Embedder, *, batch: int = 16, repeats: int = 3) -> Complex
         batch: Pictures at a time.
         repeats: Batches timed, after one that is not; the fastest counts.
     """
+    from torch.utils.flop_counter import FlopCounterMode  # It imports Triton where there is one.
+
     images, modalities = _blank(model, batch)
     with eval_mode(model):
         with FlopCounterMode(display=False) as counter:

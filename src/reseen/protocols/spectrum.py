@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from reseen.errors import DataError
@@ -93,6 +92,8 @@ class DrawnShots:
         Raises:
             DataError: The gallery has no picture of these cameras, or the permutations lack a pair or do not fit it.
         """
+        import pandas as pd
+
         if gallery.cameras is None or not np.isin(gallery.cameras, self.cameras).any():
             raise DataError(f"expected gallery pictures of cameras {self.cameras}, got none: number the cameras from 1")
         pictures = pd.DataFrame({"identity": gallery.identities, "camera": gallery.cameras})

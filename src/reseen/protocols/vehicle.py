@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 
 from reseen.errors import DataError
 from reseen.types import Embeddings, Protocol, Trial
@@ -69,6 +68,8 @@ class OnePerIdentity:
         Raises:
             DataError: Query and gallery are not the same pictures.
         """
+        import pandas as pd
+
         if len(query) != len(gallery) or (query.identities != gallery.identities).any():
             raise DataError(
                 f"expected all test pictures both as query and as gallery, got {len(query)} queries and "

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from markupsafe import Markup
 
 from reseen.evaluation import Report
@@ -18,6 +18,9 @@ from reseen.reporting.lists import queries_of_first_repeat, ranked_pictures
 from reseen.reporting.page import Section, charts, render, table, write_page
 from reseen.reporting.scores import match_curve, precision_spread
 from reseen.types import Benchmark
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NORMAL_95 = 1.96
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 from numpy.typing import NDArray
 
@@ -16,6 +15,9 @@ from reseen.model_evaluation import Outcome
 from reseen.reporting.page import percent, render
 from reseen.reporting.pictures import Shot, thumbnail
 from reseen.types import Benchmark, Protocol, Sample
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)

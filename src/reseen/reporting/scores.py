@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 
 from reseen.evaluation import Report, Roc, ScoreHistogram, score_histogram
@@ -140,6 +139,8 @@ def _roc_chart(found: ScoreHistogram) -> Markup:
 
 def camera_table(report: Report, benchmark: Benchmark) -> Markup | None:
     """Return what each camera has and how well its queries are answered, or None where cameras are unknown."""
+    import pandas as pd
+
     counted = report.per_query.dropna(subset="average_precision")
     cameras = pd.Series([s.camera for s in benchmark.query], dtype=object).dropna()
     if not len(cameras):
