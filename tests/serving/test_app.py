@@ -89,7 +89,10 @@ def test_filters_tell_numbers_from_their_text(asking: httpx.Client) -> None:
     assert cameras("3") == {(3, i) for i in everyone}
     assert cameras('"3"') == {("3", i) for i in everyone}
     assert cameras("gate", "hall", since=200, until=300) == {("gate", 2), ("hall", 2)}
-    assert cameras("nowhere") == set()
+    refused = asking.post("/search", params={"camera": "nowhere"}, content=packed(paint(0)))
+    assert refused.status_code == 422
+    assert "among 3, " in refused.text
+    assert "got nowhere" in refused.text
 
 
 def test_adding_looking_up_and_deleting(asking: httpx.Client, filled: Gallery) -> None:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from typing import Annotated
 
 from fastapi import Path
 
+from reseen.labels import is_hidden, parse_argument
 from reseen.serving.errors import RefusedError
 
 MAX_LENGTH = 200
 ItemId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 """An item's id in an address."""
-CONTROL_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Unicode's categories of control characters, halves of characters, and breaks of lines and paragraphs."""
-BIDI_MARKS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
-"""Marks that show what follows in another order than it is written in."""
 
 
 def as_name(text: str, what: str) -> str:
@@ -28,7 +24,7 @@ def as_name(text: str, what: str) -> str:
     """
     if not 0 < len(text) <= MAX_LENGTH:
         raise RefusedError(422, f"Expected {what} to have 1 to {MAX_LENGTH} characters, got {len(text)}.")
-    if any(unicodedata.category(x) in CONTROL_CATEGORIES or unicodedata.bidirectional(x) in BIDI_MARKS for x in text):
+    if any(map(is_hidden, text)):
         raise RefusedError(422, f"Expected {what} without control characters.")
     # Joiners within a word belong to how several languages are written; alone they are nothing.
     if all(unicodedata.category(x) == "Cf" or x.isspace() for x in text):
@@ -50,18 +46,15 @@ def as_source(text: str) -> str:
 
 
 def as_label(text: str, what: str) -> int | str:
-    """Return a label out of an address: ``7`` is the number, ``"7"`` in quotes the text, anything else the text it is.
+    """Return a label out of an address, by the one rule of `reseen.labels`: ``7`` is the number, ``"7"`` the text.
 
     Raises:
-        RefusedError: It is no name, or a number of more than 64 bits.
+        RefusedError: It is no name, or in the form of a number of more than 64 bits.
     """
-    name = as_name(text, what)
-    try:
-        value = json.loads(name)
-    except (ValueError, RecursionError):
-        return name
-    is_label = isinstance(value, (int, str)) and not isinstance(value, bool)
-    return checked_label(value, what) if is_label else name
+    label = parse_argument(as_name(text, what))
+    if isinstance(label, str) and text[:1] != '"' and re.fullmatch(r"-?[1-9][0-9]{18,}", label):
+        raise RefusedError(422, f"Expected {what} to be a number of at most 64 bits, or in quotes.")
+    return checked_label(label, what)
 
 
 def checked_label(value: int | str, what: str) -> int | str:

@@ -10,6 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from numpy.typing import NDArray
 
 from reseen.gallery import Where
+from reseen.labels import listed
 from reseen.pictures import Pixels, digest, resized
 from reseen.serving.dependencies import ServicesDependency
 from reseen.serving.errors import RefusedError
@@ -35,9 +36,10 @@ async def search(
     gallery, batcher, decoder = services.gallery, services.batcher, services.decoder
     if k > services.limits.num_answers:
         raise RefusedError(422, f"Expected k to be at most {services.limits.num_answers}.")
+    cameras = None if camera is None else [as_label(text, "camera") for text in camera]
     where = Where(
         identities=None if identity is None else [as_label(text, "identity") for text in identity],
-        cameras=None if camera is None else [as_label(text, "camera") for text in camera],
+        cameras=cameras,
         since=since,
         until=until,
     )
@@ -53,6 +55,9 @@ async def search(
     query, vector = await until_disconnect(request, embed())
 
     def find() -> SearchResponse:
+        if unknown := [label for label in cameras or () if not gallery.count(Where(cameras=[label]))]:
+            known = listed(gallery.cameras())
+            raise RefusedError(422, f"Expected camera among {known}, got {listed(unknown)}.")
         matches = gallery.search(vector[None], k, where=where, by=by)[0]
         pictured = gallery.pictured([match.item.id for match in matches])
         threshold = threshold_of(gallery.calibration())
