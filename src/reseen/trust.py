@@ -1,4 +1,4 @@
-"""Which classes may be made because a file names them, and which files may be read without a digest.
+"""Trust in files: classes that a file may name, and files that may be read without a digest.
 
 A checkpoint names its backbone and network, and a configuration its data set and its losses, by class. Making one
 imports its module, which runs that module's code. So from a file only this library's classes are taken, and those of

@@ -1,4 +1,4 @@
-"""Pictures out of a video: the boxes of a tracker or of a ground truth, in MOTChallenge's format."""
+"""Crops of a video by boxes of a tracker or a ground truth, in MOTChallenge's format."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TrackedBox:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Crop:
-    """What a video shows in one box.
+    """Crop of one box of a video.
 
     Attributes:
         boxed: The box.

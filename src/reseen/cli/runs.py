@@ -1,4 +1,4 @@
-"""What the verbs that work on a finished run share: its model and its data."""
+"""Model and data of a finished run, for the verbs that take a run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

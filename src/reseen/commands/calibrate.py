@@ -21,19 +21,19 @@ def calibrate(
     out: Path | None = None,
     seed: int = 0,
 ) -> None:
-    """Learn from a gallery's named items, and from matches marked right and wrong, what its similarities mean.
+    """Calibrate a gallery: learn from its named items and marked matches which probability a similarity means.
 
     Keeps with the gallery: the probability that two pictures show the same individual, thresholds at rates of false
     matches, and thresholds below which a picture shows nobody known.
 
     Args:
         gallery: A folder, or milvus://host:port/name, with identities or marks in it.
-        prior: How likely two pictures show the same individual before one looks at them.
-        rates: Of false matches and of false names, to draw thresholds at; 0.1, 0.01 and 0.001 if not given.
-        other_camera: Learn from pairs of different cameras only; as the data allows if not given.
-        gap: Seconds that must lie between two pictures of one camera; for galleries out of videos.
+        prior: Assumed share of pairs that show the same individual.
+        rates: Rates of false matches at which to set thresholds; 0.1, 0.01 and 0.001 if not given.
+        other_camera: Learn from pairs of different cameras only; if the data allows it, when not given.
+        gap: Least number of seconds between two pictures of one camera, for galleries of videos.
         out: Also write the reliability diagram and the rest as an HTML page.
-        seed: Of draws, folds and resamples.
+        seed: Seed of all random numbers.
     """
     with Gallery(gallery, create=False) as kept:
         pairs, probes = labelled(kept, other_camera=other_camera, gap=gap, seed=seed)

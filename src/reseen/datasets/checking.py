@@ -1,4 +1,4 @@
-"""What is in a data set, and what in it would spoil a result.
+"""Check of a data set: its contents, and errors in it that would spoil a result.
 
 ::
 
@@ -52,7 +52,7 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class DataCheck:
-    """What was found in a data set.
+    """Result of a check: counts and findings.
 
     Attributes:
         name: Of the benchmark.

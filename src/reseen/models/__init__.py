@@ -1,4 +1,4 @@
-"""Networks: ``Embedder(ModelSpec(...))`` and what it is made of."""
+"""Models: ``Embedder(ModelSpec(...))``, its backbones, layers, networks and weights."""
 
 from reseen.models.backbones import Backbone, OSNet, SideInfo, TimmBackbone
 from reseen.models.embedder import Embedder

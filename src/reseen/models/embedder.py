@@ -24,16 +24,16 @@ EXPECTED = f"a network ({', '.join(NETWORKS)}, or package.module.Class)"
 
 
 class Embedder(nn.Module):
-    """The network of a spec, from uint8 pictures on.
+    """Model of a spec: uint8 pictures to outputs and embeddings.
 
     Args:
-        spec: What to build.
+        spec: Specification of the model.
         pretrained: Whether to fetch the weights that the spec names; False where a checkpoint fills all weights next.
 
     Attributes:
         spec: As given.
         dims: Name of an output (``feature``, ``embedding``, ``branch.NAME``) -> its number of components.
-        report: What became of the tensors of the spec's weights; None where it names none.
+        report: Account of the tensors of the spec's weights; None where it names none.
 
     Raises:
         ValueError: The spec names no network, or asks for what the network does not have.

@@ -1,4 +1,4 @@
-"""How training went, from the lines of a run's ``metrics.jsonl``."""
+"""Training curves, from a run's ``metrics.jsonl``."""
 
 from __future__ import annotations
 

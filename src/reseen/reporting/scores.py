@@ -1,4 +1,4 @@
-"""The figures and charts of one evaluation, or of several side by side."""
+"""Scores of an evaluation, or of several side by side: tables and charts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders and lists as data sets lay them out: read sorted, blind to case, with errors that say what was looked for."""
+"""Readers of the folders and lists of published data sets: sorted, case-insensitive, with exact errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures in folders or with telling names: the other way to bring one's own data."""
+"""User data from folders or file-name patterns."""
 
 import re
 from pathlib import Path

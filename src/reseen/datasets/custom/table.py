@@ -1,4 +1,4 @@
-"""Pictures listed in a table: the way to bring one's own data."""
+"""User data from a CSV or Parquet table."""
 
 from pathlib import Path
 from typing import Literal

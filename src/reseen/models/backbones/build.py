@@ -1,4 +1,4 @@
-"""From the backbone's fields of a spec to a backbone with its first weights."""
+"""Builder of a spec's backbone, with its pretrained weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EXPECTED = f"a backbone ({', '.join(CHANNELS)}, timm:NAME, or package.module.Cla
 
 
 def build_backbone(spec: ModelSpec, *, pretrained: bool = True) -> tuple[Backbone, Published | None]:
-    """Return the backbone that a spec describes, and what became of the weights that it names, if these are wanted.
+    """Return the backbone of a spec, and the report of loading its weights, if these are wanted.
 
     Raises:
         ValueError: The spec names no network, or asks for what the network does not have.

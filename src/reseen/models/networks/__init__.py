@@ -1,4 +1,4 @@
-"""Networks on top of a backbone: one vector of the whole picture, or several of its parts."""
+"""Networks on a backbone: one global vector, or one for each branch."""
 
 from reseen.models.networks.base import HeadOptions, Network, Outputs
 from reseen.models.networks.bdb import BDB

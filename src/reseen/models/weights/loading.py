@@ -1,4 +1,4 @@
-"""Published weights into a network: strictly, with an account of every tensor."""
+"""Strict loading of published weights, with an account of every tensor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADS = ("classifier.", "fc.", "head.", "heads.", "head_dist.", "bottleneck.")
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """What became of the tensors of some weights.
+    """Report of loading weights: tensors used, renamed, left and kept.
 
     Attributes:
         source: Where they came from.
@@ -47,7 +47,7 @@ class WeightsReport:
 
 
 class Published(NamedTuple):
-    """What loading a backbone leaves: its account, and what there is for the head.
+    """Result of loading a backbone: its report, and the tensors left for the head.
 
     Attributes:
         report: Of the backbone.
@@ -61,7 +61,7 @@ class Published(NamedTuple):
 
 
 def load_published(backbone: Backbone, tensors: dict[str, Tensor], *, source: str) -> Published:
-    """Recognise whose weights these are by their names, and put them into a backbone.
+    """Load weights into a backbone; their format is detected from parameter names.
 
     Non-local blocks and embeddings of cameras, which weights from ImageNet lack, may keep their first values.
 
