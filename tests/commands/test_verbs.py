@@ -125,7 +125,7 @@ def test_what_is_written_and_what_weights_gave_is_said_once(run, table, tmp_path
     torch.save(Embedder(ModelSpec("osnet_x0_25", height=32, width=16)).network.backbone.state_dict(), weights)
     words = [*TINY, "--model.backbone", "osnet_x0_25", "--model.weights", str(weights)]
     main(["train", "--data", "Table", "--data.path", str(table), "--out", str(tmp_path / "new"), *words])
-    assert " ".join(capsys.readouterr().out.split()).count("tensors used") == 1
+    assert " ".join(capsys.readouterr().out.split()).count(": loaded ") == 1
     main(["evaluate", str(run), "--out", str(tmp_path / "scores")])
     assert f"written: {tmp_path}/scores/report.json, {tmp_path}/scores/per_query.csv" in capsys.readouterr().out
 

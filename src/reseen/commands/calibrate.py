@@ -41,8 +41,8 @@ def calibrate(
         kept.put_calibration(found)
     console = Terminal()
     console.print(
-        f"{found.num_same:,} pairs of one individual, {found.num_different:,} of two; prior {prior:g}; "
-        f"{found.method} kept"
+        f"{found.num_same:,} pairs of one individual, {found.num_different:,} of two; assumed share of pairs of "
+        f"one individual {prior:.4g}; {found.method} curve chosen"
     )
     for table in tables(found):
         console.print(table)
@@ -51,8 +51,8 @@ def calibrate(
         console.print(f"page: {out}")
 
 
-FITS = ["way", "log loss", "Brier", "ECE"]
-THRESHOLDS = ["rate", "threshold", "95 % interval", "true ones found"]
+FITS = ["curve", "log loss", "Brier", "ECE"]
+THRESHOLDS = ["rate", "threshold", "95 % interval", "same pairs found"]
 
 
 def fits(calibration: Calibration) -> list[list[str]]:
@@ -69,8 +69,8 @@ def thresholds(calibration: Calibration, kind: str) -> list[list[str]]:
 
 
 KINDS = {
-    "pairs": "Are these two the same? (rate: different pairs called the same)",
-    "open_set": "Who of these, or none? (rate: strangers given a name)",
+    "pairs": "Verification of pairs (rate: different pairs accepted)",
+    "open_set": "Open-set identification (rate: strangers given an identity)",
 }
 
 
@@ -97,10 +97,10 @@ def write_page(out: Path, gallery: str, calibration: Calibration, pairs: Labelle
     observed = np.array([b.observed for b in calibration.reliability])
     whole, share = np.array([0.0, 1.0]), (0.0, 1.0)
     reliability = line_chart(
-        "Promised and kept",
+        "Reliability diagram",
         [Series("held-out pairs", promised, observed), Series("perfect", whole, whole)],
-        x=Axis("probability promised", limits=share, percent=True),
-        y=Axis("share that was the same", limits=share, percent=True),
+        x=Axis("predicted probability", limits=share, percent=True),
+        y=Axis("observed share of same pairs", limits=share, percent=True),
     )
     low, high = float(pairs.similarities.min()), float(pairs.similarities.max())
     grid = np.linspace(low, high, 200)
@@ -120,13 +120,13 @@ def write_page(out: Path, gallery: str, calibration: Calibration, pairs: Labelle
         out,
         f"Calibration of {Path(gallery).name}",
         lead=f"{calibration.num_same:,} pairs of one individual, {calibration.num_different:,} of two; "
-        f"prior {calibration.prior:g}; {calibration.method} kept",
+        f"assumed share of pairs of one individual {calibration.prior:.4g}; {calibration.method} curve chosen",
         sections=[
             Section("Reliability", charts(reliability, curve, spread)),
             Section(
                 "Held-out individuals",
                 table(FITS, fits(calibration)),
-                note="ECE, the expected calibration error: how far promised and observed shares lie apart on average.",
+                note="ECE, the expected calibration error: mean distance of predicted and observed shares.",
             ),
             *(Section(title, table(THRESHOLDS, thresholds(calibration, kind))) for kind, title in KINDS.items()),
         ],

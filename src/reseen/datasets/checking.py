@@ -222,8 +222,9 @@ def _lonely(pictures: pd.DataFrame) -> list[Finding]:
 
 
 def _parts_grid(checked: DataCheck) -> Grid:
-    """Lay out what each part holds; several numbers are the least, the median and the most."""
+    """Lay out what each part holds; three numbers are the smallest, the median and the largest."""
     grid = Grid("", title=Text(visible(f"{checked.name}, {checked.protocol}")), title_justify="left")
+    grid.caption, grid.caption_justify = "three numbers: smallest / median / largest", "left"
     columns = []
     for part in PARTS:
         rows = checked.pictures[checked.pictures.part == part]

@@ -40,10 +40,14 @@ class WeightsReport:
     format: str = "reseen"
 
     def __str__(self) -> str:
-        return (
-            f"{self.source} ({self.format}): {len(self.used)} tensors used, {len(self.renamed)} of them renamed, "
-            f"{len(self.left)} left{_some(self.left)}, {len(self.kept)} of the network's own kept{_some(self.kept)}"
-        )
+        said = [f"loaded {len(self.used)} tensors"]
+        if self.renamed:
+            said.append(f"{len(self.renamed)} of them under other names")
+        if self.left:
+            said.append(f"{len(self.left)} in the file not needed{_some(self.left)}")
+        if self.kept:
+            said.append(f"{len(self.kept)} of the model not in the file{_some(self.kept)}")
+        return f"{self.source} ({self.format}): {', '.join(said)}"
 
 
 class Published(NamedTuple):
