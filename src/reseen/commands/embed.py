@@ -161,7 +161,7 @@ def readable(samples: Sequence[Sample]) -> list[Sample]:
         faults = list(track(pool.map(fault, samples), "Reading pictures", total=len(samples)))
     broken = [found for found in faults if found is not None]
     for found in broken:
-        logger.warning("passed over: %s", found)
+        logger.warning("skipped: %s", found)
     if broken:
         logger.warning("%d of %d pictures cannot be read and are left out", len(broken), len(samples))
     return [sample for sample, found in zip(samples, faults, strict=True) if found is None]

@@ -107,7 +107,7 @@ def index(
                     kept.relabel(ids, identity)
             new += added.new
             count += len(batch)
-        skipped = f", {reader.skipped:,} unreadable passed over" if reader.skipped else ""
+        skipped = f", {reader.skipped:,} unreadable skipped" if reader.skipped else ""
         console = Terminal(soft_wrap=True)
         console.print(f"{count:,} pictures, {new:,} of them new{skipped}; {len(kept):,} in {kept.location}")
         if others:

@@ -39,7 +39,7 @@ def list_folders(folder: Path) -> list[str]:
 
 
 def list_pictures(folder: Path) -> list[str]:
-    """Return the names of the pictures in a folder, sorted; other files (Thumbs.db, ._0001.jpg) are passed over."""
+    """Return the names of the pictures in a folder, sorted; other files (Thumbs.db, ._0001.jpg) are ignored."""
     return sorted(filter(is_picture, os.listdir(folder)))
 
 
