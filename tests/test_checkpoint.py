@@ -85,7 +85,7 @@ def test_weights_of_another_network_are_refused_in_one_line(path: Path, model: E
             f'{{"height": {value}}}'
             for value in ("1.5", "true", '"64"', "0", "-1", "1e9", "10000000000", "null", "NaN")
         ),
-        *(f'{{"{name}": {value}}}' for name in ("neck", "branches", "pooling") for value in ('"wings"', "1", "[1]")),
+        *(f'{{"{name}": {value}}}' for name in ("neck", "network", "pooling") for value in ('"wings"', "1", "[1]")),
         *('{"dim": 1e400}', '{"dim": 10000000000000}', '{"resnet": {"last_stride": 3}}', '{"resnet": {"ibn": 1}}'),
         *('{"vit": {"cameras": []}}', '{"vit": {"cameras": [1, 1]}}', '{"vit": {"cameras": [[1]]}}'),
         *('{"vit": {"patch_stride": 0}, "backbone": "timm:vit_tiny_patch16_224"}', '{"vit": {"drop_path": NaN}}'),
@@ -153,11 +153,12 @@ FOREIGN = (
 )
 
 
-@pytest.mark.parametrize("backbone", FOREIGN)
-def test_a_foreign_file_runs_no_code(backbone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("field", ["backbone", "network"])
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_foreign_file_runs_no_code(name: str, field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "helper.py").write_text(f"open({str(tmp_path / 'RAN')!r}, 'w')\ndef net(): pass\nclass Net: pass\n")
     monkeypatch.syspath_prepend(tmp_path)
-    metadata = {"format": checkpoint.FORMAT, "spec": json.dumps({"backbone": backbone})}
+    metadata = {"format": checkpoint.FORMAT, "spec": json.dumps({field: name})}
     save_file({"a": torch.zeros(1)}, tmp_path / "b.safetensors", metadata)
     for read in (checkpoint.load, reseen.load):
         with pytest.raises(ReseenError, match=r"b\.safetensors") as caught:
@@ -181,11 +182,13 @@ def test_a_backbone_of_a_trusted_package_is_made(tmp_path: Path, monkeypatch: py
 
 
 def test_what_a_trusted_package_names_is_looked_at_before_it_is_called(tmp_path: Path) -> None:
-    for backbone in ("os.abort", "torch.nn.Linear", "reseen.models.backbones.base.Backbone"):
-        metadata = {"format": checkpoint.FORMAT, "spec": json.dumps({"backbone": backbone})}
-        save_file({"a": torch.zeros(1)}, tmp_path / "b.safetensors", metadata)
-        with pytest.raises(CheckpointError, match=rf"expected {backbone} to be a (whole )?Backbone"):
-            checkpoint.load(tmp_path / "b.safetensors", unchecked=True, trust=["os", "torch"])
+    own = {"backbone": "reseen.models.backbones.base.Backbone", "network": "reseen.models.networks.base.Network"}
+    for field, whole in own.items():
+        for name in ("os.abort", "torch.nn.Linear", whole):
+            metadata = {"format": checkpoint.FORMAT, "spec": json.dumps({field: name})}
+            save_file({"a": torch.zeros(1)}, tmp_path / "b.safetensors", metadata)
+            with pytest.raises(CheckpointError, match=rf"expected {name} to be a (whole )?{field.title()}"):
+                checkpoint.load(tmp_path / "b.safetensors", unchecked=True, trust=["os", "torch"])
 
 
 def test_a_flipped_bit_is_never_taken(path: Path) -> None:

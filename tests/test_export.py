@@ -86,16 +86,16 @@ def test_smaller_files_stay_near(model: Embedder, exported: Path, tmp_path: Path
     "spec",
     [
         ModelSpec("osnet_x0_25", 64, 32),
-        ModelSpec("timm:resnet18", 96, 32, branches="mgn"),
-        ModelSpec("timm:resnet18", 96, 32, branches="pcb"),
-        ModelSpec("timm:resnet18", 96, 32, branches="bdb"),
+        ModelSpec("timm:resnet18", 96, 32, network="mgn"),
+        ModelSpec("timm:resnet18", 96, 32, network="pcb"),
+        ModelSpec("timm:resnet18", 96, 32, network="bdb"),
         ModelSpec("timm:resnet50", 64, 32, pooling="gem", resnet=ResNetOptions(ibn="a", non_local="agw")),
         ModelSpec("timm:vit_tiny_patch16_224", 64, 32),
         ModelSpec("timm:vit_tiny_patch16_224", 64, 32, vit=ViTOptions(patch_stride=12)),
         ModelSpec("timm:convnext_atto", 64, 32),
     ],
     ids=lambda value: (
-        f"{value.backbone} {value.branches or value.vit.patch_stride or value.resnet.ibn or ''}".strip()
+        f"{value.backbone} {value.network} {value.vit.patch_stride or value.resnet.ibn or ''}".strip()
         if isinstance(value, ModelSpec)
         else value
     ),

@@ -37,7 +37,7 @@ def test_every_reader_of_folders_finds_the_same_pictures(root: Path, caplog: pyt
     assert len(expected) == 2 * len(EXTENSIONS)
     with caplog.at_level("INFO", "reseen"):
         assert find_pictures(root) == expected
-    assert "passed over 16 files that are no pictures" in caplog.text
+    assert "skipped 16 files that are no pictures" in caplog.text
     assert "hidden 4" in caplog.text
     assert ".pdf 2" in caplog.text
     assert sorted(path.relative_to(root).as_posix() for path in files_below(root)) == expected

@@ -183,7 +183,7 @@ def test_columns_passed_over_are_named_once(tmp_path: Path, caplog: pytest.LogCa
     table = read_table(tmp_path / "own.csv", required=("path", "identity"), boxes=True)
     assert table.boxes() == [None]
     (record,) = caplog.records
-    assert record.getMessage().endswith("own.csv that are passed over: date, x, width, height")
+    assert record.getMessage().endswith("own.csv: date, x, width, height")
 
 
 def test_integers_with_gaps_come_from_parquet_as_integers(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_every_tracker_writes_the_same_boxes(tmp_path: Path, separator: str, num
 def test_boxes_without_a_size_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "boxes.txt").write_text("1,1,1,1,5,5\n2,1,1,1,0,5\n3,1,1,1,5,-2\n")
     assert len(read_boxes(tmp_path / "boxes.txt")) == 1
-    assert "passed over 2 boxes" in caplog.text
+    assert "ignored 2 boxes" in caplog.text
 
 
 def test_a_file_of_confidence_0_alone_is_told_apart(tmp_path: Path) -> None:

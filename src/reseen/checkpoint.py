@@ -1,4 +1,4 @@
-"""A trained network as one file: its weights, what it is, and where it comes from.
+"""Checkpoints: a trained network as one file, with its weights, its ModelSpec and its provenance.
 
 The file is safetensors: tensors by name, and in its metadata the ``ModelSpec``, the configuration of the run and its
 provenance, with digests of these and of the tensors, which are looked at on loading. It is never half written: a new
@@ -32,7 +32,7 @@ DIGEST = "sha256"
 
 @dataclass(frozen=True)
 class Description:
-    """What a checkpoint says of itself.
+    """Description of a checkpoint: model spec, run configuration and provenance.
 
     Attributes:
         spec: The network.
@@ -112,7 +112,7 @@ def file_of(path: str | Path) -> Path:
 
 
 def describe(path: str | Path, *, unchecked: bool = False) -> Description:
-    """Return what a checkpoint says of itself, without reading its weights.
+    """Return the description of a checkpoint, without reading its weights.
 
     Args:
         path: The file.
@@ -165,7 +165,7 @@ def _digest(metadata: Mapping[str, str]) -> str:
 
 
 def initialise(model: Embedder, path: str | Path) -> WeightsReport:
-    """Take over from a file of weights all that fits by name and shape; what does not is listed and keeps its values.
+    """Initialise a model from a file of weights: tensors that fit by name and shape; the others are listed.
 
     For going on from a checkpoint with other identities, another neck or another size of picture. To repeat a model
     exactly use ``load``, to go on with a run ``train(..., resume=True)``.

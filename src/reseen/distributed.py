@@ -1,4 +1,4 @@
-"""Several processes as one: everything here is also true on a single process.
+"""Collective operations over ranks, with gradients; all of them also work in a single process.
 
 Dimensions: N rows on each rank, the same number on all; R ranks.
 """
@@ -25,7 +25,7 @@ def num_ranks() -> int:
 
 
 def rank() -> int:
-    """Return which of them this is, from 0."""
+    """Return the rank of this process, from 0."""
     return dist.get_rank() if num_ranks() > 1 else 0
 
 

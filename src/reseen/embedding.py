@@ -1,4 +1,4 @@
-"""From pictures to vectors: into memory, or onto the disk for a gallery of any size (`reseen.shards`).
+"""Embedding of samples by a model: into memory, or onto the disk in shards (`reseen.shards`).
 
 Dimensions: N samples, B pictures of a batch, D components.
 """

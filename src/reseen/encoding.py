@@ -1,4 +1,4 @@
-"""Pictures in, vectors out, whatever they are and whatever runs the model. Importing this needs no torch.
+"""Encoders: pictures of any kind to vectors, by a torch or an ONNX model. Importing this needs no torch.
 
 Dimensions: N pictures, B pictures of a batch, D components of a vector.
 """
@@ -37,7 +37,7 @@ NO_DIGEST = "0" * 64
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Seen:
-    """What a video shows, as vectors.
+    """Vectors of the boxes of a video.
 
     Attributes:
         boxes: N boxes.

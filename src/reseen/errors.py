@@ -1,4 +1,4 @@
-"""What can go wrong outside the code, as types.
+"""Exceptions for errors that a user can mend.
 
 ::
 
@@ -23,7 +23,7 @@ from pathlib import Path
 
 
 class ReseenError(Exception):
-    """Anything a user can mend."""
+    """Base class of errors that a user can mend."""
 
 
 class DataError(ReseenError):

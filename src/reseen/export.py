@@ -36,7 +36,7 @@ LEAST: dict[Precision, float] = {"float32": 0.9999, "float16": 0.999, "int8": 0.
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """Result of an export: the file and how well it agrees with the model.
 
     Attributes:
         path: The ONNX file.

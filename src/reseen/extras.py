@@ -1,4 +1,4 @@
-"""Libraries that not everybody needs: installed with ``pip install 'reseen[EXTRA]'``."""
+"""Optional dependencies: installed with ``pip install 'reseen[EXTRA]'``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing files so that at any moment there is the old one or the new one, whole."""
+"""Atomic writing of files: at any moment there is the whole old file or the whole new one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes that a launcher started together: torchrun, accelerate launch or mpirun.
+"""Process groups of launchers: torchrun, accelerate launch or mpirun.
 
 Needs no torch until there are several.
 """

@@ -18,7 +18,7 @@ from reseen.types import Benchmark, Embeddings, Protocol, Sample
 
 
 class Outcome(NamedTuple):
-    """An evaluation with what it was made from.
+    """Result of `evaluate_model`: report, embeddings and re-ranking.
 
     Attributes:
         report: What ``evaluate`` found.

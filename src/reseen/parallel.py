@@ -1,4 +1,4 @@
-"""Independent pieces of work on several cores, each piece whole on one of them."""
+"""Parallel loop over independent pieces of work, on threads."""
 
 from __future__ import annotations
 

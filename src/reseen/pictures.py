@@ -76,7 +76,7 @@ def passed_over(names: Iterable[str]) -> str:
         for name in names
     )
     shown = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common(5))
-    return f"passed over {kinds.total():,} files that are no pictures ({shown}{', ...' if len(kinds) > 5 else ''})"
+    return f"skipped {kinds.total():,} files that are no pictures ({shown}{', ...' if len(kinds) > 5 else ''})"
 
 
 def as_pixels(picture: Picture) -> Pixels:
@@ -180,13 +180,13 @@ def decode_box(path: Path, box: tuple[int, int, int, int]) -> Pixels:
 
 
 class Reader:
-    """Reads pictures from files, and passes over those that cannot be read if it is told to.
+    """Reader of picture files, which can skip those that cannot be read.
 
     Args:
         unreadable: ``"stop"`` raises; ``"skip"`` logs and counts.
 
     Attributes:
-        skipped: How many have been passed over.
+        skipped: How many have been skipped.
     """
 
     def __init__(self, unreadable: Literal["stop", "skip"] = "stop") -> None:
@@ -194,10 +194,10 @@ class Reader:
         self.skipped = 0
 
     def read(self, path: Path, box: tuple[int, int, int, int] | None = None) -> Pixels | None:
-        """Return the picture in a file, or the part of it in a box; None where it is passed over.
+        """Return the picture in a file, or the part of it in a box; None where it is skipped.
 
         Raises:
-            DataError: It cannot be read, and is not to be passed over.
+            DataError: It cannot be read, and is not to be skipped.
         """
         try:
             return decode(path) if box is None else decode_box(path, box)
@@ -205,7 +205,7 @@ class Reader:
             if self.unreadable == "stop":
                 raise
             self.skipped += 1
-            logger.warning("passed over: %s", error)
+            logger.warning("skipped: %s", error)
             return None
 
 

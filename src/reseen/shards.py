@@ -1,4 +1,4 @@
-"""Vectors and their table on the disk, a shard of rows at a time, for a gallery of any size. Needs no torch.
+"""Sharded files of embeddings: vectors and their table on the disk, of any size. Needs no torch.
 
 A folder of embeddings holds ``vectors.npy`` (N, D), ``table/00000.parquet, ...`` (one file for every finished shard of
 rows: path, identity, camera, modality, track) and ``embedding.json``. NumPy and pandas read them without this library.

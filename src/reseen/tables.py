@@ -181,7 +181,7 @@ def read_table(path: Path, *, required: Sequence[str], optional: Sequence[str] =
     read = {name: columns(header.index(name)) for name in header if name in {*required, *optional, *box}}
     passed_over = [name for name in header if name and name not in read]
     if passed_over:
-        log.info("columns of %s that are passed over: %s", path, ", ".join(passed_over))
+        log.info("ignored columns of %s: %s", path, ", ".join(passed_over))
     table = TextTable(path, read, box)
     if not len(table):
         raise DataError(f"expected one row or more in {path}, found none")

@@ -1,4 +1,4 @@
-"""What is printed to a terminal is printed as it is: names and paths are data, never markup."""
+"""Terminal output in which names and paths are escaped, never taken for markup."""
 
 from __future__ import annotations
 

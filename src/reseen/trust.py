@@ -1,23 +1,29 @@
-"""Which classes may be made because a file names them, and which files may be read without a digest.
+"""Trust in files: classes that a file may name, and files that may be read without a digest.
 
-A checkpoint names its backbone and a configuration its data set and its losses, by class. Making one imports its
-module, which runs that module's code. So from a file only this library's classes are taken, and those of packages that
-the user has named: in code, after ``--trust`` on the command line, or in the environment's ``RESEEN_TRUST`` (separated
-by commas), which reaches the processes that a verb starts as well.
+A checkpoint names its backbone and network, and a configuration its data set and its losses, by class. Making one
+imports its module, which runs that module's code. So from a file only this library's classes are taken, and those of
+packages that the user has named: in code, after ``--trust`` on the command line, or in the environment's
+``RESEEN_TRUST`` (separated by commas), which reaches the processes that a verb starts as well.
 """
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import os
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from reseen.errors import TrustError
 
 CLASS_KEYS = frozenset(
-    ("class_path", "backbone", "network", "data", "source", "sources", "test", "loss", "identity_loss", "candidates")
+    (
+        *("class_path", "backbone", "network", "data", "source", "sources", "test"),
+        *("loss", "identity_loss", "candidates", "reranking"),
+    )
 )
-"""The settings whose values are names of classes."""
+"""The settings whose values are names of classes, or of functions."""
 
 
 def require_trusted(names: Iterable[str], *, source: object, trust: Iterable[str] = ()) -> None:
@@ -64,6 +70,44 @@ def named_classes(settings: Any) -> Iterator[str]:
             if str(key).rpartition(".")[2].rstrip("+") in CLASS_KEYS:
                 yield from (name for name in (held if isinstance(held, list) else [held]) if isinstance(name, str))
             waiting.append(held)
+
+
+def import_named(name: str) -> Any:
+    """Return what ``package.module.name`` names, importing its module: the caller has seen to it that it is trusted.
+
+    Raises:
+        ImportError: It is no such name, or there is nothing of it.
+    """
+    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", name):
+        raise ImportError(f"expected package.module.name, got {name[:100]!r}")
+    module, _, attribute = name.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (AttributeError, ValueError) as error:
+        raise ImportError(str(error)) from error
+
+
+def import_class(name: str, base: type[Any], *, expected: str) -> type[Any]:
+    """Return the class ``package.module.Class``, a subclass of ``base`` of which objects can be made.
+
+    Args:
+        name: The class.
+        base: What it must be.
+        expected: What the name might have been, for the error.
+
+    Raises:
+        ValueError: There is no such class, it is of another kind, or it is abstract.
+    """
+    try:
+        kind = import_named(name)
+    except ImportError as error:
+        raise ValueError(f"expected {expected}, got {name[:100]!r}") from error
+    if not (isinstance(kind, type) and issubclass(kind, base)):
+        found = kind.__name__ if isinstance(kind, type) else type(kind).__name__
+        raise ValueError(f"expected {name} to be a {base.__name__}, got {found}")
+    if inspect.isabstract(kind):
+        raise ValueError(f"expected {name} to be a whole {base.__name__}, got a class with methods missing")
+    return kind
 
 
 def may_be_unchecked() -> bool:

@@ -1,4 +1,4 @@
-"""Pictures out of a video: the boxes of a tracker or of a ground truth, in MOTChallenge's format."""
+"""Crops of a video by boxes of a tracker or a ground truth, in MOTChallenge's format."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TrackedBox:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Crop:
-    """What a video shows in one box.
+    """Crop of one box of a video.
 
     Attributes:
         boxed: The box.
@@ -56,7 +56,7 @@ def read_boxes(path: str | Path) -> list[TrackedBox]:
     """Read ``frame, track, left, top, width, height, confidence, ...`` lines, whose pixels and frames count from 1.
 
     Numbers may be separated by commas, semicolons, blanks or tabs, and whole ones be written as 1.0; blank lines and a
-    line of names at the top are passed over, and so are lines of confidence 0, which a ground truth wants passed over,
+    line of names at the top are ignored, and so are lines of confidence 0, as a ground truth wants,
     and, counted in the log, boxes without width or height. A track of -1 is none.
 
     Raises:
@@ -92,10 +92,10 @@ def read_boxes(path: str | Path) -> list[TrackedBox]:
             box = (round(left - 1), round(top - 1), max(1, round(width)), max(1, round(height)))
             boxes.append(TrackedBox(int(frame), None if track == -1 else int(track), box))
     if without_size:
-        logger.warning("%s: passed over %d boxes without width or height", path, without_size)
+        logger.warning("%s: ignored %d boxes without width or height", path, without_size)
     if not boxes and ignored:
         raise DataError(
-            f"expected boxes to use in {path}, found confidence 0, which marks a box to be passed over, in all "
+            f"expected boxes to use in {path}, found confidence 0, which marks a box to be ignored, in all "
             f"{ignored:,}; write the tracker's confidence as the seventh number, or leave it out"
         )
     if not boxes:
@@ -108,7 +108,7 @@ def crops(video: str | Path, boxes: Sequence[TrackedBox], *, every: int = 1) -> 
 
     Frames are turned as the file says that they are to be shown, as phones' are; boxes are of frames so turned.
 
-    Boxes that lie wholly outside the picture are passed over.
+    Boxes that lie wholly outside the picture are ignored.
 
     Args:
         video: Any file that FFmpeg reads.

@@ -113,11 +113,11 @@ def test_a_broken_picture_stops_indexing_or_is_counted(run: Path, capsys: pytest
     words = ["index", str(run / "gallery"), "--model", str(run), "--pictures", str(run.parent / "people")]
     assert str(path) in refused(capsys, *words, "--trust", "tests")
     main([*words, "--trust", "tests", "--unreadable", "skip"])
-    assert "3 pictures, 3 of them new, 1 unreadable passed over; 3 in" in capsys.readouterr().out
+    assert "3 pictures, 3 of them new, 1 unreadable skipped; 3 in" in capsys.readouterr().out
     (run.parent / "people" / "list.csv").write_text("path,identity\nann/0.png,ann\nann/1.png,ann\nbob/0.png,bob\n")
     words[-2:] = ["--table", str(run.parent / "people" / "list.csv")]
     main([*words, "--trust", "tests", "--unreadable", "skip"])
-    assert "2 pictures, 0 of them new, 1 unreadable passed over; 3 in" in capsys.readouterr().out
+    assert "2 pictures, 0 of them new, 1 unreadable skipped; 3 in" in capsys.readouterr().out
 
 
 DATA: list[object] = [

@@ -272,7 +272,7 @@ def test_two_pictures_are_compared(place, capsys, tmp_path):
 
 def test_the_calibration_page_shows_its_diagram(place):
     page = (place / "calibration.html").read_text()
-    for word in ("Promised and kept", "isotonic", "logistic", "ECE", "Who of these, or none?"):
+    for word in ("Reliability diagram", "isotonic", "logistic", "ECE", "Open-set identification"):
         assert word in page
 
 

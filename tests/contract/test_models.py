@@ -28,9 +28,9 @@ TIMM = {
 }
 NETS = {name: ModelSpec(name, 64, 32) for name in CHANNELS} | TIMM
 for kind in NETWORKS:
-    if kind is not None:
+    if kind != "global":
         for name in ("osnet_x0_25", "resnet", "vit", "efficientnet"):
-            NETS[f"{kind}-{name}"] = dataclasses.replace(NETS[name], branches=kind)  # type: ignore[arg-type]
+            NETS[f"{kind}-{name}"] = dataclasses.replace(NETS[name], network=kind)
 for neck in (*NECKS, "none"):
     NETS[f"neck-{neck}"] = ModelSpec(height=64, width=32, neck=neck, dim=32)  # type: ignore[arg-type]
 for pooling in POOLINGS:

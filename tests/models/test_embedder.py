@@ -100,6 +100,22 @@ def test_unknown_backbones_are_refused(name: str) -> None:
         Embedder(ModelSpec(backbone=name))
 
 
+@pytest.mark.parametrize("name", ["mgm", "resnet50", "no.such.Thing"])
+def test_unknown_networks_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"expected a network \(global, mgn, pcb, bdb, or .*, got '{name}'"):
+        Embedder(dataclasses.replace(SMALL, network=name))
+
+
+def test_a_network_is_also_named_by_its_class() -> None:
+    torch.manual_seed(0)
+    model = Embedder(dataclasses.replace(SMALL, network="reseen.models.PCB", dim=8)).eval()
+    torch.manual_seed(0)
+    assert torch.equal(
+        model.embed(pictures(2)), Embedder(dataclasses.replace(SMALL, network="pcb", dim=8)).eval().embed(pictures(2))
+    )
+    assert ModelSpec.from_dict(model.spec.to_dict()) == model.spec
+
+
 def test_the_frozen_bias_of_the_bnneck_stays_at_zero() -> None:
     model = Embedder(SMALL)
     model(pictures(4)).embedding.square().sum().backward()

@@ -345,8 +345,8 @@ def test_protocols_are_values() -> None:
 
 
 def test_the_rule_is_told_in_words() -> None:
-    assert cross_camera.rule == "same identity and same camera left out; step AP"
-    assert "same camera kept" in any_view.rule
+    assert cross_camera.rule == "pictures of the same identity by the same camera are ignored; AP without interpolation"
+    assert "by the same camera count" in any_view.rule
     assert "10 draws" in vehicle_id().rule
     assert "seed 0" in sysu_mm01().rule
     assert "official permutations" in sysu_mm01(permutations={}).rule

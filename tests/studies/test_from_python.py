@@ -165,7 +165,7 @@ def test_only_arguments_belong_to_a_study() -> None:
 
 
 def test_the_documented_study_of_ones_own_runs(started: list[str], tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "studies" / "README.md").read_text()
+    page = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
     (code,) = (block for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL) if "def smoothing" in block)
     module: dict[str, Any] = {}
     exec(code, module)

@@ -1,4 +1,4 @@
-"""What a search has found, for a terminal and as a page."""
+"""Search results as tables for the terminal and as an HTML page."""
 
 import io
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Flags that every verb takes, handed on in the environment so that they reach whatever a verb starts."""
+"""Flags common to all verbs, passed to child processes as environment variables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HELP = (
 
 
 def take(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Return what these flags set in the environment, and the other words.
+    """Split a command line into the environment variables of the common flags and the remaining words.
 
     A class that is itself named in a flag's value is trusted: whoever types it knows it.
 
@@ -70,7 +70,7 @@ def _is_there(path: str) -> bool:
 
 @contextlib.contextmanager
 def within(values: dict[str, str]) -> Iterator[None]:
-    """Set variables of the environment for a while."""
+    """Context manager that sets environment variables and restores them."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -1,4 +1,4 @@
-"""Losses of other libraries, and of one's own, by the path of their class: ``--loss mine.MyLoss``."""
+"""Losses of other libraries and user-defined losses, named by class path: ``--loss mine.MyLoss``."""
 
 from __future__ import annotations
 

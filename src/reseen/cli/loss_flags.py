@@ -1,4 +1,4 @@
-"""Flags about losses: they change the terms that a run trains with, so that there is one place that says these."""
+"""Loss flags (``--loss``, ``--loss_weight`` ...), translated into the terms of the training objective."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ def loss_flags(
 
     Args:
         loss: The metric loss of the terms; null for none. `--loss.temperature 0.05` changes an argument of it.
-        loss_weight: Weight of the metric loss, where one term has one; AdaSP: 0.1 for persons, 0.5 for vehicles.
-        loss_output: The output it is taken on: feature (before the neck), embedding (after it), or branch.*.
+        loss_weight: Weight of the metric loss; AdaSP: 0.1 for persons, 0.5 for vehicles.
+        loss_output: Output of the network that the metric loss takes: feature (before the neck), embedding (after
+            it), or branch.*.
         identity_loss: The identity loss of the terms, a classifier; null for none.
     """
 

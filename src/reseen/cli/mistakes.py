@@ -1,4 +1,4 @@
-"""What a mistake on the command line is answered: what was expected, what was given, and what may have been meant.
+"""Error messages for wrong arguments: expected, got, and the nearest valid spelling.
 
 jsonargparse's messages name Python's types; here they are read for where the mistake is, and said anew from the verb's
 signature.
@@ -83,6 +83,8 @@ def described(kind: Any) -> str:
         return SCALARS[kind]
     if kind is None or kind is type(None):
         return "null"
+    if isinstance(kind, type) and issubclass(kind, str):
+        return str(kind.__doc__)  # a word of a certain form, which the type describes
     origin, inside = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(described(part) for part in inside))
@@ -97,7 +99,7 @@ def described(kind: Any) -> str:
 
 
 def meant(value: str, kind: Any) -> str | None:
-    """Return what a value may have been meant to be; None where nothing is near."""
+    """Return the valid value nearest to a wrong one; None where none is near."""
     parts = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
     if type(None) in parts and value.lower() in ("none", "off", "no", "never"):
         return "null"
@@ -290,7 +292,7 @@ def _with_hint(said: str, near: str | None) -> str:
 
 
 def plain(message: str) -> str:
-    """Return a message that nothing above knows, on one line and without Python's names for types."""
+    """Return a parser message that has no explanation of its own, on one line and without Python's type names."""
     line = " ".join(message.split())
     line = re.sub(r"Does not validate against any of the Union subtypes Subtypes: \[.*?\] Errors: ", "", line)
     line = re.sub(r" Given value type: .*? Given value: ", "; got ", line)

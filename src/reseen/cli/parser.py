@@ -1,4 +1,4 @@
-"""From words on a command line to a call of a verb.
+"""Command-line parser: arguments to a call of a verb.
 
 jsonargparse makes a verb's flags, help and checks from its signature: what is positional-only there is an argument
 without a flag, and ``resolved`` receives all settings as plain values.

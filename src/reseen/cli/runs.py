@@ -1,9 +1,10 @@
-"""What the verbs that work on a finished run share: its model and its data."""
+"""Model and data of a finished run, for the verbs that take a run."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse.typing import restricted_string_type
 
 from reseen import checkpoint
 from reseen.cli.mistakes import plain
@@ -12,6 +13,11 @@ from reseen.errors import RunError
 from reseen.models import Embedder
 from reseen.trust import named_classes, require_trusted
 from reseen.types import Benchmark
+
+if TYPE_CHECKING:
+    FunctionPath = str
+else:
+    FunctionPath = restricted_string_type("FunctionPath", r"^[^\W\d]\w*(\.[^\W\d]\w*)+$", docstring="package.function")
 
 
 def model_of(run: Path) -> Embedder:

@@ -1,4 +1,4 @@
-"""YAML files of settings, read with care: anybody may have written them."""
+"""Safe reader of YAML settings files, which may come from anybody."""
 
 from __future__ import annotations
 

@@ -21,19 +21,19 @@ def calibrate(
     out: Path | None = None,
     seed: int = 0,
 ) -> None:
-    """Learn from a gallery's named items, and from matches marked right and wrong, what its similarities mean.
+    """Calibrate a gallery: learn from its named items and marked matches which probability a similarity means.
 
     Keeps with the gallery: the probability that two pictures show the same individual, thresholds at rates of false
     matches, and thresholds below which a picture shows nobody known.
 
     Args:
         gallery: A folder, or milvus://host:port/name, with identities or marks in it.
-        prior: How likely two pictures show the same individual before one looks at them.
-        rates: Of false matches and of false names, to draw thresholds at; 0.1, 0.01 and 0.001 if not given.
-        other_camera: Learn from pairs of different cameras only; as the data allows if not given.
-        gap: Seconds that must lie between two pictures of one camera; for galleries out of videos.
+        prior: Assumed share of pairs that show the same individual.
+        rates: Rates of false matches at which to set thresholds; 0.1, 0.01 and 0.001 if not given.
+        other_camera: Learn from pairs of different cameras only; if the data allows it, when not given.
+        gap: Least number of seconds between two pictures of one camera, for galleries of videos.
         out: Also write the reliability diagram and the rest as an HTML page.
-        seed: Of draws, folds and resamples.
+        seed: Seed of all random numbers.
     """
     with Gallery(gallery, create=False) as kept:
         pairs, probes = labelled(kept, other_camera=other_camera, gap=gap, seed=seed)
@@ -41,8 +41,8 @@ def calibrate(
         kept.put_calibration(found)
     console = Terminal()
     console.print(
-        f"{found.num_same:,} pairs of one individual, {found.num_different:,} of two; prior {prior:g}; "
-        f"{found.method} kept"
+        f"{found.num_same:,} pairs of one individual, {found.num_different:,} of two; assumed share of pairs of "
+        f"one individual {prior:.4g}; {found.method} curve chosen"
     )
     for table in tables(found):
         console.print(table)
@@ -51,8 +51,8 @@ def calibrate(
         console.print(f"page: {out}")
 
 
-FITS = ["way", "log loss", "Brier", "ECE"]
-THRESHOLDS = ["rate", "threshold", "95 % interval", "true ones found"]
+FITS = ["curve", "log loss", "Brier", "ECE"]
+THRESHOLDS = ["rate", "threshold", "95 % interval", "same pairs found"]
 
 
 def fits(calibration: Calibration) -> list[list[str]]:
@@ -69,8 +69,8 @@ def thresholds(calibration: Calibration, kind: str) -> list[list[str]]:
 
 
 KINDS = {
-    "pairs": "Are these two the same? (rate: different pairs called the same)",
-    "open_set": "Who of these, or none? (rate: strangers given a name)",
+    "pairs": "Verification of pairs (rate: different pairs accepted)",
+    "open_set": "Open-set identification (rate: strangers given an identity)",
 }
 
 
@@ -97,10 +97,10 @@ def write_page(out: Path, gallery: str, calibration: Calibration, pairs: Labelle
     observed = np.array([b.observed for b in calibration.reliability])
     whole, share = np.array([0.0, 1.0]), (0.0, 1.0)
     reliability = line_chart(
-        "Promised and kept",
+        "Reliability diagram",
         [Series("held-out pairs", promised, observed), Series("perfect", whole, whole)],
-        x=Axis("probability promised", limits=share, percent=True),
-        y=Axis("share that was the same", limits=share, percent=True),
+        x=Axis("predicted probability", limits=share, percent=True),
+        y=Axis("observed share of same pairs", limits=share, percent=True),
     )
     low, high = float(pairs.similarities.min()), float(pairs.similarities.max())
     grid = np.linspace(low, high, 200)
@@ -120,13 +120,13 @@ def write_page(out: Path, gallery: str, calibration: Calibration, pairs: Labelle
         out,
         f"Calibration of {Path(gallery).name}",
         lead=f"{calibration.num_same:,} pairs of one individual, {calibration.num_different:,} of two; "
-        f"prior {calibration.prior:g}; {calibration.method} kept",
+        f"assumed share of pairs of one individual {calibration.prior:.4g}; {calibration.method} curve chosen",
         sections=[
             Section("Reliability", charts(reliability, curve, spread)),
             Section(
                 "Held-out individuals",
                 table(FITS, fits(calibration)),
-                note="ECE, the expected calibration error: how far promised and observed shares lie apart on average.",
+                note="ECE, the expected calibration error: mean distance of predicted and observed shares.",
             ),
             *(Section(title, table(THRESHOLDS, thresholds(calibration, kind))) for kind, title in KINDS.items()),
         ],

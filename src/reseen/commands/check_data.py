@@ -11,14 +11,14 @@ from reseen.types import Benchmark
 
 
 def check_data(*, data: Benchmark, out: Path | None = None) -> None:
-    """Say what is in a data set and what in it would spoil a result.
+    """Check a data set: count its pictures and look for errors that would spoil a result.
 
     Reads every picture. Looks for files that cannot be read, the same file under two names, identities in training and
     test, and queries that nothing matches. Exits with 1 if a result on this data would not mean what it seems to.
 
     Args:
         data: The data set, as in `--data Table --data.path FILE.csv`.
-        out: Draw the counts into this file, of the kind that its ending names (.png, .svg, .pdf).
+        out: File for a plot of the counts: .png, .svg or .pdf.
     """
     checked = check(data, read, progress=True)
     console = Terminal()

@@ -21,15 +21,15 @@ def compare(
     out: Path | None = None,
     device: str | None = None,
 ) -> None:
-    """Say how alike two pictures are, and how likely they show the same individual.
+    """Compare two pictures: their similarity, and the probability that they show the same individual.
 
     Args:
-        first: A picture of one individual.
-        second: Another one.
+        first: First picture, of one individual.
+        second: Second picture.
         model: The folder of a run, a checkpoint, or an exported .onnx file.
         gallery: A calibrated gallery of this model, for probability and verdicts.
         out: Also write both pictures with the verdict as an HTML page.
-        device: Where the model runs; a GPU where there is one if not given.
+        device: Device of the model; a GPU where there is one if not given.
     """
     encoder = load(model, device)
     pictures = [as_pixels(first), as_pixels(second)]

@@ -12,7 +12,7 @@ def demo(*, recipe: str = "demo", out: Path | None = None) -> None:
     """Train, evaluate and report on the built-in synthetic data.
 
     Args:
-        recipe: What to run: demo, or demo_infrared for visible and infrared pictures.
+        recipe: Recipe to run: demo, or demo_infrared for visible and infrared pictures.
         out: The run's folder; runs/demo, or runs/demo-2 and so on where that is taken, if not given.
     """
     folder = out or next(path for path in _places(recipe) if not path.exists())

@@ -40,16 +40,16 @@ def embed(
 ) -> None:
     """Write a model's vectors of a data set, or of a folder of pictures, to disk.
 
-    Each part becomes a folder with vectors.npy and a table of its pictures; what is there already is gone on with, and
-    what of it is damaged is made again.
+    Each part becomes a folder with vectors.npy and a table of its pictures. An interrupted part is continued, and
+    damaged shards are written again.
 
     Args:
         run: The folder of a run, a checkpoint, or an exported .onnx file; the last embeds a folder without torch.
         data: The data set; the run's own if not given.
-        pictures: A folder of pictures in place of a data set; the folder that a picture lies in is who it shows.
+        pictures: Folder of pictures in place of a data set, with a subfolder for each identity.
         out: Folder for the parts, or for the vectors of the pictures.
-        parts: Which parts; query and gallery if not given.
-        dtype: Of the numbers on the disk.
+        parts: Parts to embed; query and gallery if not given.
+        dtype: Type of the numbers on the disk.
         mirrored: Average the vectors of each picture and its mirror image.
         batch_size: Pictures at a time.
         workers: Processes that read pictures of a data set for a model that torch runs.
@@ -161,7 +161,7 @@ def readable(samples: Sequence[Sample]) -> list[Sample]:
         faults = list(track(pool.map(fault, samples), "Reading pictures", total=len(samples)))
     broken = [found for found in faults if found is not None]
     for found in broken:
-        logger.warning("passed over: %s", found)
+        logger.warning("skipped: %s", found)
     if broken:
         logger.warning("%d of %d pictures cannot be read and are left out", len(broken), len(samples))
     return [sample for sample, found in zip(samples, faults, strict=True) if found is None]

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from rich.table import Table
 
-from reseen.cli.runs import data_of, model_of
+from reseen.cli.runs import FunctionPath, data_of, model_of
+from reseen.errors import RunError
 from reseen.evaluation import Reranking
 from reseen.files import write_atomically
 from reseen.launcher import is_first
@@ -15,10 +16,11 @@ from reseen.model_evaluation import Outcome, evaluate_model
 from reseen.models import Embedder
 from reseen.reporting import setting_columns, setting_rows
 from reseen.terminal import Terminal
+from reseen.trust import import_named
 from reseen.types import Benchmark
 
 WIDTH = 96  # A table of settings; a narrower terminal breaks its lines rather than its cells.
-Improvement = Literal["k_reciprocal", "average_query_expansion", "alpha_query_expansion", "database_augmentation"]
+RerankingName = Literal["k_reciprocal", "average_query_expansion", "alpha_query_expansion", "database_augmentation"]
 
 
 def evaluate(
@@ -27,7 +29,7 @@ def evaluate(
     *,
     data: Benchmark | None = None,
     out: Path | None = None,
-    reranking: Improvement | None = None,
+    reranking: RerankingName | FunctionPath | None = None,
     mirrored: bool = False,
     batch_size: int = 64,
     workers: int = 0,
@@ -44,7 +46,8 @@ def evaluate(
         run: The folder of a run, or a checkpoint file.
         data: The data set; the run's own if not given.
         out: Folder for report.json; the run's if not given.
-        reranking: Improve the ranking first.
+        reranking: Re-ranking or expansion to apply first; package.function for one of your own, which takes the
+            embeddings of query and gallery and returns Scores, or two Embeddings.
         mirrored: Average the vectors of each picture and its mirror image.
         batch_size: Pictures at a time.
         workers: Processes that read pictures.
@@ -64,18 +67,34 @@ def measure(
     model: Embedder,
     data: Benchmark,
     *,
-    reranking: Improvement | None = None,
+    reranking: RerankingName | FunctionPath | None = None,
     mirrored: bool = False,
     batch_size: int = 64,
     workers: int = 0,
 ) -> Outcome:
-    """Return how well a model searches data, with the vectors it was found with; several processes share the work."""
-    improve: Reranking | None = None
-    if reranking is not None:
-        improve = getattr(importlib.import_module("reseen.evaluation.reranking"), reranking)()
+    """Return a model's evaluation on a data set, with its embeddings; several processes share the work."""
+    improve = None if reranking is None else reranking_of(reranking)
     return evaluate_model(
         model, data, reranking=improve, batch_size=batch_size, num_workers=workers, mirrored=mirrored, progress=True
     )
+
+
+def reranking_of(name: str) -> Reranking:
+    """Return the re-ranking of a name: one of reseen's own with its defaults, or the function ``package.function``.
+
+    Raises:
+        RunError: There is no such function.
+    """
+    if "." not in name:
+        own: Reranking = getattr(importlib.import_module("reseen.evaluation.reranking"), name)()
+        return own
+    try:
+        function = import_named(name)
+    except ImportError as error:
+        raise RunError(f"expected a function package.function for --reranking, got {name[:100]}: {error}") from error
+    if not callable(function):
+        raise RunError(f"expected a function for --reranking, got {name}, a {type(function).__name__}")
+    return function  # type: ignore[no-any-return]
 
 
 def write_report(folder: Path, outcome: Outcome, **more: Any) -> None:

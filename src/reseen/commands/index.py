@@ -40,7 +40,7 @@ def index(
     relabel: bool = False,
     device: str | None = None,
 ) -> None:
-    """Add pictures to a gallery, and make it if there is none.
+    """Add pictures to a gallery; a new gallery is made if there is none.
 
     Give one of --pictures, --table, or --video with --boxes. Indexing the same again adds nothing; where it names
     others than the gallery does, they are counted.
@@ -51,20 +51,20 @@ def index(
         pictures: A folder of pictures, each of one individual.
         table: A CSV or Parquet file of path and, where known, identity, camera, track, time and the box to use.
         video: A video.
-        boxes: Who is where on it, in MOTChallenge's format: what a tracker writes.
-        identities: Who is shown: nobody knows (none), the name of a picture's folder (folders), or the number of a
-            box's track (tracks).
-        people: A table of track and identity that says who a video's tracks show; a tracker gives whoever comes
-            back a new number.
-        camera: Which camera the pictures are by; a table may say it for each. 1 is a number, 001 is text.
-        start: Of a video, the time at its start in seconds, such as Unix time.
-        begin: Of a video, the second to begin at.
-        end: Of a video, the second to end before.
-        every: Of a video, take every so many frames.
+        boxes: Boxes of the video in MOTChallenge's format, as trackers write it.
+        identities: Source of identities: none, the name of a picture's folder (folders), or the track of a box
+            (tracks).
+        people: Table of track and identity, for the tracks of a video; a tracker gives whoever comes back a new
+            number.
+        camera: Camera of the pictures; a table may have one for each. 1 is a number, 001 is text.
+        start: Time at the start of the video in seconds, such as Unix time.
+        begin: Second of the video to begin at.
+        end: Second of the video to end before.
+        every: Use every n-th frame of the video.
         thumbnails: Keep a small JPEG of each picture, to be shown with matches.
         unreadable: Stop at a picture that cannot be read, or skip and count it.
         relabel: Change the identities of pictures that are held already to those given now.
-        device: Where the model runs; a GPU where there is one if not given.
+        device: Device of the model; a GPU where there is one if not given.
     """
     given = [name for name, value in (("pictures", pictures), ("table", table), ("video", video)) if value is not None]
     if len(given) != 1 or (video is None) != (boxes is None):
@@ -107,7 +107,7 @@ def index(
                     kept.relabel(ids, identity)
             new += added.new
             count += len(batch)
-        skipped = f", {reader.skipped:,} unreadable passed over" if reader.skipped else ""
+        skipped = f", {reader.skipped:,} unreadable skipped" if reader.skipped else ""
         console = Terminal(soft_wrap=True)
         console.print(f"{count:,} pictures, {new:,} of them new{skipped}; {len(kept):,} in {kept.location}")
         if others:

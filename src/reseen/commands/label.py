@@ -30,7 +30,7 @@ def label(
     to: str | int = "",
     out: Path | None = None,
 ) -> None:
-    """Give items of a gallery another identity, rename or merge identities, or list who there is.
+    """Change the identity of items of a gallery, rename or merge identities, or list the identities.
 
     Give --to with --identity or --ids, or give --table. Without any of them the identities are listed.
 
@@ -41,8 +41,8 @@ def label(
             number is text, as in '"7"'.
         table: A CSV or Parquet file of identity and id, or of identity and path, if each path is of one item; rows
             without an identity are left alone.
-        to: The identity from now on; unknown for nobody known.
-        out: Write what is known of every item as a CSV file, such as one for --table.
+        to: New identity; unknown for none.
+        out: CSV file for all items with their labels, which --table reads.
     """
     console = Terminal()
     given = {"ids": ids != "", "identity": identity != "", "table": table is not None}

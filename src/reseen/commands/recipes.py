@@ -1,4 +1,4 @@
-"""``reseen recipes``: what there is to repeat, what it should give, and what it costs."""
+"""``reseen recipes``: list the recipes with their published figures and costs."""
 
 from itertools import groupby
 
@@ -24,7 +24,7 @@ def recipes(
     speed: bool = False,
     check: bool = False,
 ) -> None:
-    """List the recipes of the papers' tables, or show one: what was published, what it costs, and all it sets.
+    """List the recipes of the papers' tables, or show one: published figures, costs and settings.
 
     A recipe is a file of settings: `reseen train --config NAME --data.root X --out Y`, and any flag changes it.
     Parameters are counted; memory and GPU hours are estimates, for one GPU, from the operations and the values kept.
@@ -32,7 +32,7 @@ def recipes(
     Args:
         name: One recipe, such as market1501/adasp_mgn; all of them if not given.
         data: List those of one data set, such as market1501.
-        teraflops: How many 10^12 operations a second the GPU keeps up; hours follow from it.
+        teraflops: Speed of the GPU in 10^12 operations a second, for the estimate of hours.
         speed: Measure how many pictures a second the network embeds on this machine, too.
         check: Compare with the published settings instead, and say what differs and why.
     """

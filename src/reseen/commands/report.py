@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from reseen.cli.runs import data_of, model_of
-from reseen.commands.evaluate import Improvement, measure
+from reseen.cli.runs import FunctionPath, data_of, model_of
+from reseen.commands.evaluate import RerankingName, measure
 from reseen.errors import RunError
 from reseen.reporting import write_report
 from reseen.terminal import Terminal
@@ -16,7 +16,7 @@ def report(
     *,
     data: Benchmark | None = None,
     out: Path | None = None,
-    reranking: Improvement | None = None,
+    reranking: RerankingName | FunctionPath | None = None,
     lists: int = 6,
     batch_size: int = 64,
     workers: int = 0,
@@ -30,7 +30,7 @@ def report(
         run: The folder of a run, or a checkpoint file.
         data: The data set to search; the run's own if not given.
         out: The page; report.html in the run's folder if not given.
-        reranking: Improve the ranking first.
+        reranking: Re-ranking or expansion to apply first; package.function for one of your own, as in `evaluate`.
         lists: How many of the worst and how many of the best queries to show.
         batch_size: Pictures at a time.
         workers: Processes that read pictures.

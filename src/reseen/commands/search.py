@@ -40,29 +40,29 @@ def search(
     out: Path | None = None,
     device: str | None = None,
 ) -> None:
-    """Say where and when the individual on a picture has been seen.
+    """Search a gallery: where and when has the individual on a picture been seen?
 
     Args:
         gallery: A folder, or milvus://host:port/name.
         picture: A picture of one individual, a folder of such pictures, or with --boxes a video, whose tracks are
             searched with: the mean of a track's pictures.
         model: The model that the gallery was indexed with: a run, a checkpoint, or an .onnx file.
-        k: How many answers; with 1, all queries stand in one table.
+        k: Number of answers; with 1, all queries are in one table.
         by: Answer with pictures, or with the best picture of each identity or track.
-        cameras: Look at this camera only, or at these: [gate, 2]. 1 is a number, 001 is text.
-        since: Look at this time or later, in seconds.
-        until: Look before this time.
+        cameras: Only pictures by this camera, or by these: [gate, 2]. 1 is a number, 001 is text.
+        since: Only pictures at this time or later, in seconds.
+        until: Only pictures before this time.
         approximate_above: Search larger galleries than this approximately; every item is looked at if not given.
-        rerank: Order the best 100 anew by their common neighbours (k-reciprocal encoding).
+        rerank: Re-rank the best 100 by k-reciprocal encoding.
         false_alarms: Answer "none of these" below the threshold that lets this share of strangers pass; of a
             calibrated gallery.
-        boxes: Who is where on a video, in MOTChallenge's format: what a tracker writes.
-        begin: Of a video, the second to begin at.
-        end: Of a video, the second to end before.
-        every: Of a video, take every so many frames.
-        people: A table of track and identity that says who a video's tracks show, to count right answers.
+        boxes: Boxes of the video in MOTChallenge's format, as trackers write it.
+        begin: Second of the video to begin at.
+        end: Second of the video to end before.
+        every: Use every n-th frame of the video.
+        people: Table of track and identity, for the tracks of a video, to count right answers.
         out: Also write the answers with their pictures as an HTML page.
-        device: Where the model runs; a GPU where there is one if not given.
+        device: Device of the model; a GPU where there is one if not given.
     """
     if boxes is None and (every != 1 or any(given is not None for given in (begin, end, people))):
         raise DataError("expected --boxes with --begin, --end, --every or --people, got none; they are of a video")

@@ -50,8 +50,8 @@ def serve(
         read_token_file: File with the token of clients that may only search; also RESEEN_READ_TOKEN.
         open_to_all: Ask for no token.
         approximate_above: Search larger galleries than this approximately.
-        batch: Pictures that go through the model together at most.
-        device: Where the model runs; a GPU where there is one if not given.
+        batch: Largest batch of the model, in pictures.
+        device: Device of the model; a GPU where there is one if not given.
     """
     with needs("serve"):
         from reseen.serving import Limits, allowed_names, check_certificate, create_app, listen, run

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class VisibleAugmentation:
-    """How visible pictures are varied besides, where there are infrared ones too; each part is off at null.
+    """Further augmentation of visible pictures in visible-infrared training; each part is off at null.
 
     Attributes:
         exchange: Probability that one colour channel stands for all three.
@@ -41,7 +41,7 @@ class VisibleAugmentation:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How training pictures are varied; each part is off at null.
+    """Augmentation of training pictures; each part is off at null.
 
     Attributes:
         flip: Probability of mirroring left and right.
@@ -49,7 +49,7 @@ class Augmentation:
         jitter: Brightness, contrast and saturation each change by a factor within 1 ± this.
         auto_augment: Probability of an AutoAugment policy.
         erase: Probability of covering a random rectangle.
-        visible: What is done to visible pictures only.
+        visible: Augmentation of visible pictures only.
     """
 
     flip: float | None = 0.5
@@ -90,30 +90,30 @@ def train(
     tensorboard: bool = True,
     resolved: dict[str, Any] | None = None,
 ) -> None:
-    """Train a model and measure it.
+    """Train a model and evaluate it.
 
     The run's folder receives the configuration (config.yaml, which repeats the run), the best and the last weights,
     metrics.jsonl, TensorBoard's events and, at the end, report.json. `reseen report` makes a page of it.
 
     Args:
         data: The data set, as in `--data Table --data.path FILE.csv`; `--data.help NAME` explains one.
-        out: The run's folder; it must not hold another run.
-        model: The network.
-        terms: The losses, each with its output and weight; IdentityLoss and AdaSPLoss if not given. The flags about a
+        out: Folder of the run; it must not hold another run.
+        model: Specification of the model.
+        terms: Losses, each with its output and weight; IdentityLoss and AdaSPLoss if not given. The flags about a
             single loss change them, and config.yaml has what is trained.
-        batches: Which pictures meet in a batch.
-        augmentation: How training pictures are varied.
-        schedule: How long, how fast, by which optimiser.
-        candidates: What a batch is compared with; null for itself.
-        init: Start from the weights of another run (or checkpoint) as far as they fit; what does not is listed.
-        resume: Go on with the run in `out`, with the same settings; more epochs extend it.
-        evaluate_every: Epochs between measurements on the query and the gallery; null for none.
-        patience: Stop after so many measurements without a better mAP.
-        save_every: Steps between saves of what resuming needs, besides the end of each epoch.
+        batches: Identities and pictures in a batch.
+        augmentation: Augmentation of training pictures.
+        schedule: Epochs, learning rates and optimiser.
+        candidates: Candidates that a batch is compared with, as MoReID; null for the batch itself.
+        init: Run or checkpoint whose weights to start from, as far as they fit; the others are listed.
+        resume: Resume the run in `out`, with the same settings; more epochs extend it.
+        evaluate_every: Epochs between evaluations on query and gallery; null for none.
+        patience: Stop after so many evaluations without a better mAP.
+        save_every: Steps between saves of the training state, besides the end of each epoch.
         precision: fp32, or bf16 or fp16 for mixed precision.
         workers: Processes that read pictures, up to as many as there are cores; 0 reads them between the steps.
         seed: Seed of all random numbers.
-        mirrored: Average the vectors of each picture and its mirror image in the final measurement.
+        mirrored: Average the vectors of each picture and its mirror image in the final evaluation.
         tensorboard: Write TensorBoard's events.
         resolved: All settings as plain values, from the command line.
     """

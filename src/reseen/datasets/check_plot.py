@@ -1,4 +1,4 @@
-"""A data set as a picture: how many pictures of each identity and camera, and how large."""
+"""Plot of a data set: pictures per identity and camera, and their sizes."""
 
 from __future__ import annotations
 

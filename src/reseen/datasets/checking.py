@@ -1,4 +1,4 @@
-"""What is in a data set, and what in it would spoil a result.
+"""Check of a data set: its contents, and errors in it that would spoil a result.
 
 ::
 
@@ -52,7 +52,7 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class DataCheck:
-    """What was found in a data set.
+    """Result of a check: counts and findings.
 
     Attributes:
         name: Of the benchmark.
@@ -222,8 +222,9 @@ def _lonely(pictures: pd.DataFrame) -> list[Finding]:
 
 
 def _parts_grid(checked: DataCheck) -> Grid:
-    """Lay out what each part holds; several numbers are the least, the median and the most."""
+    """Lay out what each part holds; three numbers are the smallest, the median and the largest."""
     grid = Grid("", title=Text(visible(f"{checked.name}, {checked.protocol}")), title_justify="left")
+    grid.caption, grid.caption_justify = "three numbers: smallest / median / largest", "left"
     columns = []
     for part in PARTS:
         rows = checked.pictures[checked.pictures.part == part]

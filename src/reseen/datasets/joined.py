@@ -1,4 +1,4 @@
-"""Several data sets trained on as one."""
+"""Union of data sets for training."""
 
 import dataclasses
 from collections import Counter

@@ -1,4 +1,4 @@
-"""A data set with fewer identities to train on."""
+"""Subset of a data set: fewer training identities."""
 
 import numpy as np
 

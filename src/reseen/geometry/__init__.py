@@ -1,4 +1,4 @@
-"""An anchor, its candidates, and a three-way relation: positive, negative, or neither."""
+"""Pairs of anchors and candidates: their relation (positive, negative, neither), similarities and reductions."""
 
 from reseen.geometry.candidates import Candidates, Crossing, MemoryCandidates
 from reseen.geometry.pairs import Pairs, Relation, compare

@@ -1,4 +1,4 @@
-"""Candidates: what anchors are compared with.
+"""Candidates: embeddings and labels that anchors are compared with.
 
 Dimensions: A anchors, L live candidates, M stored ones, D components.
 

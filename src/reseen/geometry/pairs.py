@@ -1,4 +1,4 @@
-"""Anchors beside their candidates, and what each is to the other: positive, negative, or neither.
+"""Pairs of anchors and candidates, and their relation: positive, negative, or neither.
 
 Dimensions: A anchors; C candidates in all, first the L live ones, then the stored; D components.
 """
@@ -16,7 +16,7 @@ from reseen.geometry.candidates import Candidates
 
 
 class Relation(NamedTuple):
-    """What each candidate is to each anchor; all masks (A, C) bool.
+    """Relation of candidates to anchors, as masks (A, C) bool.
 
     Attributes:
         positive: Same identity, and not the anchor itself.
@@ -33,7 +33,7 @@ class Relation(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Anchors beside their candidates, checked and in one floating type of at least 32 bits.
+    """Anchors and their candidates, checked and in one floating type of at least 32 bits.
 
     Attributes:
         anchors: (A, D).
@@ -78,7 +78,7 @@ class Pairs:
 
 
 def compare(embeddings: Tensor, labels: Tensor, candidates: Candidates | None = None) -> Pairs:
-    """Put anchors beside their candidates.
+    """Return the pairs of anchors and candidates.
 
     Args:
         embeddings: (A, D), any floating type; half types are widened to float32.
@@ -121,7 +121,7 @@ def compare(embeddings: Tensor, labels: Tensor, candidates: Candidates | None = 
 
 
 def concat_columns(blocks: list[Tensor]) -> Tensor:
-    """Return blocks (A, ...) as one matrix."""
+    """Return the concatenation of column blocks (A, ...) as one matrix."""
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=1)
 
 

@@ -1,4 +1,4 @@
-"""From samples to batches of pictures."""
+"""Data loading: torch ``Dataset``, identity batch sampler and transforms."""
 
 from reseen.loading.image_dataset import Draw, ImageDataset, Item, number_identities, number_modalities
 from reseen.loading.reading import read

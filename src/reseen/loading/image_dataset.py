@@ -1,4 +1,4 @@
-"""The one torch ``Dataset``: samples in, pictures and labels out.
+"""Torch ``Dataset`` of samples: pictures and labels.
 
 Dimensions: N samples, H x W pixels.
 """
@@ -25,7 +25,7 @@ MODALITIES = ("visible", "infrared")
 
 
 class Draw(NamedTuple):
-    """A picture to take, and the seed of all that is random about its augmentation."""
+    """Row of a picture, and the seed of its augmentation."""
 
     row: int
     seed: int
@@ -106,7 +106,7 @@ class ImageDataset(Dataset[Item]):
 
 
 class Kept:
-    """Room for N pictures, shared between a process and those forked from it.
+    """Cache of N decoded pictures, shared between a process and those forked from it.
 
     The memory is anonymous and claimed as it is written; unlike torch's shared tensors it needs no /dev/shm, which
     is small in containers. A process that is not forked starts with none.
@@ -134,7 +134,7 @@ def shared_bytes(count: int) -> Tensor:
 
 @contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
-    """Give torch's CPU generator this seed for a while, then put it back; do nothing at None."""
+    """Context manager that seeds torch's CPU generator and restores it; does nothing at None."""
     if seed is None:
         yield
         return

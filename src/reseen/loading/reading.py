@@ -1,4 +1,4 @@
-"""From a sample to its pixels."""
+"""Reader of a sample's pixels."""
 
 from __future__ import annotations
 

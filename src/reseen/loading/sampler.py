@@ -1,4 +1,4 @@
-"""Which pictures meet in a batch: P identities with K pictures each.
+"""Batch sampler of P identities with K pictures each.
 
 Dimensions: P identities per batch, K pictures of each, N samples, B = P x K pictures per batch (all ranks together).
 """
@@ -23,7 +23,7 @@ Rows = NDArray[np.int64]
 
 
 class Batches(Sampler[list[Draw]]):
-    """The batches of one epoch after another: a batch sampler that can be stopped and continued.
+    """Batch sampler over epochs whose state can be saved and restored.
 
     Everything follows from the seed, the epoch and the position: the same batches come, with the same seeds for their
     augmentation, on any number of ranks (each takes its part of every batch) and after any number of resumes.
@@ -105,15 +105,15 @@ class Batches(Sampler[list[Draw]]):
 
 @dataclass(frozen=True)
 class IdentityBatchSampler:
-    """Batches of P identities with K pictures each.
+    """Sampler of batches of P identities with K pictures each.
 
     In an epoch every identity comes at least once, and about as often as it has K pictures. The K pictures are from
     as many cameras as there are, those least used in the epoch first; an identity with fewer pictures repeats them.
 
     Attributes:
-        identities: P, of all ranks together.
-        images: K.
-        by_modality: Take K visible and, behind them, K infrared pictures of each identity, so that B = 2 P K.
+        identities: Identities in a batch (P), over all GPUs.
+        images: Pictures of each identity in a batch (K).
+        by_modality: Take K visible and K infrared pictures of each identity, so that a batch has 2 P K.
     """
 
     identities: int = 8

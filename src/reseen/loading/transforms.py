@@ -1,4 +1,4 @@
-"""What is done to a picture on its way into a batch: torchvision v2 pipelines on uint8 tensors (3, H, W).
+"""Transforms of training and test pictures: torchvision v2 pipelines on uint8 tensors (3, H, W).
 
 Scaling and normalising are not here: they belong to the model, which takes uint8.
 """
@@ -30,7 +30,7 @@ def training_transform(
     grey: float | None = None,
     erase_channels: float | None = None,
 ) -> Transform:
-    """Return what varies a training picture; every part is off at None.
+    """Return the augmentation of training pictures; every part is off at None.
 
     The last three teach a network to do without colour, and are for visible pictures beside infrared ones: Ye et al.,
     Channel Augmented Joint Learning for Visible-Infrared Recognition, ICCV 2021.
@@ -94,7 +94,7 @@ class EraseChannels:
 
 
 def test_transform(size: tuple[int, int]) -> Transform:
-    """Return what brings a picture to ``size`` = (height, width) and changes nothing else."""
+    """Return the transform of test pictures: a resize to ``size`` = (height, width)."""
     return resize(size)
 
 

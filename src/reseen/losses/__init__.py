@@ -1,4 +1,4 @@
-"""Losses over embeddings: one file each, and wrappers that widen any of them."""
+"""Losses over embeddings: one file each, and wrappers that change the candidates of any of them."""
 
 from reseen.losses.across_ranks import AcrossRanks
 from reseen.losses.base import ClassifierLoss, Loss, PairLoss, Wrapper

@@ -1,4 +1,4 @@
-"""Candidates of all ranks."""
+"""Wrapper: candidates of all ranks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Anchors of one modality against candidates of the other."""
+"""Wrapper: anchors of one modality against candidates of the other."""
 
 from __future__ import annotations
 

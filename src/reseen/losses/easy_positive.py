@@ -1,4 +1,4 @@
-"""Easy positive, hard negative."""
+"""Easy-positive loss."""
 
 from __future__ import annotations
 

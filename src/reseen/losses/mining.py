@@ -1,4 +1,4 @@
-"""Finding the few stored candidates that matter, without gradient, and measuring these exactly, with it.
+"""Mining of the hardest stored candidates: found without gradient, then measured with it.
 
 Dimensions: A anchors, M stored candidates, k of them kept for each anchor, D components.
 """

@@ -1,4 +1,4 @@
-"""Triplets drawn at random."""
+"""Wrapper: triplets drawn at random."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sparse pairwise losses: few pairs for each identity, instead of some for each image.
+"""Sparse pairwise losses (SP-H, SP-LH, AdaSP): few pairs for each identity, instead of some for each image.
 
 The three of "Adaptive Sparse Pairwise Loss for Object Re-Identification" (CVPR 2023, arXiv:2303.18247). For an identity
 c with images R_c, cosines s and temperature t, all soft:
@@ -71,7 +71,7 @@ class SparseLoss(PairLoss):
 
 
 class SPHLoss(SparseLoss):
-    """SP-H: the hardest positive pair of an identity. The losses' equations stand at the head of the module."""
+    """SP-H: the hardest positive pair of an identity. The equations are in the module's docstring."""
 
     def positive(self, hardest: Tensor, least_hard: Tensor) -> Tensor:
         """Return S_h."""
@@ -79,7 +79,7 @@ class SPHLoss(SparseLoss):
 
 
 class SPLHLoss(SparseLoss):
-    """SP-LH: the least hard of its images' hardest positive pairs. Equations at the head of the module."""
+    """SP-LH: the least hard of its images' hardest positive pairs. Equations: see the module."""
 
     def positive(self, hardest: Tensor, least_hard: Tensor) -> Tensor:
         """Return S_lh."""
@@ -87,7 +87,7 @@ class SPLHLoss(SparseLoss):
 
 
 class AdaSPLoss(SparseLoss):
-    """AdaSP: between the two, the nearer to the hardest the more alike an identity's images are.
+    """AdaSP: an adaptive weight between SP-H and SP-LH, nearer to SP-H the more alike an identity's images are.
 
     ``S+ = w S_h + (1 - w) S_lh`` with ``w = 2 S_h S_lh / (S_h + S_lh)`` where S_h >= 0, else 0; w without gradient.
     """

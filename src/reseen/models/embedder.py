@@ -1,4 +1,4 @@
-"""The model: pictures in, what the losses and the search need out.
+"""The model of a spec: uint8 pictures to `Outputs`, or to the embeddings that are searched with.
 
 Dimensions: B pictures, D components of the embedding.
 """
@@ -16,22 +16,24 @@ from reseen.models.networks import BDB, MGN, PCB, GlobalNetwork, HeadOptions, Ne
 from reseen.models.preprocessing import Pixels
 from reseen.models.spec import ModelSpec
 from reseen.models.weights import WeightsReport, load_head
+from reseen.trust import import_class
 from reseen.types import Sample
 
-NETWORKS: dict[str | None, type[Network]] = {None: GlobalNetwork, "mgn": MGN, "pcb": PCB, "bdb": BDB}
+NETWORKS: dict[str, type[Network]] = {"global": GlobalNetwork, "mgn": MGN, "pcb": PCB, "bdb": BDB}
+EXPECTED = f"a network ({', '.join(NETWORKS)}, or package.module.Class)"
 
 
 class Embedder(nn.Module):
-    """The network of a spec, from uint8 pictures on.
+    """Model of a spec: uint8 pictures to outputs and embeddings.
 
     Args:
-        spec: What to build.
+        spec: Specification of the model.
         pretrained: Whether to fetch the weights that the spec names; False where a checkpoint fills all weights next.
 
     Attributes:
         spec: As given.
         dims: Name of an output (``feature``, ``embedding``, ``branch.NAME``) -> its number of components.
-        report: What became of the tensors of the spec's weights; None where it names none.
+        report: Account of the tensors of the spec's weights; None where it names none.
 
     Raises:
         ValueError: The spec names no network, or asks for what the network does not have.
@@ -47,7 +49,8 @@ class Embedder(nn.Module):
         backbone, published = build_backbone(spec, pretrained=pretrained)
         self.pixels = Pixels((spec.height, spec.width), mean=backbone.mean, std=backbone.std)
         options = HeadOptions(spec.pooling, spec.dim, spec.neck, spec.modalities.norms)
-        self.network = NETWORKS[spec.branches](backbone, options)
+        kind = NETWORKS.get(spec.network) or import_class(spec.network, Network, expected=EXPECTED)
+        self.network: Network = kind(backbone, options)
         self.report = None if published is None else load_head(self.network, published)
         self.dims = self.network.dims
         # Channels last in memory: on a CPU, OSNet trains and embeds 1.4 times as fast, and no network is much slower.
@@ -65,7 +68,7 @@ class Embedder(nn.Module):
 
         Args:
             images: (B, 3, H, W) uint8 RGB of any size; never changed.
-            cameras: (B,) int64, for networks with camera embeddings, as ``places`` gives them.
+            cameras: (B,) int64, for networks with camera embeddings, as ``side_info`` gives them.
             views: (B,) int64, for networks with view embeddings.
             modalities: (B,) int64, 0 visible and 1 infrared, for networks that treat the two apart.
 

@@ -8,14 +8,14 @@ from torch import nn
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Put a model into evaluation, and afterwards each of its modules back into the mode that it was in."""
+    """Context manager that sets eval mode and restores the mode of each module."""
     with _mode(model, training=False):
         yield
 
 
 @contextmanager
 def train_mode(model: nn.Module) -> Iterator[None]:
-    """Put a model into training, and afterwards each of its modules back into the mode that it was in."""
+    """Context manager that sets train mode and restores the mode of each module."""
     with _mode(model, training=True):
         yield
 

@@ -1,4 +1,4 @@
-"""From pictures as they are read to what a network takes: resized, scaled and normalised, once, never in place."""
+"""Preprocessing inside the model: uint8 pictures are resized, scaled and normalised, never in place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Pixels(nn.Module):
-    """Resize uint8 pictures where they need it (bilinear, antialiased), then subtract the mean and divide by the scale.
+    """Preprocessing layer: resize uint8 pictures (bilinear, antialiased), subtract the mean, divide by the scale.
 
     Mean and scale are buffers, so that they travel with the weights that were trained with them.
 

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, arithmetic, and time on the machine at hand."""
+"""Profiling of models: parameters, multiply-accumulates, images a second."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reseen.models.mode import eval_mode, train_mode
 
 @dataclass(frozen=True)
 class Complexity:
-    """What one picture costs.
+    """Cost of a model for one picture.
 
     Attributes:
         parameters: How many numbers the network has, classifiers of losses not counted.
@@ -57,7 +57,7 @@ def complexity(model: Embedder, *, batch: int = 16, repeats: int = 3) -> Complex
 
 
 def kept_bytes(model: Embedder) -> int:
-    """Return how many bytes a training step keeps of one picture for the way back, in float32.
+    """Return the activation memory of one picture in a training step, in bytes of float32.
 
     Counted, not measured: the tensors that the network saves for its gradient, its parameters apart.
     """

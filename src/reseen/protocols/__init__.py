@@ -1,4 +1,4 @@
-"""Protocols: who counts as positive, negative or neither for a query, how often, and by which measure."""
+"""Evaluation protocols: which gallery pictures count as positive, negative or neither for a query."""
 
 from reseen.protocols.common import any_view, cross_camera
 from reseen.protocols.person import cuhk03_classic

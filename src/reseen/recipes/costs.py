@@ -1,4 +1,4 @@
-"""What a recipe costs. Of its network parameters, arithmetic and kept values are counted; the rest is an estimate."""
+"""Cost of a recipe: parameters, operations and activations are counted, memory and GPU hours estimated."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PICTURES = {
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """What a network costs, counted.
+    """Counted cost of a network.
 
     Attributes:
         parameters: How many numbers it has, classifiers of losses not counted.
@@ -47,7 +47,7 @@ class NetworkCost:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a recipe costs.
+    """Cost of a recipe.
 
     Attributes:
         network: Counted.

@@ -1,4 +1,4 @@
-"""Where recipes lie, and what stands in one."""
+"""Recipe files: their folder, names and settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses in settings: the terms of an objective as plain values, as recipes and ``config.yaml`` have them."""
+"""Loss terms as plain values, as recipes and ``config.yaml`` have them."""
 
 from __future__ import annotations
 

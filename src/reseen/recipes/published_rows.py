@@ -1,4 +1,4 @@
-"""The rows of the papers' tables."""
+"""Published results: the rows of the papers' tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people look at: reports, comparisons and attention maps, each one self-contained HTML page."""
+"""HTML reports, comparisons and attention maps, each one self-contained page."""
 
 from reseen.model_evaluation import Outcome
 from reseen.reporting.attention_page import write_attention

@@ -1,4 +1,4 @@
-"""What networks look at: side by side on the same pictures, and why a query found what it found."""
+"""Page of attention maps: networks side by side on the same pictures, and the reasons for matches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a direction of a chart is of, and where on it a value lies."""
+"""Axes of charts: label, scale, limits and ticks."""
 
 from __future__ import annotations
 

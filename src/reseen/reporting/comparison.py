@@ -1,4 +1,4 @@
-"""Two models on the same queries: their figures, and the lists where they differ most.
+"""Comparison page of two models on the same queries: figures, and the lists where they differ most.
 
 The layout follows Figure 8 of the FIDI paper.
 """

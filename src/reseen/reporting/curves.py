@@ -1,4 +1,4 @@
-"""How training went, from the lines of a run's ``metrics.jsonl``."""
+"""Training curves, from a run's ``metrics.jsonl``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NAMES = {"loss": "weighted sum", "mean_ap": "mAP", "mean_inp": "mINP", "rank_1"
 def learning_curves(path: Path) -> list[Markup]:
     """Return charts of losses, scores and learning rate over the epochs; none where there is no file or nothing in it.
 
-    A last line that is cut short, as by a run that is being written, is passed over.
+    A last line that is cut short, as by a run that is being written, is ignored.
     """
     values: dict[str, tuple[list[float], list[float]]] = {}
     for entry in _entries(path):

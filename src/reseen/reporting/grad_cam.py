@@ -1,4 +1,4 @@
-"""Where a network looks: Grad-CAM of an embedding, for networks with feature maps and for those with tokens.
+"""Grad-CAM of an embedding, for networks with feature maps and for those with tokens.
 
 A classifier's map explains a class. An embedding has none, so it explains the similarity to another picture's
 embedding where one is given, and the embedding's own norm where not. Selvaraju et al., arXiv:1610.02391.

@@ -1,4 +1,4 @@
-"""A grid of figures whose shade is their height, for what depends on two things at once."""
+"""Heat maps: a figure for each combination of two settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranked lists to look at: a query, what was found for it, right or wrong, and how far down its first match lies."""
+"""Ranked lists of a report: a query and its first answers, right or wrong, with pictures."""
 
 from __future__ import annotations
 

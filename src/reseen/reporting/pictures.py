@@ -1,4 +1,4 @@
-"""Pictures small enough to lie inside a page, with what is written around them."""
+"""Thumbnails inside a page, with their captions."""
 
 from __future__ import annotations
 

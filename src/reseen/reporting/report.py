@@ -1,4 +1,4 @@
-"""The page about one run: what was run, how well it does, and what it looks like when it does well and badly."""
+"""Report page of a run: configuration, scores, curves, best and worst queries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures and charts of one evaluation, or of several side by side."""
+"""Scores of an evaluation, or of several side by side: tables and charts."""
 
 from __future__ import annotations
 
@@ -126,15 +126,15 @@ def _roc_chart(found: ScoreHistogram) -> Markup:
     roc = Roc.from_histogram(found)
     kept = np.append(np.diff(roc.false_positive_rate) > 0, True) & (roc.false_positive_rate > 0)
     at = "; ".join(
-        f"from {roc.threshold_at(rate):.2f} upwards {percent(roc.tpr_at(rate))} % of the true pairs pass, "
-        f"and one in {round(1 / rate):,} of the false"
+        f"threshold {roc.threshold_at(rate):.2f} accepts {percent(roc.tpr_at(rate))} % of the pairs of one identity "
+        f"and {100 * rate:g} % of the pairs of two"
         for rate in _FALSE_ALARMS
     )
     lowest = 10.0 ** np.floor(np.log10(roc.false_positive_rate[kept & (roc.true_positive_rate > 0)].min()))
-    x = Axis("false pairs that pass", limits=(max(1e-6, lowest), 1), log=True, percent=True)
-    y = Axis("true pairs that pass", limits=(0, 1), percent=True)
+    x = Axis("false positive rate", limits=(max(1e-6, lowest), 1), log=True, percent=True)
+    y = Axis("true positive rate", limits=(0, 1), percent=True)
     series = Series("ROC", roc.false_positive_rate[kept], roc.true_positive_rate[kept])
-    return line_chart("One threshold for all pairs: who passes", [series], x=x, y=y, note=at)
+    return line_chart("ROC: one threshold for all pairs", [series], x=x, y=y, note=at)
 
 
 def camera_table(report: Report, benchmark: Benchmark) -> Markup | None:

@@ -1,4 +1,4 @@
-"""Settings of ``reseen train`` as plain values: what all trainings of a study share, and what sets one apart."""
+"""Settings of a study's trainings, as plain values: shared ones, and changes by condition."""
 
 from __future__ import annotations
 

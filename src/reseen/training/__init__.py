@@ -1,4 +1,4 @@
-"""Training: one loop, and what it is given."""
+"""Training: the loop, its objective, schedule, candidate sources and run folder."""
 
 from reseen.training.candidate_source import BatchCandidates, CandidateSource
 from reseen.training.loop import train

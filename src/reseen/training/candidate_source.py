@@ -1,4 +1,4 @@
-"""How a batch is compared, and what follows a step: the one place where ways of training differ.
+"""Candidate sources: the candidates of each batch, and updates after each step.
 
 The loop calls a source's methods and knows nothing of it. ``BatchCandidates`` compares a batch with itself.
 """
@@ -16,7 +16,7 @@ from reseen.models import Embedder, Outputs
 
 
 class CandidateSource(ABC):
-    """A way of training; abstract."""
+    """Base class of candidate sources: the candidates of a batch, and updates after a step."""
 
     @abstractmethod
     def setup(self, model: Embedder, outputs: Collection[str]) -> None:
@@ -58,7 +58,7 @@ class CandidateSource(ABC):
 
 
 class BatchCandidates(CandidateSource):
-    """A batch is compared with itself, and nothing follows a step."""
+    """Candidate source of plain training: each batch is compared with itself."""
 
     def setup(self, model: Embedder, outputs: Collection[str]) -> None:
         """Keep nothing."""

@@ -1,4 +1,4 @@
-"""What can be said of a dictionary of past embeddings: how old it looks, and whether hard negatives are in it.
+"""Metrics of a memory of keys: their drift, and the share of hard negatives in it.
 
 Dimensions: A anchors, C candidates, N pictures, D components.
 """

@@ -57,19 +57,19 @@ def train(
     that was killed at any moment and resumed ends, on the CPU, with the same weights bit for bit.
 
     Args:
-        data: Its ``train`` is trained on; its ``query`` and ``gallery`` measure the progress.
-        model: Changed in place.
-        terms: What is made small: the weighted sum of losses.
-        batches: Which pictures meet in a batch.
-        schedule: How long, how fast, by which optimiser.
+        data: Data set: ``train`` to train on, ``query`` and ``gallery`` for the evaluations.
+        model: Model to train, changed in place.
+        terms: Losses of the objective, a weighted sum.
+        batches: Sampler of identities and pictures.
+        schedule: Epochs, learning rates and optimiser.
         out: The run's folder; must not exist, or be empty, unless ``resume``.
-        transform: Varies a picture, uint8 to uint8, all to one size, or one such for each modality; None for
+        transform: Augmentation of a picture, uint8 to uint8, all to one size, or one for each modality; None for
             ``training_transform`` at the model's.
-        candidates: What a batch is compared with; None for itself.
+        candidates: Source of the candidates that a batch is compared with; None for the batch itself.
         evaluate_every: Epochs between evaluations; one comes before the first step, so that bad test data shows at
             once, and one after the last. None for no evaluation.
         patience: Stop after so many evaluations without a better mAP; None to train to the end.
-        save_every: Steps between saves of what resuming needs, besides the end of each epoch; None for those only.
+        save_every: Steps between saves of the training state, besides the end of each epoch; None for those only.
         log_every: Steps between lines of metrics.jsonl, and between looks whether the losses are finite.
         precision: ``fp32``, or ``bf16`` or ``fp16`` for mixed precision.
         workers: Processes that read pictures, up to as many as there are cores; 0 reads them between the steps.

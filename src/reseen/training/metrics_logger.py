@@ -1,4 +1,4 @@
-"""What a run writes down while it goes on: metrics.jsonl, TensorBoard, and the losses it is watched by.
+"""Metrics logger (metrics.jsonl, TensorBoard) and loss monitor of a run.
 
 Dimensions: T terms.
 """
@@ -20,7 +20,7 @@ from reseen.errors import RunError, TrainingError
 
 
 class MetricsLogger:
-    """One line of JSON for each entry, and the same numbers for TensorBoard.
+    """Logger of metrics: one line of JSON for each entry, and the same numbers for TensorBoard.
 
     Args:
         path: The file of the lines.
@@ -82,7 +82,7 @@ class MetricsLogger:
 
 
 class LossMonitor:
-    """The terms' values of the latest batches, kept on the device so that no step waits for them.
+    """Monitor of the terms' values of the latest batches, kept on the device so that no step waits for them.
 
     Args:
         names: T names.

@@ -29,7 +29,7 @@ BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm
 
 
 class MoReID(CandidateSource):
-    """A momentum encoder's keys of past batches are candidates, beside the batch itself.
+    """Candidate source with a momentum encoder's keys of past batches, beside the batch itself.
 
     After each step of the optimiser ``key weights = momentum * key weights + (1 - momentum) * weights``. A batch's keys
     are queued after its loss, so that no picture meets its own copy; on several ranks all ranks' keys, in the order of
@@ -180,7 +180,7 @@ class MoReID(CandidateSource):
 
 
 class KeyEncoder:
-    """A copy of the network that is never trained and follows it: the forward-only encoder of the paper.
+    """Momentum encoder: an exponential moving average of the network (the paper's forward-only encoder).
 
     Args:
         model: The network; copied as it is now.

@@ -1,4 +1,4 @@
-"""How a run is watched: a bar on a terminal, now and then a line elsewhere."""
+"""Progress bar of a run: on a terminal a bar, elsewhere lines in the log."""
 
 from __future__ import annotations
 

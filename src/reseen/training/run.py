@@ -1,4 +1,4 @@
-"""The bookkeeping of a run, so that the loop shows only how it trains."""
+"""Bookkeeping of a run: counters, evaluation, checkpoints, logging."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class BestScore:
-    """How a run stands.
+    """Best score of a run so far, and when it was reached.
 
     Attributes:
         best: The highest mAP of an evaluation, from 0 to 1; None before the first.
@@ -87,7 +87,7 @@ class Settings:
 
 
 class Run:
-    """Counts, watches, writes down, measures and saves. Every rank has one; only the first writes.
+    """State of a running training: counts, logs, evaluates and saves. Every rank has one; only the first writes.
 
     Args:
         accelerator: Which ranks there are.

@@ -1,4 +1,4 @@
-"""A run's folder: what lies in it, and when it may be used."""
+"""Folder of a run: its files, and the lock on it."""
 
 from __future__ import annotations
 

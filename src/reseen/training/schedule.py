@@ -1,4 +1,4 @@
-"""How long, how fast, and by which optimiser."""
+"""Schedule of a training: epochs, learning rates and optimiser."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from reseen.training.objective import Objective
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long, how fast, and by which optimiser. Lengths are in epochs and may be fractions; rates change every step.
+    """Epochs, learning rates and optimiser. Lengths are in epochs and may be fractions; rates change every step.
 
     Attributes:
-        epochs: How often every identity's turn comes.
+        epochs: Passes over the training identities.
         optimizer: ``adam`` (decay as part of the gradient, as the field has it), ``adamw`` (apart from it) or ``sgd``.
-        learning_rate: At its highest.
-        momentum: Of ``sgd``.
-        nesterov: Whether ``sgd`` looks ahead.
-        weight_decay: Of the weights.
-        decay_vectors: Decay biases and the scales of norms too.
-        decay_biases: Decay biases as other vectors; false leaves them out and decays the scales of norms alone.
-        pretrained_factor: The learning rate of what the backbone's weights came with, relative to the rest.
-        bias_factor: The learning rate of biases, relative to the rest.
-        loss_factor: The learning rate of classifiers and proxies, relative to the rest.
-        warmup: The rate rises linearly for so long, from ``warmup_factor``.
-        warmup_factor: Where the rise begins, relative to ``learning_rate``: a hundredth in strong-baseline, a tenth in
-            fast-reid, a third in expAT's code.
-        cosine_after: At full rate until then; from then on it falls along half a cosine to ``final_factor``.
-        final_factor: Where the cosine ends, relative to ``learning_rate``.
-        milestones: Instead of the cosine, the rate falls to a tenth at each of these; None for the cosine.
-        freeze: Whole epochs for which what the backbone's weights came with stays as it is.
-        clip: The gradient of the network is scaled down to at most this norm; None for no limit.
+        learning_rate: Highest learning rate, after the warm-up.
+        momentum: Momentum of ``sgd``.
+        nesterov: Nesterov momentum for ``sgd``.
+        weight_decay: Weight decay.
+        decay_vectors: Apply weight decay to biases and the scales of norms too.
+        decay_biases: With ``decay_vectors``, apply it to biases; false: to the scales of norms only.
+        pretrained_factor: Learning rate of the backbone's pretrained weights, relative to the rest.
+        bias_factor: Learning rate of biases, relative to the rest.
+        loss_factor: Learning rate of classifiers and proxies, relative to the rest.
+        warmup: Epochs of linear warm-up, from ``warmup_factor``.
+        warmup_factor: Learning rate at the start of the warm-up, relative to ``learning_rate``: a hundredth in
+            strong-baseline, a tenth in fast-reid, a third in expAT's code.
+        cosine_after: Epoch at which the cosine decay to ``final_factor`` begins; the highest rate until then.
+        final_factor: Learning rate at the end of the cosine, relative to ``learning_rate``.
+        milestones: Epochs at which the learning rate falls to a tenth, in place of the cosine; None for the cosine.
+        freeze: Whole epochs for which the backbone's pretrained weights stay frozen.
+        clip: Largest norm of the network's gradient; None for no limit.
         accumulation: Batches whose gradients are averaged into one step.
     """
 

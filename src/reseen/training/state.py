@@ -1,4 +1,4 @@
-"""Stopping and going on: everything that decides the rest of a run, in one file."""
+"""Training state for exact resume, in one file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from reseen.models.weights import read_pickled
 
 
 class Stateful(Protocol):
-    """What can be saved and taken up again."""
+    """Protocol of objects with ``state_dict`` and ``load_state_dict``."""
 
     def state_dict(self) -> Any:
         """Return all that a resumed run needs: tensors and plain values."""
@@ -101,7 +101,7 @@ def set_random_state(state: dict[str, Any]) -> None:
 
 
 class InterruptGuard:
-    """Ctrl-C and SIGTERM, which schedulers send before they kill: held back until a step is whole.
+    """Context manager that holds Ctrl-C and SIGTERM back until a step has ended.
 
     As a context, it makes SIGTERM raise KeyboardInterrupt as Ctrl-C does. Signals reach the main thread only: in
     another one everything is as usual.

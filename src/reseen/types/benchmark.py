@@ -1,4 +1,4 @@
-"""A benchmark: pictures to train on, to search with and to search in, and the checks that make it sound."""
+"""Benchmark: training, query and gallery pictures with their protocol, and its validation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AnyBenchmark = TypeVar("AnyBenchmark", bound="Benchmark")
 
 
 class Benchmark:
-    """Pictures to train on, pictures to search with, pictures to search in, and the rule of the search.
+    """Data set with training, query and gallery pictures, and the protocol of its evaluation.
 
     A data set is a subclass, whose constructor takes where its files are and ends by calling this one, which then
     checks it. An instance of this class itself is taken as it is: `require_sound` checks it.

@@ -25,7 +25,7 @@ Labels = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Embeddings:
-    """Vectors with what is known of the picture behind each.
+    """Embeddings (N, D) with the labels of their pictures.
 
     Any array-like is taken; vectors stay where they are (a memory-mapped array is not read).
 

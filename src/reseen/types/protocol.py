@@ -1,4 +1,4 @@
-"""A protocol: who counts as positive, negative or neither for a query, how often, and by which measure."""
+"""Protocol: which gallery pictures are positive, negative or ignored for a query, and the measures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class Protocol:
-    """Who counts as positive, negative or neither for a query, how often, and by which measure.
+    """Evaluation protocol: positives, negatives and ignored pictures of a query, repeats, and measures.
 
     A gallery picture of the query's identity is a positive, any other a negative, except those which the fields
     below make neither. A protocol is a value; calling it with changes gives another, as in
@@ -60,10 +60,14 @@ class Protocol:
     @property
     def rule(self) -> str:
         """What is applied, in words, for a report to print beside the name."""
-        left_out = {"exclude": "same identity and same camera left out", "keep": "same camera kept"}[self.same_camera]
-        said = [left_out, f"{self.average_precision} AP"]
+        same_camera = {
+            "exclude": "pictures of the same identity by the same camera are ignored",
+            "keep": "pictures by the same camera count",
+        }
+        areas = {"step": "AP without interpolation", "trapezoid": "AP by the trapezoid rule"}
+        said = [same_camera[self.same_camera], areas[self.average_precision]]
         if self.locations:
-            said.append("same place left out")
+            said.append("pictures taken at the query's place are ignored")
         if self.by_track:
             said.append("ranked by track")
         if self.unique_identities:

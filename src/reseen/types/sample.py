@@ -1,4 +1,4 @@
-"""A sample: one picture of one individual, and what is known of it."""
+"""Sample: one picture of one individual, with its labels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture of one individual: where it is and what is known of it.
+    """Picture of one individual: its path, identity, camera and other labels.
 
     Attributes:
         path: The picture's file; for a picture that is drawn rather than read, the name to show.

@@ -8,7 +8,7 @@ from reseen.models.networks.bdb import BatchDropBlock
 
 
 def test_parameters_and_dimensions_are_the_papers() -> None:
-    model = Embedder(ModelSpec("timm:resnet50", 384, 128, branches="bdb"))
+    model = Embedder(ModelSpec("timm:resnet50", 384, 128, network="bdb"))
     backbone = 25_557_032 - (2048 * 1000 + 1000)
     block = 2048 * 512 + 9 * 512 * 512 + 512 * 2048 + 2 * (512 + 512 + 2048)
     reductions = (2048 * 512 + 2 * 512) + (2048 * 1024 + 2 * 1024)
@@ -45,14 +45,14 @@ def test_every_row_is_hidden_at_some_time() -> None:
 def test_in_evaluation_nothing_is_hidden_and_the_order_is_kept() -> None:
     features = torch.rand(2, 3, 6, 4, generator=torch.Generator().manual_seed(0))
     assert BatchDropBlock(height=0.5, width=1.0).eval()(features) is features
-    model = Embedder(ModelSpec("timm:resnet18", 64, 32, branches="bdb")).eval()
+    model = Embedder(ModelSpec("timm:resnet18", 64, 32, network="bdb")).eval()
     images = torch.randint(0, 256, (3, 3, 64, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     assert torch.equal(model.embed(images), model.embed(images))
     torch.testing.assert_close(model.embed(images.flip(0)), model.embed(images).flip(0), atol=1e-5, rtol=1e-4)
 
 
 def test_the_whole_does_not_see_the_drop() -> None:
-    model = Embedder(ModelSpec("timm:resnet18", 96, 32, branches="bdb"))
+    model = Embedder(ModelSpec("timm:resnet18", 96, 32, network="bdb"))
     images = torch.randint(0, 256, (4, 3, 96, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)
     first, second = model(images).branches, model(images).branches

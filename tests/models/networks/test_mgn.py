@@ -8,7 +8,7 @@ import torch
 from reseen.models import Embedder, ModelSpec, ResNetOptions
 
 NAMES = ["global", "global_2", "part_2_1", "part_2_2", "global_3", "part_3_1", "part_3_2", "part_3_3"]
-SMALL = ModelSpec("timm:resnet18", 96, 32, branches="mgn", dim=7)
+SMALL = ModelSpec("timm:resnet18", 96, 32, network="mgn", dim=7)
 
 
 def images(count: int = 3) -> torch.Tensor:
@@ -32,12 +32,12 @@ def test_parameters_are_the_papers() -> None:
     tail += bottleneck(1024, 512, projected=True) + 2 * bottleneck(2048, 512, projected=False)
     # A 1x1 convolution from 2048 to 256 without bias, and a norm, for each of the eight vectors.
     reductions = 8 * (2048 * 256 + 2 * 256)
-    model = Embedder(ModelSpec("timm:resnet50", 384, 128, branches="mgn"))
+    model = Embedder(ModelSpec("timm:resnet50", 384, 128, network="mgn"))
     assert sum(p.numel() for p in model.parameters()) == trunk + 3 * tail + reductions
 
 
 def test_names_and_dimensions_are_the_papers() -> None:
-    model = Embedder(ModelSpec("timm:resnet18", 96, 32, branches="mgn"))
+    model = Embedder(ModelSpec("timm:resnet18", 96, 32, network="mgn"))
     outputs = model(images())
     assert list(outputs.branches) == NAMES
     assert all(v.shape == (3, 256) for v in outputs.branches.values())
@@ -50,7 +50,7 @@ def test_names_and_dimensions_are_the_papers() -> None:
 def test_only_the_whole_keeps_a_last_stride(last_stride: int, rows: tuple[int, ...]) -> None:
     # The paper's table 1: the global branch's map is half as high as those that are cut in strips.
     options = ResNetOptions(last_stride=last_stride)  # type: ignore[arg-type]
-    model = Embedder(ModelSpec("timm:resnet18", 96, 32, branches="mgn", resnet=options)).eval()
+    model = Embedder(ModelSpec("timm:resnet18", 96, 32, network="mgn", resnet=options)).eval()
     heights: list[int] = []
     for tail in (model.network.backbone.network.layer4, *model.network.tails):
         tail.register_forward_hook(lambda module, inputs, output: heights.append(output.shape[2]))
@@ -87,7 +87,7 @@ def test_the_order_of_a_batch_is_kept() -> None:
 
 
 def test_fast_reids_necks_take_the_place_of_the_papers() -> None:
-    model = Embedder(ModelSpec("timm:resnet18", 96, 32, branches="mgn", neck="bnneck"))
+    model = Embedder(ModelSpec("timm:resnet18", 96, 32, network="mgn", neck="bnneck"))
     outputs = model(images(4))
     assert not torch.equal(outputs.feature, outputs.embedding)
     assert outputs.embedding.min() < 0

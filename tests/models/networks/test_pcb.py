@@ -6,7 +6,7 @@ from reseen.models import Embedder, ModelSpec
 
 
 def test_six_strips_of_256_components() -> None:
-    model = Embedder(ModelSpec("timm:resnet50", 384, 128, branches="pcb")).eval()
+    model = Embedder(ModelSpec("timm:resnet50", 384, 128, network="pcb")).eval()
     images = torch.randint(0, 256, (1, 3, 384, 128), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     outputs = model(images)
     assert list(outputs.branches) == [f"strip_{i}" for i in range(1, 7)]
@@ -17,7 +17,7 @@ def test_six_strips_of_256_components() -> None:
 
 
 def test_a_strip_is_the_mean_of_its_rows() -> None:
-    model = Embedder(ModelSpec("timm:resnet18", 192, 64, branches="pcb")).eval()
+    model = Embedder(ModelSpec("timm:resnet18", 192, 64, network="pcb")).eval()
     network = model.network
     images = torch.randint(0, 256, (2, 3, 192, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

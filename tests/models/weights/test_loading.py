@@ -336,7 +336,7 @@ def test_a_checkpoint_of_this_library_starts_another_network_on_its_backbone(tmp
     same(model, found)
     assert report.format == "reseen"
     assert set(report.left) == {"pixels.mean", "pixels.std"}
-    other, _ = loaded(dataclasses.replace(spec, branches="pcb", neck="none"), model.state_dict(), tmp_path)
+    other, _ = loaded(dataclasses.replace(spec, network="pcb", neck="none"), model.state_dict(), tmp_path)
     # Without a head the other network has fewer parameters, in the same order.
     pairs = zip(other.pretrained_parameters(), model.pretrained_parameters(), strict=False)
     assert all(torch.equal(ours, theirs) for ours, theirs in pairs)

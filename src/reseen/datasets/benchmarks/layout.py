@@ -1,4 +1,4 @@
-"""Folders and lists as data sets lay them out: read sorted, blind to case, with errors that say what was looked for."""
+"""Readers of the folders and lists of published data sets: sorted, case-insensitive, with exact errors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def list_folders(folder: Path) -> list[str]:
 
 
 def list_pictures(folder: Path) -> list[str]:
-    """Return the names of the pictures in a folder, sorted; other files (Thumbs.db, ._0001.jpg) are passed over."""
+    """Return the names of the pictures in a folder, sorted; other files (Thumbs.db, ._0001.jpg) are ignored."""
     return sorted(filter(is_picture, os.listdir(folder)))
 
 

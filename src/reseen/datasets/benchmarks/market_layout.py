@@ -1,4 +1,4 @@
-"""The layout of Market-1501, in which others came after it: three folders, identity and camera in each name."""
+"""Folder layout of Market-1501, which later data sets share: three folders, identity and camera in file names."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One's own pictures as a data set: listed in a table, or in folders."""
+"""User-defined data sets: pictures listed in a table, or in folders."""

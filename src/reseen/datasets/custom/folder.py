@@ -1,4 +1,4 @@
-"""Pictures in folders or with telling names: the other way to bring one's own data."""
+"""User data from folders or file-name patterns."""
 
 import re
 from pathlib import Path
@@ -27,7 +27,7 @@ class Folder(Benchmark):
     Args:
         root: The folder.
         pattern: Tells what a path says of a picture; if not given, the first folder is the identity.
-        others: What to do with pictures that do not match the pattern: stop (error) or pass over them (skip).
+        others: Pictures that do not match the pattern: stop (error) or ignore them (skip).
         same_camera: What becomes of pictures by the query's own camera: those of its identity are left out of the
             ranking (exclude), all are (exclude_all), or all count (keep); auto is exclude if the pictures to test on
             have cameras, else keep.
@@ -68,7 +68,7 @@ class Folder(Benchmark):
         if others == "error" and None in matches:
             raise DataError(
                 f"expected pictures in {root} to match {compiled.pattern}, found {names[matches.index(None)]}; "
-                f"mend the pattern, or pass over such pictures with others=skip"
+                f"mend the pattern, or ignore such pictures with others=skip"
             )
         found = [(name, match.groupdict("")) for name, match in zip(names, matches, strict=True) if match]
         if not found:

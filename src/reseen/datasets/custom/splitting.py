@@ -1,4 +1,4 @@
-"""One's own pictures divided into training, query and gallery pictures, for :class:`Table` and :class:`Folder`."""
+"""Splits of user data into training, query and gallery pictures, for :class:`Table` and :class:`Folder`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures listed in a table: the way to bring one's own data."""
+"""User data from a CSV or Parquet table."""
 
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ class Table(Benchmark):
     a distractor in the gallery, neither trained on nor searched for); where known, ``camera``; ``split`` (train, query,
     gallery, or test to have queries and gallery chosen; a picture may have a row as query and one in the gallery);
     ``modality`` (visible, infrared); the crop to use in pixels, as ``left, top, width, height`` or in another form of
-    `reseen.tables.BOXES`; ``time`` in seconds; ``track``; ``view``, from which side. Other columns are passed over.
+    `reseen.tables.BOXES`; ``time`` in seconds; ``track``; ``view``, from which side. Other columns are ignored.
     Identities, cameras and tracks in the plain form of an integer are integers, any others text: 0002 and 2 stay apart.
 
     Args:

@@ -1,4 +1,4 @@
-"""What every backbone offers.
+"""Base class of backbones.
 
 Dimensions: B images, C channels of the map, h x w its positions, D components of the network's own vector.
 """
@@ -16,7 +16,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class SideInfo(NamedTuple):
-    """What is known of a batch besides its pixels; None where it is not known.
+    """Side information of a batch: cameras, views, modalities; None where unknown.
 
     Attributes:
         cameras: (B,) int64, index of the camera, for networks with camera embeddings; -1 for one that is not known.
@@ -44,7 +44,7 @@ class Parts(NamedTuple):
 
 
 class Backbone(nn.Module, ABC):
-    """A network from normalised images to features; abstract.
+    """Base class of backbones: normalised images to features.
 
     Calling it gives the *raw* features in the network's own layout, which ``map`` and ``pool`` understand.
 

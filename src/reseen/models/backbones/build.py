@@ -1,11 +1,8 @@
-"""From the backbone's fields of a spec to a backbone with its first weights."""
+"""Builder of a spec's backbone, with its pretrained weights."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import logging
-import re
 from typing import Any
 
 from torch import nn
@@ -21,12 +18,15 @@ from reseen.models.layers.non_local import add_non_local
 from reseen.models.layers.two_stream import TwoStream
 from reseen.models.spec import ModelSpec, ResNetOptions, ViTOptions
 from reseen.models.weights import Published, hub_weights, load_published, read_tensors
+from reseen.trust import import_class
 
 logger = logging.getLogger(__name__)
 
+EXPECTED = f"a backbone ({', '.join(CHANNELS)}, timm:NAME, or package.module.Class)"
+
 
 def build_backbone(spec: ModelSpec, *, pretrained: bool = True) -> tuple[Backbone, Published | None]:
-    """Return the backbone that a spec describes, and what became of the weights that it names, if these are wanted.
+    """Return the backbone of a spec, and the report of loading its weights, if these are wanted.
 
     Raises:
         ValueError: The spec names no network, or asks for what the network does not have.
@@ -39,7 +39,11 @@ def build_backbone(spec: ModelSpec, *, pretrained: bool = True) -> tuple[Backbon
     else:
         if hub:
             raise ValueError(f"expected a network of timm for weights 'imagenet', got {spec.backbone}; give a file")
-        backbone = OSNet(spec.backbone) if spec.backbone in CHANNELS else _imported(spec.backbone)
+        backbone = (
+            OSNet(spec.backbone)
+            if spec.backbone in CHANNELS
+            else import_class(spec.backbone, Backbone, expected=EXPECTED)()
+        )
         _refuse(spec, resnet=True, vit=True)
     published = hub_weights(backbone, spec.backbone) if hub else None
     if weights is not None and not hub:
@@ -105,26 +109,3 @@ def _refuse(spec: ModelSpec, *, resnet: bool, vit: bool) -> None:
                 f"expected a {'ResNet' if name == 'resnet' else 'ViT'} of timm for {getattr(spec, name)}, "
                 f"got {spec.backbone}; leave {name} as it is"
             )
-
-
-def _imported(name: str) -> Backbone:
-    """Return a new backbone of a class that is named ``package.module.Class``.
-
-    Raises:
-        ValueError: There is no such class, it is no `Backbone`, or it cannot be made without arguments.
-    """
-    module, _, attribute = name.rpartition(".")
-    try:
-        if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", name):
-            raise ImportError
-        kind = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f"expected a backbone ({', '.join(CHANNELS)}, timm:NAME, or package.module.Class), got {name[:100]!r}"
-        ) from error
-    if not (isinstance(kind, type) and issubclass(kind, Backbone)):
-        found = kind.__name__ if isinstance(kind, type) else type(kind).__name__
-        raise ValueError(f"expected {name} to be a Backbone, got {found}")
-    if inspect.isabstract(kind):
-        raise ValueError(f"expected {name} to be a whole Backbone, got a class with methods missing")
-    return kind()

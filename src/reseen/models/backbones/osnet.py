@@ -1,4 +1,4 @@
-"""OSNet: features of several scales in every block, mixed by a gate that all scales share.
+"""OSNet: omni-scale features, mixed by a gate that all scales share.
 
 Zhou et al., Omni-Scale Feature Learning for Person Re-Identification, arXiv:1905.00953. Modules bear the names that
 the authors' published weights use, so that these load as they are.

@@ -1,4 +1,4 @@
-"""timm's ResNets and their kin: where their parts are, and changes made in place on a network that timm built."""
+"""timm's ResNets as backbones, and in-place changes to them: stride, stem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any network of timm as a backbone."""
+"""Backbone of any timm network."""
 
 from __future__ import annotations
 

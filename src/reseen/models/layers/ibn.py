@@ -1,4 +1,4 @@
-"""Instance norm beside batch norm, put into ResNets: IBN-a and IBN-b.
+"""IBN-a and IBN-b: instance norm beside batch norm in ResNets.
 
 Pan et al., Two at Once: Enhancing Learning and Generalization Capacities via IBN-Net, arXiv:1807.09441, figure 3.
 Both are made in place on a network of timm and keep the values of the norms that they replace.

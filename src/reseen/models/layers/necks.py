@@ -1,4 +1,4 @@
-"""What stands between the feature and the embedding.
+"""Necks: layers between feature and embedding.
 
 Every neck gives both from vectors (B, D): the feature, which metric losses take, and the embedding, which the
 classifier takes and which is searched with.

@@ -1,4 +1,4 @@
-"""Non-local blocks, put into ResNets: every position takes from every other what resembles it.
+"""Non-local blocks for ResNets: attention over all positions of a map.
 
 Wang et al., Non-local Neural Networks, arXiv:1711.07971, the dot-product form of equation 4, as in AGW
 (Ye et al., arXiv:2001.04193) and fast-reid.

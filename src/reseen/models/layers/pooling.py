@@ -1,4 +1,4 @@
-"""From a feature map to vectors: one for the whole map, or one for each horizontal strip.
+"""Pooling layers: a feature map to one vector, or to one for each horizontal strip.
 
 Dimensions: B images, C channels, h x w positions, S strips from top to bottom.
 """

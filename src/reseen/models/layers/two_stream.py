@@ -1,4 +1,4 @@
-"""Visible and infrared pictures through modules of their own."""
+"""Two-stream layers: separate modules for visible and infrared pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reseen.models.backbones.base import Backbone, Parts, SideInfo
 
 
 def route(modules: Sequence[nn.Module], x: Tensor, modalities: Tensor | None) -> Tensor:
-    """Send each row through the module of its modality.
+    """Apply to each row the module of its modality.
 
     Args:
         modules: One for each modality.

@@ -1,4 +1,4 @@
-"""Base class of networks: a backbone with what stands on it, and its outputs.
+"""Base class of networks: a backbone with pooling and necks, and its outputs.
 
 Dimensions: B images, D components of the embedding, d components of a branch.
 """
@@ -33,7 +33,7 @@ class Outputs(NamedTuple):
 
 @dataclass(frozen=True)
 class HeadOptions:
-    """Options of what stands on the backbone, the same for every network.
+    """Options of a network's pooling, reduction and neck.
 
     Attributes:
         pooling: One of ``POOLINGS``, or ``own`` for the network's own choice.

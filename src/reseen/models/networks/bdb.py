@@ -1,4 +1,4 @@
-"""BDB: beside the whole, a branch in which one region is hidden from the entire batch at once.
+"""BDB: a global branch, and a branch in which one region is dropped for the whole batch.
 
 Dai et al., Batch DropBlock Network for Person Re-identification and Beyond, arXiv:1811.07130, figure 2.
 """
@@ -70,7 +70,7 @@ def _hidden(length: int, share: float, *, device: torch.device) -> Tensor:
 
 
 class BDB(Network):
-    """Vectors ``global``, averaged over the map, and ``drop``, the maximum over the map with a region hidden.
+    """BDB with vectors ``global``, averaged over the map, and ``drop``, the maximum with a region hidden.
 
     Args:
         backbone: Gives the map.

@@ -1,4 +1,4 @@
-"""Network of most papers: backbone, pooling, neck, one vector for the whole picture."""
+"""Network with one global vector: backbone, pooling, neck."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reseen.models.networks.base import HeadOptions, Network, Outputs
 
 
 class GlobalNetwork(Network):
-    """One vector for the whole picture.
+    """Network with one vector for the whole picture.
 
     Args:
         backbone: Gives the features.

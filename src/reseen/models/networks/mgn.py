@@ -1,4 +1,4 @@
-"""MGN: the whole, its halves and its thirds, each seen by a last stage of its own.
+"""MGN: branches for the whole picture, its halves and its thirds, each with a last stage of its own.
 
 Wang et al., Learning Discriminative Features with Multiple Granularities for Person Re-Identification,
 arXiv:1804.01438, figure 3 and table 1.
@@ -20,7 +20,7 @@ STRIPS = (1, 2, 3)
 
 
 class MGN(Network):
-    """Three tails on one trunk, and eight vectors: ``global``, ``global_2``, ``part_2_1`` ... ``part_3_3``.
+    """MGN with three tails on one trunk, and eight vectors: ``global``, ``global_2``, ``part_2_1`` ... ``part_3_3``.
 
     A tail with strips gives a vector of its whole map and one of each strip, from top to bottom. Where the backbone
     keeps a stride in its last stage, the tail without strips keeps it and the others do not, as in the paper; where it

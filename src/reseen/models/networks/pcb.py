@@ -14,7 +14,7 @@ from reseen.models.networks.branch_heads import BranchHeads
 
 
 class PCB(Network):
-    """Vectors ``strip_1`` (top) to ``strip_6`` (bottom).
+    """PCB with vectors ``strip_1`` (top) to ``strip_6`` (bottom).
 
     Args:
         backbone: Gives the map.

@@ -1,4 +1,4 @@
-"""Weights that others published: fetched, read, recognised and put into a network."""
+"""Published weights: download, reading, format detection and strict loading."""
 
 from reseen.models.weights.fetching import fetch
 from reseen.models.weights.loading import Published, WeightsReport, hub_weights, load_head, load_published, load_weights

@@ -1,4 +1,4 @@
-"""Weights from an address: fetched once, checked always, kept for when there is no network."""
+"""Download of weights: cached, and checked by SHA-256 on every use."""
 
 from __future__ import annotations
 

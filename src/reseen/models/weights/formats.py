@@ -1,4 +1,4 @@
-"""The names that published weights use, and what they are called here.
+"""Formats of published weights: their parameter names, and those of this library.
 
 A format is recognised by several names together, for one alone is soon another project's too. Names here are those of
 ``GlobalNetwork``: ``backbone.`` and what the backbone's own names go on with, ``pooling.``, ``reduction.``, ``neck.``.
@@ -18,7 +18,7 @@ WRAPPERS = ("encoder_q.", "model.", "backbone.", "base.")
 
 @dataclass(frozen=True)
 class Format:
-    """A way of naming weights.
+    """Format of weights: parameter names of one project.
 
     Attributes:
         name: The project that uses it.

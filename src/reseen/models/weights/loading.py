@@ -1,4 +1,4 @@
-"""Published weights into a network: strictly, with an account of every tensor."""
+"""Strict loading of published weights, with an account of every tensor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADS = ("classifier.", "fc.", "head.", "heads.", "head_dist.", "bottleneck.")
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """What became of the tensors of some weights.
+    """Report of loading weights: tensors used, renamed, left and kept.
 
     Attributes:
         source: Where they came from.
@@ -40,14 +40,18 @@ class WeightsReport:
     format: str = "reseen"
 
     def __str__(self) -> str:
-        return (
-            f"{self.source} ({self.format}): {len(self.used)} tensors used, {len(self.renamed)} of them renamed, "
-            f"{len(self.left)} left{_some(self.left)}, {len(self.kept)} of the network's own kept{_some(self.kept)}"
-        )
+        said = [f"loaded {len(self.used)} tensors"]
+        if self.renamed:
+            said.append(f"{len(self.renamed)} of them under other names")
+        if self.left:
+            said.append(f"{len(self.left)} in the file not needed{_some(self.left)}")
+        if self.kept:
+            said.append(f"{len(self.kept)} of the model not in the file{_some(self.kept)}")
+        return f"{self.source} ({self.format}): {', '.join(said)}"
 
 
 class Published(NamedTuple):
-    """What loading a backbone leaves: its account, and what there is for the head.
+    """Result of loading a backbone: its report, and the tensors left for the head.
 
     Attributes:
         report: Of the backbone.
@@ -61,7 +65,7 @@ class Published(NamedTuple):
 
 
 def load_published(backbone: Backbone, tensors: dict[str, Tensor], *, source: str) -> Published:
-    """Recognise whose weights these are by their names, and put them into a backbone.
+    """Load weights into a backbone; their format is detected from parameter names.
 
     Non-local blocks and embeddings of cameras, which weights from ImageNet lack, may keep their first values.
 

@@ -1,4 +1,4 @@
-"""From the name of some weights to their tensors. Only tensors are read, never code."""
+"""Reader of weight files. Only tensors are read, never code."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What becomes of a study's results: tables, a page, tests of significance, the papers' figures beside them."""
+"""Results of a study: tables, page, tests of significance, published figures."""

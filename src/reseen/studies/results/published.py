@@ -1,4 +1,4 @@
-"""What the papers published, beside what was measured with the same settings on the same data."""
+"""Published figures beside those measured with the same settings on the same data."""
 
 from __future__ import annotations
 

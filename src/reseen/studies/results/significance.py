@@ -1,4 +1,4 @@
-"""Whether two ways of training differ by more than noise: paired over seeds and queries.
+"""Significance of a difference between two ways of training, paired over seeds and queries.
 
 Both ways answer the same queries, and the n-th training of both starts from the same seed. Other seeds and other
 queries would have given other figures; the test takes both into account at once, as trials with several readers and

@@ -1,4 +1,4 @@
-"""What a study is made of: its options, its trainings and what they found."""
+"""Studies' framework: `Study`, its options, and the runner of trainings."""
 
 from reseen.studies.runner.engine import Run
 from reseen.studies.runner.study import OutputOptions, Study, StudyOptions, TrainingOptions

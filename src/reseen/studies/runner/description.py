@@ -1,4 +1,4 @@
-"""Arguments of a study as plain values, from which another process makes them again."""
+"""Arguments of a study as plain values, from which another process rebuilds them."""
 
 from __future__ import annotations
 

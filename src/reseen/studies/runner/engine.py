@@ -1,4 +1,4 @@
-"""Many trainings, several at once, that survive being stopped.
+"""Runner of many trainings: several at once, resumable.
 
 A run is a folder; it is done when its ``report.json`` is there. A study that is started again therefore does what is
 missing and goes on with what was interrupted. Its CSV depends on the results alone, not on when they were made.

@@ -1,4 +1,4 @@
-"""The networks that a study looks at, given to it or trained by it, and their vectors, kept on the disk."""
+"""Networks of a study, from finished runs or trained by it, with their embeddings cached on the disk."""
 
 from __future__ import annotations
 

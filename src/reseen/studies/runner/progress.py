@@ -1,4 +1,4 @@
-"""How far a study is, and how long the rest will take."""
+"""Progress of a study and its remaining time."""
 
 from __future__ import annotations
 

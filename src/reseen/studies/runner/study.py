@@ -1,4 +1,4 @@
-"""A study from its arguments to its page: the trainings it asks for, what they found, and the files it writes.
+"""Base of studies: arguments, trainings, results and the files that a study writes.
 
 A study is a function of data and options. It makes a `Study` of its arguments, says with which settings to train,
 and writes a page of the results::
@@ -39,10 +39,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """Where a study writes.
+    """Output options of a study.
 
     Attributes:
-        out: The study's folder; started again, it does what is missing.
+        out: Folder of the study; started again, it does the trainings that are missing.
     """
 
     out: Path
@@ -53,9 +53,9 @@ class TrainingOptions(OutputOptions):
     """Options of a study that trains each network once.
 
     Attributes:
-        jobs: Trainings (or tests) at the same time.
-        recipe: Its settings are started from, as in market1501/adasp_mgn.
-        settings: Anything that `reseen train --config` takes, for all runs alike.
+        jobs: Trainings (or evaluations) at a time.
+        recipe: Recipe whose settings are the defaults, as market1501/adasp_mgn.
+        settings: Settings of all trainings, as `reseen train --config` takes them.
     """
 
     jobs: int = 1
@@ -72,7 +72,7 @@ class StudyOptions(TrainingOptions):
     """Options of a study that trains over several seeds.
 
     Attributes:
-        seeds: How often each network is trained, each time with another seed.
+        seeds: Number of seeds; each network is trained once with each.
     """
 
     seeds: int = 3
