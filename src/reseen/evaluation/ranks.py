@@ -32,8 +32,9 @@ from reseen.evaluation.task import RetrievalTask
 from reseen.evaluation.tiles import Tile, for_each_tile, positives, query_portions
 from reseen.exact import Floats
 
-# Scores that are copied and sorted at once, which stay near the core.
-SORT_CHUNK = 2**17
+# Scores that are copied and sorted at once, which stay near the core, and how wide: NumPy sorts up to 512 float32 in
+# registers, in a quarter of the time for each that 513 take, and in a tenth of what 2,048 take.
+SORT_CHUNK, SORT_WIDTH = 2**17, 2**9
 # Positives that the bound is calibrated on in every portion.
 CALIBRATION_POSITIVES = 2**8
 
@@ -179,14 +180,14 @@ class _Counter:
 
     def _higher(self, bound: ErrorBound, scores: Tensor, limits: Tensor, rows: Codes, start: int) -> Tensor:
         """Return how many scores (r, g) of each row come before its limits (r, P), which fall."""
-        g = scores.shape[1]
         low, high = bound.around(limits)
-        higher, near = torch.empty_like(limits, dtype=torch.int64), torch.empty_like(limits, dtype=torch.bool)
-        for part in chunks(len(scores), max(1, SORT_CHUNK // g) if scores.device.type == "cpu" else len(scores)):
-            in_order = sort_rows(scores[part])
-            first = torch.searchsorted(in_order, low[part])
-            reached = in_order.gather(1, first.clamp(max=g - 1))
-            higher[part], near[part] = g - first, (first < g) & (reached <= high[part])
+        higher, near = torch.zeros_like(limits, dtype=torch.int64), torch.zeros_like(limits, dtype=torch.bool)
+        for part, columns in sort_blocks(scores):
+            in_order = sort_rows(scores[part, columns])
+            first, width = torch.searchsorted(in_order, low[part]), in_order.shape[1]
+            reached = in_order.gather(1, first.clamp(max=width - 1))
+            higher[part] += width - first
+            near[part] |= (first < width) & (reached <= high[part])
         unsure = near.any(1).nonzero()[:, 0]
         if len(unsure):
             rest = _Unsure(scores[unsure], limits[unsure], near[unsure], rows[unsure.cpu().numpy()])
@@ -243,6 +244,14 @@ class _Unsure:
     limits: Tensor
     near: Tensor
     rows: Codes
+
+
+def sort_blocks(tile: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Cut a tile into the rows and columns that are sorted at once; a GPU has it whole."""
+    height, width = tile.shape
+    if tile.device.type == "cpu":
+        height, width = max(1, SORT_CHUNK // min(width, SORT_WIDTH)), SORT_WIDTH
+    return ((rows, columns) for rows in chunks(len(tile), height) for columns in chunks(tile.shape[1], width))
 
 
 def sort_rows(tile: Tensor) -> Tensor:
