@@ -35,6 +35,8 @@ from reseen.exact import Floats
 # Scores that are copied and sorted at once, which stay near the core, and how wide: NumPy sorts up to 512 float32 in
 # registers, in a quarter of the time for each that 513 take, and in a tenth of what 2,048 take.
 SORT_CHUNK, SORT_WIDTH = 2**17, 2**9
+# Up to so many limits a row, and one score in so many, are looked at one by one where float32 cannot decide.
+FEW_LIMITS, FEW_SCORES = 4, 8
 # Positives that the bound is calibrated on in every portion.
 CALIBRATION_POSITIVES = 2**8
 
@@ -163,95 +165,115 @@ class _Counter:
         self.bound, self.queries, self.ties = bound, queries, ties
         self.gallery, self.exact = np.zeros(shape, np.intp), np.full(shape, np.nan)
         self.gallery[of, place], self.exact[of, place] = found.gallery, found.exact
-        self.limits = torch.full(shape, torch.inf, dtype=torch.from_numpy(found.tile).dtype)
-        self.limits[torch.from_numpy(of), torch.from_numpy(place)] = torch.from_numpy(found.tile)
+        self.tile = np.full(shape, np.inf, found.tile.dtype)
+        self.tile[of, place] = found.tile
+        self.low, self.high = bound.around(self.tile, self.exact)
         self.before, self.adding = torch.zeros(shape, dtype=torch.int64), Lock()
 
     def count(self, tile: Tile) -> None:
         """Add the negatives of one tile, whose scores are overwritten."""
-        scores = tile.scores
+        scores, device = tile.scores, tile.scores.device
+        scores[tile.positive] = -torch.inf
+        # What another thread learns meanwhile is for the next tile.
+        low, high = (torch.from_numpy(end.copy()).to(device) for end in (self.low, self.high))
+        higher = self._higher(self.bound, scores, (low, high), np.arange(len(scores)), tile.columns.start)
         with self.adding:
             # Where the tiles lie is known from the first of them.
-            self.limits, self.before = self.limits.to(scores.device), self.before.to(scores.device)
-        scores[tile.positive] = -torch.inf
-        higher = self._higher(self.bound, scores, self.limits, np.arange(len(scores)), tile.columns.start)
-        with self.adding:
-            self.before += higher
+            self.before = self.before.to(device) + higher
 
-    def _higher(self, bound: ErrorBound, scores: Tensor, limits: Tensor, rows: Codes, start: int) -> Tensor:
-        """Return how many scores (r, g) of each row come before its limits (r, P), which fall."""
-        low, high = bound.around(limits)
-        higher, near = torch.zeros_like(limits, dtype=torch.int64), torch.zeros_like(limits, dtype=torch.bool)
-        for part, columns in sort_blocks(scores):
-            in_order = sort_rows(scores[part, columns])
-            first, width = torch.searchsorted(in_order, low[part]), in_order.shape[1]
-            reached = in_order.gather(1, first.clamp(max=width - 1))
-            higher[part] += width - first
-            near[part] |= (first < width) & (reached <= high[part])
+    def _higher(
+        self, bound: ErrorBound, scores: Tensor, window: tuple[Tensor, Tensor], rows: Codes, start: int
+    ) -> Tensor:
+        """Return how many scores (r, g) of some rows of the portion come before each of its limits (r, P).
+
+        Args:
+            bound: Of the scores.
+            scores: (r, g) scores of a tile.
+            window: Below and above which scores are certainly lower and higher than the limits, (r, P) each.
+            rows: (r,) rows of the portion.
+            start: The gallery row of the first column.
+        """
+        on_cpu = scores.device.type == "cpu"
+        width = SORT_WIDTH if on_cpu else scores.shape[1]
+        height = max(1, SORT_CHUNK // min(width, scores.shape[1])) if on_cpu else len(scores)
+        total = torch.zeros_like(window[0], dtype=torch.int64)
+        for columns in chunks(scores.shape[1], width):
+            block = scores[:, columns]
+            higher, near = torch.empty_like(total), torch.empty_like(total, dtype=torch.bool)
+            for part in chunks(len(block), height):
+                in_order = sort_rows(block[part])
+                first, most = torch.searchsorted(in_order, window[0][part]), in_order.shape[1]
+                reached = in_order.gather(1, first.clamp(max=most - 1))
+                higher[part], near[part] = most - first, (first < most) & (reached <= window[1][part])
+            if near.any():
+                self._decide(higher, near, bound, block, window, rows, start + columns.start)
+            total += higher
+        return total
+
+    def _decide(
+        self,
+        higher: Tensor,
+        near: Tensor,
+        bound: ErrorBound,
+        scores: Tensor,
+        window: tuple[Tensor, Tensor],
+        rows: Codes,
+        start: int,
+    ) -> None:
+        """Correct the numbers (r, P) of what is not lower than the windows, of which some (r, P) have scores within."""
+        row, place = near.nonzero(as_tuple=True)
         unsure = near.any(1).nonzero()[:, 0]
-        if len(unsure):
-            rest = _Unsure(scores[unsure], limits[unsure], near[unsure], rows[unsure.cpu().numpy()])
-            higher[unsure] = self._decided(bound, rest, start)
-        return higher
+        if len(row) <= FEW_LIMITS * len(unsure):
+            inside = scores[row]
+            low, high = (end[row, place, None] for end in window)
+            pair, column = ((inside >= low) & (inside <= high)).nonzero(as_tuple=True)
+            if FEW_SCORES * len(pair) <= inside.numel():
+                tile = inside[pair, column].cpu().numpy()
+                row_of, place_of, pair_of, column_of = (index.cpu().numpy() for index in (row, place, pair, column))
+                limits = self._exact_limits(rows[row_of], place_of)[pair_of]
+                exact = bound.exact(self.queries[rows[row_of[pair_of]]], start + column_of, tile)
+                after = exact < limits if self.ties else exact <= limits
+                num_after = np.bincount(pair_of[after], minlength=len(row_of))
+                higher[row, place] -= torch.from_numpy(num_after).to(higher.device)
+                return
+        row_of, place_of = near[unsure].nonzero().cpu().numpy().T
+        rows = rows[unsure.cpu().numpy()]
+        self._exact_limits(rows[row_of], place_of)
+        higher[unsure] = self._higher_of_many(bound, scores[unsure], rows, start)
 
-    def _decided(self, bound: ErrorBound, part: _Unsure, start: int) -> Tensor:
-        """Return the same for rows in which some scores are too near to a limit."""
-        limits = self._exact_limits(bound, part)
+    def _higher_of_many(self, bound: ErrorBound, scores: Tensor, rows: Codes, start: int) -> Tensor:
+        """Return how many scores (r, g) come before each limit (r, P) where much is too near, by sorting in float64."""
+        known = self.exact[rows]
+        limits = np.where(np.isnan(known), self.tile[rows], known)
         # The nearest limit below a score, of all that it might reach.
-        low, high = bound.around(part.limits.sort(dim=1).values)
-        reached = torch.searchsorted(low, part.scores, right=True) - 1
-        near = (reached >= 0) & (part.scores <= high.gather(1, reached.clamp(min=0)))
+        ends = bound.around(torch.from_numpy(np.sort(limits, axis=1)).to(scores.dtype).numpy())
+        low, high = (torch.from_numpy(end).to(scores.device) for end in ends)
+        reached = torch.searchsorted(low, scores.contiguous(), right=True) - 1
+        near = (reached >= 0) & (scores <= high.gather(1, reached.clamp(min=0)))
         row, column = near.nonzero().cpu().numpy().T
-        queries = self.queries[part.rows]
-        if bound.double is not None and 8 * len(row) > part.scores.numel():
-            columns = slice(start, start + part.scores.shape[1])
-            scores = bound.double.scores.rows(queries)(columns).masked_fill_(part.scores.isneginf(), -torch.inf)
-            return self._higher(bound.double, scores, limits, part.rows, start)
-        at = tuple(torch.from_numpy(index).to(limits.device) for index in (row, column))
-        exact = bound.exact(queries[row], start + column, part.scores[at].cpu().numpy())
-        scores = part.scores.double()
-        scores[at] = torch.from_numpy(exact).to(limits.device)
-        in_order = sort_rows(scores)
-        return scores.shape[1] - torch.searchsorted(in_order, limits, right=not self.ties)
+        queries = self.queries[rows]
+        if bound.double is not None and FEW_SCORES * len(row) > scores.numel():
+            columns = slice(start, start + scores.shape[1])
+            scores = bound.double.scores.rows(queries)(columns).masked_fill_(scores.isneginf(), -torch.inf)
+            low, high = (torch.from_numpy(end).to(scores) for end in bound.double.around(limits, known))
+            return self._higher(bound.double, scores, (low, high), rows, start)
+        at = tuple(torch.from_numpy(index).to(scores.device) for index in (row, column))
+        exact = bound.exact(queries[row], start + column, scores[at].cpu().numpy())
+        scores = scores.double()
+        scores[at] = torch.from_numpy(exact).to(scores.device)
+        found = torch.searchsorted(sort_rows(scores), torch.from_numpy(limits).to(scores), right=not self.ties)
+        return scores.shape[1] - found
 
-    def _exact_limits(self, bound: ErrorBound, part: _Unsure) -> Tensor:
-        """Return the limits (r, P) in float64: exact where a score is near, as in the tile where none is."""
-        row, place = part.near.nonzero().cpu().numpy().T
-        portion_row = part.rows[row]
-        unknown = np.isnan(self.exact[portion_row, place])
-        at = portion_row[unknown], place[unknown]
-        tile = self.limits[tuple(torch.from_numpy(index).to(self.limits.device) for index in at)].cpu().numpy()
+    def _exact_limits(self, rows: Codes, place: Codes) -> Floats:
+        """Return the exact scores (n,) of some positives of the portion, and keep them for the tiles to come."""
+        unknown = np.isnan(self.exact[rows, place])
+        at = rows[unknown], place[unknown]
         # Another thread may be at the same: it finds the same.
-        self.exact[at] = self.bound.exact(self.queries[at[0]], self.gallery[at], tile)
-        limits = part.limits.double()
-        chosen = tuple(torch.from_numpy(index).to(limits.device) for index in (row, place))
-        limits[chosen] = torch.from_numpy(self.exact[portion_row, place]).to(limits.device)
-        return limits
-
-
-@dataclass(frozen=True, eq=False)
-class _Unsure:
-    """Rows of a tile in which float32 cannot decide.
-
-    Attributes:
-        scores: (r, g).
-        limits: (r, P), falling.
-        near: (r, P) bool, limits with a score too near.
-        rows: (r,) rows of the portion.
-    """
-
-    scores: Tensor
-    limits: Tensor
-    near: Tensor
-    rows: Codes
-
-
-def sort_blocks(tile: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Cut a tile into the rows and columns that are sorted at once; a GPU has it whole."""
-    height, width = tile.shape
-    if tile.device.type == "cpu":
-        height, width = max(1, SORT_CHUNK // min(width, SORT_WIDTH)), SORT_WIDTH
-    return ((rows, columns) for rows in chunks(len(tile), height) for columns in chunks(tile.shape[1], width))
+        exact = self.bound.exact(self.queries[at[0]], self.gallery[at], self.tile[at])
+        self.low[at], self.high[at] = self.bound.around(self.tile[at], exact)
+        self.exact[at] = exact
+        found: Floats = self.exact[rows, place]
+        return found
 
 
 def sort_rows(tile: Tensor) -> Tensor:

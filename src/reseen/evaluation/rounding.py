@@ -25,7 +25,6 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from reseen.evaluation.similarity import Codes, Scores
 from reseen.exact import MARGIN, Floats
@@ -101,10 +100,18 @@ class ErrorBound:
             raise BoundExceededError
         return exact
 
-    def around(self, limits: Tensor) -> tuple[Tensor, Tensor]:
-        """Return below and above which a tile's score is certainly lower and higher than these limits' scores."""
-        end = torch.full((), torch.inf, dtype=limits.dtype, device=limits.device)
-        return torch.nextafter(limits - self.window, -end), torch.nextafter(limits + self.window, end)
+    def around(self, tile: NDArray[Any], exact: Floats | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return below and above which a tile's score is certainly lower and higher than the scores of some pairs.
+
+        Args:
+            tile: Their scores in a tile, of any shape.
+            exact: Their exact scores, of the same shape, which halve the distance; NaN where one is not known.
+        """
+        known = np.full(tile.shape, np.nan) if exact is None else exact
+        off = np.where(np.isnan(known), self.window, self.value)
+        scores = np.where(np.isnan(known), tile, known)
+        low, high = (ends.astype(tile.dtype) for ends in (scores - off, scores + off))
+        return np.nextafter(low, -tile.dtype.type(np.inf)), np.nextafter(high, tile.dtype.type(np.inf))
 
     def until_it_holds(self, work: Callable[[], T]) -> T:
         """Return the result of the work, done again as long as its pairs widen the bound."""
