@@ -6,6 +6,7 @@ Dimensions: q and g are the rows of one tile; T pairs of one identity; P positiv
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,8 +90,11 @@ def positives(task: RetrievalTask, queries: Codes) -> tuple[Codes, Codes, NDArra
     Returns:
         The position of the query (P,), the row of the gallery (P,) and the score (P,) of each positive.
     """
-    found = []
-    for chunk in chunks(len(queries), POSITIVE_CHUNK):
+    parts = list(chunks(len(queries), POSITIVE_CHUNK))
+    found: list[list[tuple[Codes, Codes, NDArray[Any]]]] = [[] for _ in parts]
+
+    def find(number: int) -> None:
+        chunk = parts[number]
         pairs = same_identity(task, queries[chunk])
         tile_of = task.scores.rows(queries[chunk])
         entries, column = np.unique(pairs.gallery, return_inverse=True)
@@ -99,9 +103,16 @@ def positives(task: RetrievalTask, queries: Codes) -> tuple[Codes, Codes, NDArra
             here = pairs.kept & (column >= part.start) & (column < part.stop)
             scores = tile[pairs.query[here], column[here] - part.start]
             kept = scores > -np.inf
-            found.append((chunk.start + pairs.query[here][kept], pairs.gallery[here][kept], scores[kept]))
+            found[number].append((chunk.start + pairs.query[here][kept], pairs.gallery[here][kept], scores[kept]))
+
+    if task.scores.parallel:
+        parallel_for(find, range(len(parts)))
+    else:
+        for number in range(len(parts)):
+            find(number)
     nobody = np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0, np.float32)
-    of, gallery, scores = (np.concatenate(column) for column in zip(*found or [nobody], strict=True))
+    columns = zip(nobody, *chain.from_iterable(found), strict=True)
+    of, gallery, scores = (np.concatenate(column) for column in columns)
     return of, gallery, scores
 
 
