@@ -12,12 +12,15 @@ KERNELS = {
     "sse": {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"},
 }
 RANKING = ["evaluation/test_ranks.py", "evaluation/test_exact_ranks.py", "gallery/test_view.py"]
+# Four tenths of the random cases, cut in every way there is; `make test-kernels` has all.
+CHOSEN = "not long_doubles or 90 or 120 or 150 or 180"
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
 def test_ranks_under_other_kernels(kernels: str) -> None:
     here = Path(__file__).parent
-    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", *(str(here / name) for name in RANKING)]
+    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-k", CHOSEN]
+    command += [*(str(here / name) for name in RANKING)]
     done = subprocess.run(
         command, cwd=here.parent, env=os.environ | KERNELS[kernels], capture_output=True, text=True, timeout=600
     )

@@ -186,11 +186,14 @@ CASES = {
     "sysu": (sysu_mm01(shots=10, trials=3), 61, 300),
     "vehicle_id": (vehicle_id(repeats=3), 120, 120),
     "more processes than queries": (any_view, 1, 300),
+    "copies": (any_view, 15, 2500),
 }
 
 
 def case(name: str) -> tuple[Embeddings, Embeddings]:
     _, num_queries, num_gallery = CASES[name]
+    if name == "copies":
+        return many_copies(num_queries, num_gallery)
     query, gallery = random_set(0, num_queries), random_set(0 if name == "vehicle_id" else 1, num_gallery)
     if name == "sysu":
         assert query.cameras is not None
@@ -199,6 +202,22 @@ def case(name: str) -> tuple[Embeddings, Embeddings]:
         # Equal vectors under several identities, on both sides of every cut.
         gallery.vectors[150:] = gallery.vectors[:150]
     return query, gallery
+
+
+def many_copies(num_queries: int, num_gallery: int) -> tuple[Embeddings, Embeddings]:
+    """A third of the gallery are copies under another identity, a fifth one last bit away from another."""
+    generator, dim = np.random.default_rng(0), 2048
+    vectors = generator.standard_normal((num_gallery, dim)).astype(np.float32) + np.float32(0.5)
+    vectors[: num_gallery // 3] = vectors[generator.integers(num_gallery // 3, num_gallery, num_gallery // 3)]
+    moved = np.arange(num_gallery - num_gallery // 5, num_gallery)
+    at = generator.integers(0, dim, len(moved))
+    vectors[moved] = vectors[generator.integers(0, num_gallery // 2, len(moved))]
+    vectors[moved, at] = np.nextafter(vectors[moved, at], np.float32(9))
+    order = generator.permutation(num_gallery)
+    gallery = Embeddings(vectors[order], generator.integers(0, 100, num_gallery))
+    noise = (0.02 * generator.standard_normal((num_queries, dim))).astype(np.float32)
+    query = gallery[:num_queries]
+    return Embeddings(query.vectors + torch.from_numpy(noise), query.identities), gallery
 
 
 def on_this_rank(address: str, rank: int, ranks: int) -> None:
