@@ -1,4 +1,4 @@
-"""What a gallery promises, on each engine: one suite for both."""
+"""What a gallery promises, on each backend: one suite for both."""
 
 from collections.abc import Callable
 

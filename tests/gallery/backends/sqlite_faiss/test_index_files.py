@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from reseen.errors import GalleryError
-from reseen.gallery import Gallery, Where, local, snapshot
+from reseen.gallery import Gallery, Where
+from reseen.gallery.backends.sqlite_faiss import index_files, vector_index
 
 DIM = 8
 
@@ -28,6 +29,8 @@ def folder(tmp_path: Path) -> Path:
         gallery.compact()
         gallery.add(vectors(50, 1), cameras=["c"] * 50)
         gallery.delete(ids[:3])
+        gallery._backend.store.close()  # type: ignore[attr-defined]  # as if killed: closing would write the index anew
+        gallery._closed = True
     return tmp_path / "gallery"
 
 
@@ -42,7 +45,7 @@ def answers(folder: Path, **options: object) -> list[tuple[str, float]]:
 def test_it_is_made_when_it_lags_and_old_ones_go(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = answers(folder)
     (old,) = index_of(folder)
-    monkeypatch.setattr(local, "STALE", 10)
+    monkeypatch.setattr(vector_index, "STALE", 10)
     assert answers(folder) == before
     assert index_of(folder) == [old]  # 53 of 297: not a quarter
     with Gallery(folder) as gallery:
@@ -50,10 +53,10 @@ def test_it_is_made_when_it_lags_and_old_ones_go(folder: Path, monkeypatch: pyte
     (new,) = index_of(folder)
     assert new != old
     with Gallery(folder) as gallery:
-        assert len(gallery._engine._base.columns) == len(gallery) == 397  # type: ignore[attr-defined]
+        assert len(gallery._backend.index.base.columns) == len(gallery) == 397  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", ["vectors.npy", "columns.npz"])
+@pytest.mark.parametrize("name", ["vectors.npy", "columns.npz", "index.json"])
 @pytest.mark.parametrize("damage", ["gone", "cut", "empty", "noise"])
 def test_a_damaged_one_is_passed_over(folder: Path, name: str, damage: str) -> None:
     before = answers(folder)
@@ -106,20 +109,20 @@ def test_lists_are_made_once_of_a_gallery_that_lacks_nothing_else(folder: Path) 
     with Gallery(folder) as gallery:
         gallery.compact()
     with Gallery(folder, approximate_above=200) as gallery:
-        assert gallery._engine._base.lists is not None  # type: ignore[attr-defined]
+        assert gallery._backend.index.base.lists is not None  # type: ignore[attr-defined]
     made = index_of(folder)
     Gallery(folder, approximate_above=200).close()
     assert index_of(folder) == made
     with Gallery(folder) as gallery:
         gallery.compact()
-        assert gallery._engine._base.lists is not None  # type: ignore[attr-defined]  # once made, kept up
+        assert gallery._backend.index.base.lists is not None  # type: ignore[attr-defined]  # once made, kept up
 
 
 def test_what_a_killed_process_left_half_written_goes(folder: Path) -> None:
     left, used = folder / "draft-left", folder / "draft-used"
     left.mkdir()
     used.mkdir()
-    with snapshot.locked(used), Gallery(folder) as gallery:
+    with index_files.locked(used), Gallery(folder) as gallery:
         gallery.compact()
     assert used.exists()
     assert not left.exists()
@@ -152,8 +155,8 @@ def test_a_gallery_that_may_only_be_read_is_searched(folder: Path, monkeypatch: 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(snapshot, "write", full)
-    monkeypatch.setattr(local, "STALE", 10)
+    monkeypatch.setattr(index_files, "write", full)
+    monkeypatch.setattr(vector_index, "STALE", 10)
     assert answers(folder, approximate_above=200) == before  # It would have made lists.
     with Gallery(folder) as gallery, pytest.raises(GalleryError, match="No space left on device; see the disk"):
         gallery.compact()
