@@ -30,6 +30,8 @@ CHUNK = 16_384
 """How many rows are read at a time."""
 BUSY_SECONDS = 60
 """How long a writer waits for another."""
+MIN_FREE = 2**20
+"""Bytes of the disk that SQLite needs for the files beside a database."""
 CHECKPOINT_SECONDS = 2.0
 """How long emptying the log is tried while others read."""
 
@@ -85,7 +87,8 @@ class ItemStore:
 
     Attributes:
         folder: Likewise.
-        read_only: The folder cannot be written, and nobody else writes: the database is read as it lies there.
+        read_only: The folder cannot be written, or its disk is full, and there is no log: the database is read as it
+            lies there.
 
     Raises:
         GalleryError: There is no gallery in the folder, or it cannot be read.
@@ -111,7 +114,8 @@ class ItemStore:
 
     def _open(self) -> None:
         self._seen = self._state()
-        self.read_only = not os.access(self.folder, os.W_OK) and self._seen[0] is None
+        is_closed = self._file.exists() and self._seen[0] is None
+        self.read_only = is_closed and not (os.access(self.folder, os.W_OK) and free_bytes(self.folder) > MIN_FREE)
         self._db = self._connect()
         if not self.read_only:
             self._prepare()
@@ -123,7 +127,7 @@ class ItemStore:
         return log.stat().st_size if log.exists() else None, written
 
     def _connect(self) -> sqlite3.Connection:
-        # SQLite can read a database with a write-ahead log on a read-only disk only if told that nobody changes it.
+        # Without room for files beside it, SQLite reads such a database only if it is told that nobody changes it.
         name = f"{self._file.absolute().as_uri()}?immutable=1" if self.read_only else str(self._file)
         return sqlite3.connect(
             name, uri=self.read_only, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS
@@ -150,7 +154,8 @@ class ItemStore:
     @contextlib.contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
         with self._lock, translate_errors(self.folder):
-            if self.read_only and self._state() != self._seen:  # Somebody else may write here, and has.
+            # Somebody else may have written here, or there may be room to write now.
+            if self.read_only and (begin != "BEGIN" or self._state() != self._seen):
                 self._db.close()
                 self._open()
             self._db.execute(begin)
@@ -321,6 +326,12 @@ class ItemStore:
         """Let go of the database."""
         with self._lock:
             self._db.close()
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the room on the disk of a folder."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
 
 
 def latest(db: sqlite3.Connection) -> Revision:
