@@ -4,11 +4,13 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from reseen.gallery import Gallery, Where
+from reseen.gallery.backends.sqlite_faiss import index_files
 from reseen.gallery.rows import unit
 
 DIM = 16
@@ -128,7 +130,7 @@ def test_a_reader_that_holds_the_log_is_told_of(folder: Path) -> None:
 
 
 def test_a_search_does_not_wait_for_compact(folder: Path) -> None:
-    """The index is written, and the log's reader waited for, without the lock that a search takes."""
+    """The log's reader is waited for without the lock that a search takes."""
     reader = sqlite3.connect(folder / "truth.sqlite", isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM items").fetchone()
@@ -144,6 +146,29 @@ def test_a_search_does_not_wait_for_compact(folder: Path) -> None:
             searches += 1
         reader.close()
     assert searches > 3
+
+
+def test_a_search_does_not_wait_for_the_index_to_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writing, searched = threading.Event(), threading.Event()
+    write = index_files.write
+
+    def slowly(*given: Any, **named: Any) -> None:
+        writing.set()
+        searched.wait(10)
+        write(*given, **named)
+
+    monkeypatch.setattr(index_files, "write", slowly)
+    with Gallery(folder) as gallery:
+        compacting = threading.Thread(target=gallery.compact)
+        compacting.start()
+        writing.wait(10)
+        start = time.monotonic()
+        (name,) = gallery.add(vectors(1, 5)).ids
+        assert gallery.search(vectors(1, 5), 1)[0][0].item.id == name
+        assert time.monotonic() - start < 5
+        searched.set()
+        compacting.join()
+        assert gallery.search(vectors(1, 5), 1)[0][0].item.id == name
 
 
 def test_a_verdict_goes_with_its_item(folder: Path) -> None:
