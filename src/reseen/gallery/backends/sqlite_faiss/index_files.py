@@ -1,7 +1,7 @@
 """Files of the search index, written beside the database so that opening a gallery does not read all of it.
 
 A folder ``index-NUMBER`` holds ``vectors.npy`` (unit vectors, memory-mapped by every reader), ``columns.npz``,
-``lists.faiss`` for approximate search, and ``index.json`` with a digest of each of them and of itself. It is written
+``lists.faiss`` for approximate search, and ``index.json`` with a checksum of each of them and of itself. It is written
 under another name, forced to the disk and renamed, so a folder of that name is whole; it is never changed, and the
 highest number counts. A process that still reads an old one keeps it open after it has been removed.
 """
@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import shutil
 import tempfile
 import threading
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,8 +34,8 @@ PREFIX, DRAFT = "index-", "draft-"
 FACTS, COLUMNS, VECTORS, LISTS = "index.json", "columns.npz", "vectors.npy", "lists.faiss"
 BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile)
 """What a damaged or vanished file may raise; the database is asked instead."""
-CHECKED_AT_ONCE = 2**28
-"""Bytes of vectors up to which their digest is checked on opening; that of more is checked in the background."""
+CHECKED_AT_ONCE = 2**29
+"""Bytes of vectors up to which their checksum is checked on opening; that of more is checked in the background."""
 PIECE = 2**20
 
 
@@ -64,22 +64,22 @@ def read(path: Path) -> View:
         One of `BROKEN`: A file is damaged or not there.
     """
     facts = read_facts(path)
-    for name in facts["digests"]:
+    for name in facts["checksums"]:
         if name != VECTORS or not has_many_vectors(path):
-            require_whole(path, name, facts["digests"])
+            require_whole(path, name, facts["checksums"])
     with (path / COLUMNS).open("rb") as raw, np.load(raw) as file:
         columns = Columns(*(file[name] for name in Columns.__dataclass_fields__))
     place = {"offset": facts["offset"], "shape": tuple(facts["shape"])}
     vectors = np.memmap(path / VECTORS, np.float32, "r", **place)
-    lists = faiss.read_index(str(path / LISTS), faiss.IO_FLAG_MMAP_IFC) if LISTS in facts["digests"] else None
+    lists = faiss.read_index(str(path / LISTS), faiss.IO_FLAG_MMAP_IFC) if LISTS in facts["checksums"] else None
     codes = {name: Codes(facts["codes"][name]) for name in CODED}
     return View(Revision(*facts["revision"]), columns, (vectors,), lists, codes)
 
 
 def read_facts(path: Path) -> dict[str, Any]:
     """Return what ``index.json`` says."""
-    digest, _, text = (path / FACTS).read_bytes().partition(b"\n")
-    if hashlib.blake2b(text, digest_size=16).hexdigest().encode() != digest:
+    checksum, _, text = (path / FACTS).read_bytes().partition(b"\n")
+    if f"{zlib.crc32(text):08x}".encode() != checksum:
         raise ValueError(f"{FACTS} is damaged")
     return dict(json.loads(text))
 
@@ -96,24 +96,24 @@ def require_whole_vectors(path: Path, stop: threading.Event) -> None:
         ValueError: They are not.
         OSError: The file is not there any more, or cannot be read.
     """
-    require_whole(path, VECTORS, read_facts(path)["digests"], stop)
+    require_whole(path, VECTORS, read_facts(path)["checksums"], stop)
 
 
-def require_whole(path: Path, name: str, digests: Mapping[str, str], stop: threading.Event | None = None) -> None:
+def require_whole(path: Path, name: str, checksums: Mapping[str, str], stop: threading.Event | None = None) -> None:
     """Make sure that a file is the one that was written, unless told to stop."""
-    if digest_of(path / name, stop) not in (digests[name], None):
+    if checksum_of(path / name, stop) not in (checksums[name], None):
         raise ValueError(f"{name} is damaged")
 
 
-def digest_of(path: Path, stop: threading.Event | None = None) -> str | None:
-    """Return the digest of a file; None if told to stop."""
-    digest = hashlib.blake2b(digest_size=16)
+def checksum_of(path: Path, stop: threading.Event | None = None) -> str | None:
+    """Return the CRC-32 of a file, which finds what disks do to files; None if told to stop."""
+    checksum = 0
     with path.open("rb") as file:
         while piece := file.read(PIECE):
             if stop is not None and stop.is_set():
                 return None
-            digest.update(piece)
-    return digest.hexdigest()
+            checksum = zlib.crc32(piece, checksum)
+    return f"{checksum:08x}"
 
 
 def write(
@@ -163,10 +163,10 @@ def write(
             "shape": shape,
             "offset": offset,
             "codes": {name: labels.labels for name, labels in codes.items()},
-            "digests": {file.name: digest_of(file) for file in draft.iterdir()},
+            "checksums": {file.name: checksum_of(file) for file in draft.iterdir()},
         }
         text = json.dumps(facts).encode()
-        (draft / FACTS).write_bytes(hashlib.blake2b(text, digest_size=16).hexdigest().encode() + b"\n" + text)
+        (draft / FACTS).write_bytes(f"{zlib.crc32(text):08x}\n".encode() + text)
         for path in [*draft.iterdir(), draft]:
             force(path)
         with contextlib.suppress(OSError):  # Another process was quicker: its own is as good.
