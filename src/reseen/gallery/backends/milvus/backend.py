@@ -130,12 +130,12 @@ class MilvusBackend(Backend):
     def delete(self, ids: Sequence[str]) -> int:
         with self._translate_errors():
             held = [found["id"] for found in self._get(ids, ["id"])]
+            deleted = set(held)
+            # Verdicts first: a call that broke off in between can then be repeated.
+            if marks := [name for name, mark in self._marks() if mark.item in deleted] if held else []:
+                self._client.delete(self._notes, ids=marks)
             for start in range(0, len(held), BATCH):
                 self._client.delete(self._name, ids=held[start : start + BATCH])
-            deleted = set(held)
-            marks = [name for name, mark in self._marks() if mark.item in deleted]
-            if marks:
-                self._client.delete(self._notes, ids=marks)
         return len(held)
 
     def search(
@@ -216,7 +216,7 @@ class MilvusBackend(Backend):
             self._client.upsert(self._notes, [{"id": name, "text": text, "nothing": [0.0, 0.0]}])
 
     def mark(self, mark: Mark) -> None:
-        if self.items([mark.item]) == [None]:
+        if self.dim is None or self.items([mark.item]) == [None]:
             return
         name = hashlib.blake2b(json.dumps([mark.query, mark.item]).encode(), digest_size=16).hexdigest()
         self.put_note(MARK + name, json.dumps([mark.query, mark.item, mark.similarity, mark.same]))
