@@ -81,6 +81,8 @@ def test_a_closed_gallery_is_searched_without_writing(folder: Path, how: str, mo
             assert {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]} == before
             with pytest.raises(GalleryError, match="attempt to write a readonly database"):
                 gallery.add(vectors(1, 5))
+            with pytest.raises(GalleryError, match="attempt to write a readonly database"):
+                gallery.delete(gallery.select())
     assert answers(folder) == expected
 
 

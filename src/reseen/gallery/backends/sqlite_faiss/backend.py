@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ from reseen.gallery.backends.sqlite_faiss.view import View
 from reseen.gallery.records import Compaction, Item, Label, Mark, Where
 from reseen.gallery.rows import Rows
 from reseen.labels import ordered
+
+logger = logging.getLogger(__name__)
 
 COLUMN = {"identity": "identities", "track": "tracks"}
 
@@ -68,16 +71,17 @@ class SqliteFaissBackend(Backend):
         return self.store.add(rows)
 
     def update(self, ids: Sequence[str], changes: Mapping[str, Any]) -> int:
-        self._has_removed = True
-        return self.store.update(ids, changes)
+        return self._noted(self.store.update(ids, changes))
 
     def rename(self, identity: Label, new: Label) -> int:
-        self._has_removed = True
-        return self.store.rename(identity, new)
+        return self._noted(self.store.rename(identity, new))
 
     def delete(self, ids: Sequence[str]) -> int:
-        self._has_removed = True
-        return self.store.delete(ids)
+        return self._noted(self.store.delete(ids))
+
+    def _noted(self, count: int) -> int:
+        self._has_removed |= count > 0
+        return count
 
     def search(
         self, queries: NDArray[np.float32], k: int, where: Where, *, exact: bool, answered: Groups | None = None
@@ -142,8 +146,11 @@ class SqliteFaissBackend(Backend):
         return self.store.marks()
 
     def compact(self) -> Compaction:
+        self._has_removed = False
         self.index.write()
-        return Compaction(self.count(Where()), self.store.empty_log())
+        log_bytes = self.store.empty_log()
+        self._has_removed |= log_bytes > 0
+        return Compaction(self.count(Where()), log_bytes)
 
     def copy(self, folder: Path) -> None:
         if folder.exists():
@@ -167,6 +174,8 @@ class SqliteFaissBackend(Backend):
             else:
                 self.index.forget()
                 self.store.empty_log()
+        except GalleryError as error:
+            logger.warning("the gallery was closed without compacting it: %s", error)
         finally:
             self.index.close()
             self.store.close()
