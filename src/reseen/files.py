@@ -36,13 +36,13 @@ def replacing(path: Path) -> Iterator[Path]:
         with _locked(partial):
             try:
                 yield partial
-                _force(partial)
+                force(partial)
                 partial.replace(path)
             except BaseException:
                 with contextlib.suppress(OSError):
                     partial.unlink()
                 raise
-        _force(path.parent)
+        force(path.parent)
     except OSError as error:
         raise write_error(path, error, "; what was there before is intact") from error
 
@@ -86,7 +86,7 @@ def _is_still_at(file: BinaryIO, path: Path) -> bool:
         return False
 
 
-def _force(path: Path) -> None:
+def force(path: Path) -> None:
     """Wait until a file or folder is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from reseen import checkpoint
 from reseen.cli import main
 from reseen.gallery import Gallery, Where, labelled
+from reseen.gallery.backends.sqlite_faiss import item_store
 from reseen.labels import is_hidden, visible
 from reseen.models import Embedder, ModelSpec
 
@@ -222,6 +224,35 @@ def test_items_are_labelled_renamed_merged_and_deleted(place, capsys, tmp_path):
         assert message in refused(capsys, wrong[0], gallery, *wrong[1:])
     with Gallery(gallery) as kept:
         assert len(kept) == 11
+
+
+def test_old_items_are_forgotten_and_galleries_compacted_and_copied(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(item_store, "CHECKPOINT_SECONDS", 0.1)
+    gallery, vectors = tmp_path / "gallery", np.random.default_rng(0).normal(size=(6, 8))
+    with Gallery(gallery) as kept:
+        kept.add(
+            vectors, identities=["old", "old", "edge", "new", "new", "timeless"], times=[-5, 99.5, 100, 101, 1e9, None]
+        )
+        kept.compact()
+    copied = said(capsys, "copy", gallery, tmp_path / "copy")
+    assert copied.strip() == f"6 items in {tmp_path / 'copy'}"
+    assert "expected a new folder for a copy" in refused(capsys, "copy", gallery, tmp_path / "copy")
+    assert "2 items deleted; 4 in" in (told := said(capsys, "forget", gallery, "--before", "100"))
+    assert "1 of them without a time" in told
+    assert b"old" not in b"".join(path.read_bytes() for path in gallery.rglob("*") if path.is_file())
+    assert "0 items deleted; 4 in" in said(capsys, "forget", gallery, "--before", "100")
+    with Gallery(tmp_path / "copy") as kept:
+        assert kept.identities() == ["edge", "new", "old", "timeless"]
+    with sqlite3.connect(gallery / "truth.sqlite") as reader, Gallery(gallery) as kept:
+        kept.delete(kept.select(Where(identities=["edge"])))
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM items").fetchone()
+        told = said(capsys, "compact", gallery)
+        assert "3 items in" in told
+        assert "bytes of the log stay, in which deleted items may stand: another process reads the gallery" in told
+    reader.close()
+    assert said(capsys, "compact", gallery).strip() == f"3 items in {gallery}"
+    assert "`reseen index` makes one" in refused(capsys, "compact", tmp_path / "none")
 
 
 def test_names_are_shown_as_they_are(place, capsys, tmp_path):

@@ -1,4 +1,4 @@
-"""A gallery on each engine; Milvus starts once for all tests, where its server can run."""
+"""A gallery on each backend; Milvus starts once for all tests, where its server can run."""
 
 import itertools
 import os

@@ -1,6 +1,7 @@
-"""What a gallery promises, on each engine: one suite for both."""
+"""What a gallery promises, on each backend: one suite for both."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -233,6 +234,38 @@ def test_groups_answer_with_their_best(open_gallery: Open, vectors, sightings) -
     assert len(tracks) == len(set(tracks)) == NUM_PEOPLE * NUM_EACH // 2 + 1
 
 
+@pytest.mark.parametrize("by", ["identity", "track"])
+def test_fewer_groups_than_answers_take_few_pictures(
+    open_gallery: Open, by: Literal["identity", "track"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten people of 300 pictures each, every one of them nearer to a picture of itself than to any of the others."""
+    centres = np.random.default_rng(0).normal(size=(10, DIM))
+    vectors = (centres.repeat(300, 0) + 0.05 * np.random.default_rng(1).normal(size=(3000, DIM))).astype(np.float32)
+    groups = [n // 300 for n in range(3000)]
+    gallery = open_gallery()
+    gallery.add(vectors, **{"identities" if by == "identity" else "tracks": groups})
+    gallery.add(vectors[:2] + 1)  # two without
+    read: list[str] = []
+    backend, items = gallery._backend, gallery._backend.items
+    monkeypatch.setattr(backend, "items", lambda ids: read.extend(ids) or items(ids))
+    everything = np.concatenate([vectors, vectors[:2] + 1])
+    who = [*groups, "one", "another"]
+    queries = vectors[[5, 2990]]
+    for query, matches in zip(queries, gallery.search(queries, 20, by=by), strict=True):
+        similarity = cosines(query, everything)
+        best = {name: max(s for s, w in zip(similarity, who, strict=True) if w == name) for name in who}
+        assert len(matches) == 12
+        np.testing.assert_allclose([m.similarity for m in matches], sorted(best.values(), reverse=True), atol=1e-5)
+        named = [getattr(match.item, by) for match in matches]
+        expected = [name if isinstance(name, int) else None for name in sorted(best, key=lambda name: -best[name])]
+        assert named == expected
+    assert len(read) < 2500, len(read)
+    best_first = [match.item.id for match in gallery.search(queries[:1], 20, by=by)[0]]
+    turned = gallery.search(queries[:1], 20, by=by, rerank=lambda q, x: -(x @ q), depth=50)[0]
+    assert [match.item.id for match in turned[1:]] == best_first[1:]  # the fifty are all of the first
+    assert turned[0].item.id != best_first[0]
+
+
 def test_reranking_orders_the_best_anew(open_gallery: Open, vectors, sightings) -> None:
     gallery = open_gallery()
     gallery.add(vectors, **sightings)
@@ -294,6 +327,12 @@ def test_marks_and_calibration_are_kept(open_gallery: Open, vectors, sightings) 
     gallery.mark("query", ids[0], similarity=0.75, same=False)
     gallery.mark("query", ids[1], similarity=0.5, same=True)
     assert {(m.item, m.similarity, m.same) for m in gallery.marks()} == {(ids[0], 0.75, False), (ids[1], 0.5, True)}
+    (gone,) = gallery.add(vectors[:1] + 1).ids
+    gallery.mark("query", gone, similarity=0.5, same=True)
+    assert len(gallery.marks()) == 3
+    gallery.delete([gone])
+    gallery.mark("another query", gone, similarity=0.5, same=True)
+    assert {mark.item for mark in gallery.marks()} == set(ids[:2])
     assert gallery.calibration() is None
     assert gallery.search(vectors[:1], 1)[0][0].probability is None
     with pytest.raises(GalleryError, match="reseen calibrate"):

@@ -78,8 +78,8 @@ def test_a_reader_waits_for_no_one(tmp_path: Path) -> None:
         gallery.add([[1.0, 0.0]])
         script = (
             "import sys, time; from reseen.gallery import Gallery\n"
-            "engine = Gallery(sys.argv[1])._engine\n"
-            "with engine._writing():\n"
+            "store = Gallery(sys.argv[1])._backend.store\n"
+            "with store.writing():\n"
             "    print('writing', flush=True); time.sleep(30)\n"
         )
         with subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE) as writer:

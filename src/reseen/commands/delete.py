@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from reseen.commands.compact import compact_and_tell
 from reseen.commands.label import held, ids_by, ids_in, ids_of
 from reseen.errors import DataError
 from reseen.gallery import Gallery, Where
@@ -34,8 +35,9 @@ def delete(gallery: str, /, *, ids: str = "", identity: str | int = "", table: P
             kept.require_known(Where(identities=[parse_argument(identity)]))
             chosen = ids_of(kept, parse_argument(identity))
         count = kept.delete(chosen)
-        kept.compact()
-        Terminal().print(f"{count:,} items deleted; {len(kept):,} in {kept.location}", soft_wrap=True)
+        console = Terminal(soft_wrap=True)
+        console.print(f"{count:,} items deleted; {len(kept):,} in {kept.location}")
+        compact_and_tell(kept, console)
 
 
 def ids_in_table(gallery: Gallery, path: Path) -> Sequence[str]:

@@ -5,11 +5,12 @@ from reseen.gallery.calibration.fit import calibrate
 from reseen.gallery.calibration.labelled_pairs import labelled
 from reseen.gallery.calibration.pairs import LabelledPairs, Probes
 from reseen.gallery.gallery import Gallery
-from reseen.gallery.records import Added, Item, Mark, Match, Where
+from reseen.gallery.records import Added, Compaction, Item, Mark, Match, Where
 
 __all__ = [
     "Added",
     "Calibration",
+    "Compaction",
     "Gallery",
     "Item",
     "LabelledPairs",

@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reseen.errors import GalleryError
-from reseen.extras import needs
-from reseen.gallery.answering import CALIBRATION, By, Reranking, answers, calibration_of
+from reseen.gallery.backends.base import open_backend
 from reseen.gallery.calibration.calibration import Calibration
-from reseen.gallery.engine import Engine, without_password
-from reseen.gallery.records import EVERYTHING, Added, Item, Label, Mark, Match, Where
+from reseen.gallery.records import EVERYTHING, Added, Compaction, Item, Label, Mark, Match, Where
 from reseen.gallery.rows import as_column, as_rows, as_vectors, checked_ids, unit
+from reseen.gallery.search import CALIBRATION, By, Reranking, answers, calibration_of
 from reseen.labels import listed
 
 CHANGEABLE = ("identity", "camera", "track", "time", "source", "extra")
@@ -35,14 +34,16 @@ class Gallery:
         create: Make the gallery where there is none.
         approximate_above: More items than this are searched approximately, by inverted lists; None, the default,
             searches every number exactly.
-        recall: What an approximate search must find of the ten nearest; how far it looks is measured on the gallery.
+        recall: What an approximate search must find of the ten nearest, 0.99 if not given; how far it looks is measured
+            on the gallery. Not on Milvus.
 
     Raises:
-        GalleryError: There is no such gallery, it cannot be read, or its vectors are another model's.
+        GalleryError: There is no such gallery, it cannot be read, its vectors are another model's, or an option is of
+            no use to its backend.
 
     Note:
         Vectors are compared by cosine. On Milvus each call is whole or not at all as far as Milvus makes it so (one
-        request is; adding more than `reseen.gallery.milvus.BATCH` rows takes several).
+        request is; adding more than `reseen.gallery.backends.milvus.backend.BATCH` rows takes several).
     """
 
     def __init__(
@@ -52,18 +53,18 @@ class Gallery:
         *,
         create: bool = True,
         approximate_above: int | None = None,
-        recall: float = 0.99,
+        recall: float | None = None,
     ) -> None:
-        if not 0 < recall <= 1:
+        if recall is not None and not 0 < recall <= 1:
             raise ValueError(f"expected recall above 0 and at most 1, got {recall}")
-        self.location = without_password(str(location))
         self._asked_model = model
         self._closed = False
-        self._engine = open_engine(str(location), create=create, approximate_above=approximate_above, recall=recall)
+        self._backend = open_backend(str(location), create=create, approximate_above=approximate_above, recall=recall)
+        self.location = self._backend.location
         try:
             self._check_model()
         except GalleryError:
-            self._engine.close()
+            self._backend.close()
             raise
 
     def __enter__(self) -> Gallery:
@@ -78,7 +79,7 @@ class Gallery:
     @property
     def model(self) -> str | None:
         """The fingerprint of the model whose vectors these are."""
-        return self._engine.model or self._asked_model
+        return self._backend.model or self._asked_model
 
     def add(
         self,
@@ -128,10 +129,10 @@ class Gallery:
         )
         if not len(rows):
             return Added((), 0)
-        if self._engine.dim is None:
-            self._engine.begin(self._asked_model, checked.shape[1])
+        if self._backend.dim is None:
+            self._backend.begin(self._asked_model, checked.shape[1])
         self._check_fit(checked)
-        return Added(tuple(rows.ids), self._engine.add(rows))
+        return Added(tuple(rows.ids), self._backend.add(rows))
 
     def update(self, ids: Sequence[str], **changes: Any) -> int:
         """Change items and return how many there were.
@@ -146,7 +147,7 @@ class Gallery:
         unknown = sorted(set(changes) - set(CHANGEABLE))
         if unknown or not changes:
             raise ValueError(f"expected changes of {', '.join(CHANGEABLE)}, got {', '.join(unknown) or 'none'}")
-        return self._engine.update(checked_ids(ids), {name: as_column(name, value) for name, value in changes.items()})
+        return self._backend.update(checked_ids(ids), {name: as_column(name, value) for name, value in changes.items()})
 
     def relabel(self, items: Sequence[str], identity: Label | None) -> int:
         """Set who items show and return how many of them showed somebody else, or nobody, before.
@@ -159,10 +160,10 @@ class Gallery:
             ValueError: An id is not well formed, or the identity is no integer of 64 bits and no text.
         """
         new = as_column("identity", identity)
-        if self._engine.dim is None:
+        if self._backend.dim is None:
             return 0
         others = [item.id for item in self.items(items) if item is not None and item.identity != new]
-        return self._engine.update(others, {"identity": new}) if others else 0
+        return self._backend.update(others, {"identity": new}) if others else 0
 
     def rename(self, identity: Label, new: Label) -> int:
         """Give an individual another name and return how many items changed.
@@ -180,15 +181,15 @@ class Gallery:
         if identity is None or new is None:
             raise ValueError(f"expected two identities, got {identity!r} and {new!r}; relabel takes None")
         identity, new = as_column("identity", identity), as_column("identity", new)
-        return self._engine.rename(identity, new) if identity != new and self._engine.dim is not None else 0
+        return self._backend.rename(identity, new) if identity != new and self._backend.dim is not None else 0
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Forget items and their pictures; return how many there were.
+        """Delete items with their pictures and verdicts; return how many there were.
 
-        Copies stay in the database's log and, bare vectors, in the search index's file until these are made anew: call
-        `compact` to have that now. Whoever still reads the gallery may hold the log back.
+        Copies stay in the database's log and, of vectors and labels, in the search index's files until the gallery is
+        closed: call `compact` to have them gone now, and to know that they are.
         """
-        return self._engine.delete(checked_ids(ids))
+        return self._backend.delete(checked_ids(ids))
 
     def search(
         self,
@@ -224,10 +225,10 @@ class Gallery:
                 raise ValueError(f"expected {name} of at least 1, got {number}")
         if by not in ("picture", "identity", "track"):
             raise ValueError(f"expected by picture, identity or track, got {by!r}")
-        if self._engine.dim is None or not len(vectors):
+        if self._backend.dim is None or not len(vectors):
             return [[] for _ in vectors]
         self._check_fit(vectors)
-        return answers(self._engine, unit(vectors), k, where=where, by=by, exact=exact, rerank=rerank, depth=depth)
+        return answers(self._backend, unit(vectors), k, where=where, by=by, exact=exact, rerank=rerank, depth=depth)
 
     def identify(
         self, queries: ArrayLike, *, false_alarms: float = 0.01, where: Where = EVERYTHING
@@ -251,7 +252,7 @@ class Gallery:
 
     def items(self, ids: Sequence[str]) -> list[Item | None]:
         """Return items in the order asked for; None for one that is not held."""
-        return self._engine.items(checked_ids(ids))
+        return self._backend.items(checked_ids(ids))
 
     def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
         """Return the vectors (N, D) of items as they were added.
@@ -259,7 +260,7 @@ class Gallery:
         Raises:
             KeyError: One is not held.
         """
-        return self._engine.vectors(checked_ids(ids))
+        return self._backend.vectors(checked_ids(ids))
 
     def require_known(self, where: Where) -> None:
         """Make sure that there are items of each camera and of each identity asked for.
@@ -275,61 +276,78 @@ class Gallery:
 
     def times(self) -> tuple[float, float] | None:
         """Return the first and the last time there is; on Milvus, deleted items may have a part in it."""
-        return self._engine.times()
+        return self._backend.times()
 
     def pictured(self, ids: Sequence[str]) -> set[str]:
         """Return those of the items that a picture is kept for."""
-        return self._engine.pictured(checked_ids(ids))
+        return self._backend.pictured(checked_ids(ids))
 
     def picture(self, item: str) -> bytes | None:
         """Return the small JPEG file kept for an item, if any."""
-        return self._engine.picture(checked_ids([item])[0])
+        return self._backend.picture(checked_ids([item])[0])
 
     def select(self, where: Where = EVERYTHING, limit: int = 1_000_000) -> list[str]:
         """Return the ids of at most ``limit`` items asked for, always in the same order."""
-        return self._engine.select(where, limit)
+        return self._backend.select(where, limit)
 
     def count(self, where: Where = EVERYTHING) -> int:
         """Return how many items are asked for."""
-        return self._engine.count(where)
+        return self._backend.count(where)
 
     def cameras(self) -> list[Label]:
         """Return every camera there is, in order."""
-        return self._engine.cameras()
+        return self._backend.cameras()
 
     def identities(self) -> list[Label]:
         """Return every identity there is, in order; Milvus reads every item for it."""
-        return self._engine.identities()
+        return self._backend.identities()
 
     def mark(self, query: str, item: str, *, similarity: float, same: bool) -> None:
-        """Keep a user's verdict on a match for the next calibration; a later one on the same match takes its place."""
-        self._engine.mark(Mark(query, checked_ids([item])[0], float(similarity), bool(same)))
+        """Keep a user's verdict on a match for the next calibration; a later one on the same match takes its place.
+
+        It goes with its item; one on an item that is not held is not kept.
+        """
+        self._backend.mark(Mark(query, checked_ids([item])[0], float(similarity), bool(same)))
 
     def marks(self) -> list[Mark]:
         """Return the verdicts."""
-        return self._engine.marks()
+        return self._backend.marks()
 
     def calibration(self) -> Calibration | None:
         """Return what turns similarities into probabilities here, if `put_calibration` has been called."""
-        return calibration_of(self._engine)
+        return calibration_of(self._backend)
 
     def put_calibration(self, calibration: Calibration) -> None:
         """Keep a calibration, in place of an older one."""
-        self._engine.put_note(CALIBRATION, calibration.to_json())
+        self._backend.put_note(CALIBRATION, calibration.to_json())
 
-    def compact(self) -> None:
-        """Make the search index's file anew from the truth, and empty the log: what was deleted is then in no file."""
-        self._engine.compact()
+    def compact(self) -> Compaction:
+        """Make the search index anew from the items and empty the log: what was deleted is then in no file.
+
+        Another process that reads the gallery keeps the log from being emptied; the result says so, after two seconds.
+
+        Raises:
+            GalleryError: The disk is full, or the gallery may only be read.
+        """
+        return self._backend.compact()
+
+    def copy(self, folder: str | Path) -> None:
+        """Copy the gallery as of this moment, whoever writes meanwhile, to a folder that is not there yet.
+
+        Raises:
+            GalleryError: It is there, cannot be written, or the gallery is not in a folder of this machine.
+        """
+        self._backend.copy(Path(folder))
 
     def close(self) -> None:
         """Let go of the gallery; what has been added is safe without it."""
         if not self._closed:
             self._closed = True
-            self._engine.close()
+            self._backend.close()
 
     def _check_model(self) -> None:
-        model, held = self._asked_model, self._engine.model
-        if self._engine.dim is not None and model is not None and held != model:
+        model, held = self._asked_model, self._backend.model
+        if self._backend.dim is not None and model is not None and held != model:
             raise GalleryError(
                 f"expected a gallery of vectors of model {model[:12]}, found {self.location} of "
                 f"{held[:12] if held else 'an unnamed model'}; index the pictures anew into another gallery"
@@ -337,16 +355,5 @@ class Gallery:
 
     def _check_fit(self, vectors: NDArray[np.float32]) -> None:
         self._check_model()  # Another process may have begun the gallery since it was opened.
-        if vectors.shape[1] != self._engine.dim:
-            raise ValueError(f"expected vectors (N, {self._engine.dim}) as in {self.location}, got {vectors.shape}")
-
-
-def open_engine(location: str, *, create: bool, approximate_above: int | None, recall: float) -> Engine:
-    """Return the engine that a location names."""
-    if location.startswith("milvus://"):
-        with needs("milvus"):
-            from reseen.gallery.milvus import MilvusEngine
-        return MilvusEngine(location, create=create, approximate_above=approximate_above)
-    with needs("gallery"):
-        from reseen.gallery.local import LocalEngine
-    return LocalEngine(Path(location), create=create, approximate_above=approximate_above, recall=recall)
+        if vectors.shape[1] != self._backend.dim:
+            raise ValueError(f"expected vectors (N, {self._backend.dim}) as in {self.location}, got {vectors.shape}")

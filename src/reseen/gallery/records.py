@@ -98,3 +98,17 @@ class Mark:
     item: str
     similarity: float
     same: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """What `Gallery.compact` left.
+
+    Attributes:
+        num_items: How many items are held.
+        log_bytes: Size of the database's log, where it could not be emptied because another process reads the gallery:
+            what was deleted may stand in it until that process is done and `compact` is called again. 0 once emptied.
+    """
+
+    num_items: int
+    log_bytes: int = 0

@@ -24,7 +24,7 @@ SCALED_AT_ONCE = 2**8
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """N checked rows on their way into an engine; every column has N entries.
+    """N checked rows on their way into a backend; every column has N entries.
 
     Attributes:
         ids: 32 hexadecimal digits each.
@@ -159,7 +159,7 @@ def checked_ids(ids: Sequence[str]) -> Sequence[str]:
 
 
 def as_column(name: str, value: Any) -> Any:
-    """Check a changed value and return it as an engine keeps it."""
+    """Check a changed value and return it as a backend keeps it."""
     if name == "extra":
         return as_json(value)
     if name == "source":

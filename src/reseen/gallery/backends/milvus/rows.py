@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from reseen.gallery.backends.base import Groups
 from reseen.gallery.records import Item, Label, Where
 from reseen.gallery.rows import Rows
 
@@ -63,13 +64,12 @@ def as_item(found: Mapping[str, Any]) -> Item:
     )
 
 
-def condition(where: Where) -> str:
-    """Return what is asked for in Milvus's language."""
+def condition(where: Where, answered: Groups | None = None) -> str:
+    """Return what is asked for, less the groups that have been answered, in Milvus's language."""
     asked = []
     for column, labels in (("identity", where.identities), ("camera", where.cameras)):
         if labels is not None:
-            # As JSON once for the label and once for the text that it is kept as.
-            asked.append(f"{column} in [{', '.join(json.dumps(encoded(label)) for label in labels)}]")
+            asked.append(f"{column} in {quoted(labels)}")
     if where.named:
         asked.append('identity != ""')
     if where.since is not None or where.until is not None:
@@ -78,4 +78,13 @@ def condition(where: Where) -> str:
         asked.append(f"time >= {where.since!r}")
     if where.until is not None:
         asked.append(f"time < {where.until!r}")
+    if answered is not None and answered.labels:
+        asked.append(f"{answered.by} not in {quoted(answered.labels)}")
+    if answered is not None and answered.ids:
+        asked.append(f"id not in {json.dumps(list(answered.ids))}")
     return " and ".join(asked)
+
+
+def quoted(labels: Sequence[Label | None]) -> str:
+    """Return labels as a list in Milvus's language: as JSON once for the label, and once for the text it is kept as."""
+    return f"[{', '.join(json.dumps(encoded(label)) for label in labels)}]"

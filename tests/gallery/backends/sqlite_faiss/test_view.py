@@ -5,10 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reseen.gallery.nearest import found_again, looked_into, make_lists, search_exactly, search_lists
+from reseen.gallery.backends.sqlite_faiss.nearest import (
+    found_again,
+    looked_into,
+    make_lists,
+    search_exactly,
+    search_lists,
+)
+from reseen.gallery.backends.sqlite_faiss.view import Codes, Columns, View
 from reseen.gallery.records import EVERYTHING, Where
 from reseen.gallery.rows import unit
-from reseen.gallery.view import Codes, Columns, View
 
 DIM = 8
 
@@ -19,7 +25,7 @@ def vectors(count: int, seed: int = 0) -> np.ndarray:
 
 def columns(rows: np.ndarray) -> Columns:
     codes = np.zeros(len(rows), np.int32)
-    return Columns(rows, codes, codes, np.zeros(len(rows)), np.ones(len(rows), bool))
+    return Columns(rows, codes, codes, codes, np.zeros(len(rows)), np.ones(len(rows), bool))
 
 
 @pytest.mark.parametrize("by_lists", [False, True])
@@ -55,7 +61,7 @@ def test_a_view_grows_in_few_parts_and_stays_as_it_was() -> None:
     np.testing.assert_array_equal(np.concatenate(view.parts), everything)
     queries = vectors(4, 1)
     for n in (1, 7, 50, 100):
-        _, rows = views[n].search(queries, 5, EVERYTHING, exact=True)
+        _, rows = views[n].search(queries, 5, None, exact=True)
         expected = np.argsort(-(queries @ everything[: 10 * n].T), axis=1)[:, :5] * 2 + 1
         np.testing.assert_array_equal(rows, expected)
 
@@ -66,7 +72,8 @@ def test_deletions_and_changes_touch_their_rows_only() -> None:
     assert after.alive.tolist() == [True, False, True, True]
     assert before.alive.all()
     assert columns(np.array([], np.int64)).without(np.array([1])).alive.tolist() == []
-    news = Columns(np.array([5]), np.array([7], np.int32), np.array([6], np.int32), np.array([1.5]), np.array([True]))
+    codes = [np.array([code], np.int32) for code in (7, 6, 5)]
+    news = Columns(np.array([5]), *codes, np.array([1.5]), np.array([True]))
     changed = after.changed(news)
     assert (changed.identities.tolist(), changed.times.tolist()) == ([0, 0, 7, 0], [0, 0, 1.5, 0])
     assert after.identities.tolist() == [0, 0, 0, 0]
@@ -109,12 +116,12 @@ def test_a_filter_that_keeps_little_is_searched_exactly(crowd: np.ndarray) -> No
     view = replace(View().appended(columns(np.arange(len(crowd))), crowd), lists=lists)
     times = np.random.default_rng(6).permutation(len(crowd)).astype(float)
     view = replace(view, columns=replace(view.columns, times=times))
-    few = Where(until=100.0)
+    few = view.kept(Where(until=100.0))
     np.testing.assert_array_equal(
         view.search(crowd[:20], 60, few, exact=False)[1], view.search(crowd[:20], 60, few, exact=True)[1]
     )
-    everything = view.search(crowd[:20], 60, EVERYTHING, exact=False)[1]
-    assert (everything != view.search(crowd[:20], 60, EVERYTHING, exact=True)[1]).any()
+    everything = view.search(crowd[:20], 60, None, exact=False)[1]
+    assert (everything != view.search(crowd[:20], 60, None, exact=True)[1]).any()
 
 
 def test_ever_more_lists_are_looked_into_up_to_all() -> None:

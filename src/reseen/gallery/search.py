@@ -12,13 +12,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from reseen.gallery.backends.base import Backend, Groups
 from reseen.gallery.calibration.calibration import Calibration
-from reseen.gallery.engine import Engine
 from reseen.gallery.records import Item, Match, Where
 from reseen.gallery.rows import unit
 
 CALIBRATION = "calibration"
 """The note that a gallery's calibration is kept under."""
+
+MAX_PICTURES = 1024
+"""Pictures asked for at most to have answers of enough identities or tracks."""
+MIN_MORE = 64
+"""Pictures asked for besides those needed, where groups are still wanting."""
 
 By = Literal["picture", "identity", "track"]
 Reranking = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
@@ -26,7 +31,7 @@ Reranking = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.floa
 
 
 def answers(
-    engine: Engine,
+    backend: Backend,
     queries: NDArray[np.float32],
     k: int,
     *,
@@ -38,31 +43,67 @@ def answers(
 ) -> list[list[Match]]:
     """Return for each query (Q, D) of length 1 at most k matches, best first; see `Gallery.search`.
 
-    Gathered by identity or track, k answers may take many more pictures: as long as some are wanting, four times as
-    many are asked for.
+    Gathered by identity or track, k answers may take many more pictures. As long as some are wanting, four times as
+    many are asked for; from `MAX_PICTURES` on, only pictures of groups that have not been answered.
     """
     wanted = k if by == "picture" else 4 * k
     wanted = wanted if rerank is None else max(wanted, depth)
     found: list[list[Match]] = [[] for _ in queries]
     unfinished = list(range(len(queries)))
     while unfinished:
-        answered = matches(engine, queries[unfinished], wanted, where, exact=exact)
+        answered = matches(backend, queries[unfinished], wanted, where, exact=exact)
         short = []
         for query, pictures in zip(unfinished, answered, strict=True):
-            ordered = pictures if rerank is None else reranked(engine, queries[query], pictures, rerank, depth)
+            ordered = pictures if rerank is None else reranked(backend, queries[query], pictures, rerank, depth)
             found[query] = ordered[:k] if by == "picture" else best_of_each(ordered, by)[:k]
-            if by != "picture" and len(found[query]) < k and len(pictures) == wanted:
+            if len(found[query]) < k and len(pictures) == wanted:
                 short.append(query)
         unfinished, wanted = short, 4 * wanted
+        if by != "picture" and wanted > MAX_PICTURES:
+            for query in unfinished:
+                found[query] = with_more(backend, queries[query], found[query], k, where, by, exact=exact)
+            break
     return found
 
 
-def matches(engine: Engine, queries: NDArray[np.float32], k: int, where: Where, *, exact: bool) -> list[list[Match]]:
+def with_more(
+    backend: Backend,
+    query: NDArray[np.float32],
+    found: list[Match],
+    k: int,
+    where: Where,
+    by: Literal["identity", "track"],
+    *,
+    exact: bool,
+) -> list[Match]:
+    """Return the matches of a query (D,) and those of groups that are not among them, up to k, best first."""
+    more: list[Match] = []
+    while len(found) + len(more) < k:
+        groups = [(getattr(match.item, by), match.item.id) for match in [*found, *more]]
+        labels = [label for label, _ in groups if label is not None]
+        alone = [name for label, name in groups if label is None]
+        wanted = 4 * (k - len(groups)) + MIN_MORE
+        (pictures,) = matches(backend, query[None], wanted, where, exact=exact, answered=Groups(by, labels, alone))
+        if not pictures:
+            break
+        more += best_of_each(pictures, by)
+    return [*found, *sorted(more, key=lambda match: -match.similarity)][:k]
+
+
+def matches(
+    backend: Backend,
+    queries: NDArray[np.float32],
+    k: int,
+    where: Where,
+    *,
+    exact: bool,
+    answered: Groups | None = None,
+) -> list[list[Match]]:
     """Return for each query (Q, D) the k most alike pictures, with what is known of them."""
-    found = engine.search(queries, k, where, exact=exact)
+    found = backend.search(queries, k, where, exact=exact, answered=answered)
     ids = list(dict.fromkeys(hit.id for hits in found for hit in hits))
-    items = dict(zip(ids, engine.items(ids), strict=True))
-    calibration = calibration_of(engine)
+    items = dict(zip(ids, backend.items(ids), strict=True))
+    calibration = calibration_of(backend)
 
     def match(item: Item, similarity: float) -> Match:
         return Match(item, similarity, None if calibration is None else float(calibration.probability(similarity)))
@@ -72,13 +113,13 @@ def matches(engine: Engine, queries: NDArray[np.float32], k: int, where: Where, 
 
 
 def reranked(
-    engine: Engine, query: NDArray[np.float32], found: list[Match], rerank: Reranking, depth: int
+    backend: Backend, query: NDArray[np.float32], found: list[Match], rerank: Reranking, depth: int
 ) -> list[Match]:
     """Return a query's matches with the best ``depth`` of them ordered anew."""
     head, rest = found[:depth], found[depth:]
     if not head:
         return rest
-    similarities = rerank(query, unit(engine.vectors([match.item.id for match in head])))
+    similarities = rerank(query, unit(backend.vectors([match.item.id for match in head])))
     return [head[i] for i in np.argsort(-similarities, kind="stable")] + rest
 
 
@@ -91,9 +132,9 @@ def best_of_each(found: Sequence[Match], by: Literal["identity", "track"]) -> li
     return list(first.values())
 
 
-def calibration_of(engine: Engine) -> Calibration | None:
+def calibration_of(backend: Backend) -> Calibration | None:
     """Return what turns similarities into probabilities in a gallery, if that is known."""
-    text = engine.note(CALIBRATION)
+    text = backend.note(CALIBRATION)
     return None if text is None else parsed(text)
 
 

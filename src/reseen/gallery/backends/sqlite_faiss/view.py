@@ -8,16 +8,19 @@ Dimensions: N rows, Q queries, D components of a vector, k answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.gallery.nearest import ABSENT, Found, Vectors, search_exactly, search_lists, share
+from reseen.gallery.backends.sqlite_faiss.item_store import NOTHING, Revision
+from reseen.gallery.backends.sqlite_faiss.nearest import ABSENT, Found, Vectors, search_exactly, search_lists, share
 from reseen.gallery.records import Label, Where
 
+CODED = ("identities", "cameras", "tracks")
+"""Columns of labels, kept as numbers."""
 FEW = 0.02
 """Where a filter keeps no more than this share, exact search is as quick as the lists are."""
 
@@ -50,9 +53,8 @@ class Columns:
     """What filters look at; N rows, in ascending order of ``rows``.
 
     Attributes:
-        rows: (N,) int64, the row in the truth; a row's number is never used again.
-        identities: (N,) int32 codes.
-        cameras: (N,) int32 codes.
+        rows: (N,) int64, the row in the database; a row's number is never used again.
+        identities: (N,) int32 codes; so are ``cameras`` and ``tracks``.
         times: (N,) float64, NaN where unknown.
         alive: (N,) bool, False once deleted.
     """
@@ -60,6 +62,7 @@ class Columns:
     rows: NDArray[np.int64]
     identities: NDArray[np.int32]
     cameras: NDArray[np.int32]
+    tracks: NDArray[np.int32]
     times: NDArray[np.float64]
     alive: NDArray[np.bool_]
 
@@ -70,7 +73,7 @@ class Columns:
     def empty(cls) -> Columns:
         """Return columns of no rows."""
         codes = np.empty(0, np.int32)
-        return cls(np.empty(0, np.int64), codes, codes, np.empty(0), np.empty(0, bool))
+        return cls(np.empty(0, np.int64), codes, codes, codes, np.empty(0), np.empty(0, bool))
 
     def then(self, more: Columns) -> Columns:
         """Return these rows, and then more."""
@@ -103,16 +106,14 @@ class View:
         parts: Arrays of unit vectors (n, D) float32 which one after another make the N rows; the first may be a
             memory-mapped file, shared between the processes that read it.
         lists: FAISS's inverted lists over the first part, where the gallery is searched approximately.
-        identity_codes: Numbers of identities.
-        camera_codes: Numbers of cameras.
+        codes: Numbers of labels, by the columns of `CODED`.
     """
 
-    revision: int = 0
+    revision: Revision = NOTHING
     columns: Columns = field(default_factory=Columns.empty)
     parts: tuple[NDArray[np.float32], ...] = ()
     lists: Any = None
-    identity_codes: Codes = field(default_factory=Codes)
-    camera_codes: Codes = field(default_factory=Codes)
+    codes: Mapping[str, Codes] = field(default_factory=lambda: {name: Codes() for name in CODED})
 
     def appended(self, columns: Columns, vectors: NDArray[np.float32]) -> View:
         """Return the view with N more rows; small parts are joined, so that there are never many."""
@@ -125,22 +126,34 @@ class View:
         """Return the mask (N,) of the rows asked for, or None where all are."""
         columns, keep = self.columns, self.columns.alive
         if where.identities is not None:
-            keep = keep & np.isin(columns.identities, self.identity_codes.known(where.identities))
+            keep = keep & np.isin(columns.identities, self.codes["identities"].known(where.identities))
         if where.named:
             keep = keep & (columns.identities != ABSENT)
         if where.cameras is not None:
-            keep = keep & np.isin(columns.cameras, self.camera_codes.known(where.cameras))
+            keep = keep & np.isin(columns.cameras, self.codes["cameras"].known(where.cameras))
         if where.since is not None:
             keep = keep & (columns.times >= where.since)
         if where.until is not None:
             keep = keep & (columns.times < where.until)
         return None if keep.all() else keep
 
-    def search(self, queries: Vectors, k: int, where: Where, *, exact: bool) -> Found:
-        """Return cosines and rows of the truth (Q, k), best first, for unit queries (Q, D); absent are rows -1."""
-        if not len(self.columns):
+    def without(self, keep: NDArray[np.bool_] | None, column: str, labels: Iterable[Label], rows: Any) -> Any:
+        """Return a mask (N,) less the rows of some labels, and less single rows."""
+        left = ~np.isin(getattr(self.columns, column), self.codes[column].known(labels))
+        left &= ~np.isin(self.columns.rows, rows)
+        return left if keep is None else keep & left
+
+    def search(self, queries: Vectors, k: int, keep: NDArray[np.bool_] | None, *, exact: bool) -> Found:
+        """Return cosines and rows of the database (Q, k), best first, for unit queries (Q, D); absent are rows -1.
+
+        Args:
+            queries: (Q, D).
+            k: How many are wanted.
+            keep: (N,) the rows looked at; None for all.
+            exact: Look at every vector also where there are lists.
+        """
+        if not len(self.columns) or (keep is not None and not keep.any()):
             return np.empty((len(queries), 0)), np.empty((len(queries), 0), np.int64)
-        keep = self.kept(where)
         similarities, positions, start = [], [], 0
         for number, part in enumerate(self.parts):
             mask = None if keep is None else keep[start : start + len(part)]

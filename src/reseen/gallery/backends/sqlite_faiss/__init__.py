@@ -1,0 +1,1 @@
+"""A gallery in a folder of one machine: items in SQLite, searched by FAISS."""
