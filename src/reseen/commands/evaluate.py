@@ -1,18 +1,15 @@
 """``reseen evaluate RUN``."""
 
 import importlib
-import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from rich.table import Table
 
 from reseen.cli.runs import data_of, model_of
 from reseen.evaluation import Reranking
-from reseen.files import write_atomically
 from reseen.launcher import is_first
 from reseen.model_evaluation import Outcome, evaluate_model
-from reseen.models import Embedder
 from reseen.reporting import setting_columns, setting_rows
 from reseen.terminal import Terminal
 from reseen.types import Benchmark
@@ -51,50 +48,29 @@ def evaluate(
     """
     model = model_of(run)
     benchmark = data_of(run) if data is None else data
-    outcome = measure(model, benchmark, reranking=reranking, mirrored=mirrored, batch_size=batch_size, workers=workers)
+    outcome = evaluate_model(
+        model,
+        benchmark,
+        reranking=reranking_of(reranking),
+        batch_size=batch_size,
+        num_workers=workers,
+        mirrored=mirrored,
+        progress=True,
+    )
     if not is_first():
         return
     folder = out or (run if run.is_dir() else run.parent)
-    write_report(folder, outcome, data=benchmark.name, reranking=reranking, mirrored=mirrored)
+    outcome.save(folder, data=benchmark.name, reranking=reranking, mirrored=mirrored)
     print_scores(outcome, title=benchmark.name, reranking=reranking)
     Terminal(soft_wrap=True).print(f"written: {folder / 'report.json'}, {folder / 'per_query.csv'}")
 
 
-def measure(
-    model: Embedder,
-    data: Benchmark,
-    *,
-    reranking: Improvement | None = None,
-    mirrored: bool = False,
-    batch_size: int = 64,
-    workers: int = 0,
-) -> Outcome:
-    """Return how well a model searches data, with the vectors it was found with; several processes share the work."""
-    improve: Reranking | None = None
-    if reranking is not None:
-        improve = getattr(importlib.import_module("reseen.evaluation.reranking"), reranking)()
-    return evaluate_model(
-        model, data, reranking=improve, batch_size=batch_size, num_workers=workers, mirrored=mirrored, progress=True
-    )
-
-
-def write_report(folder: Path, outcome: Outcome, **more: Any) -> None:
-    """Write the figures to report.json, with more facts, and the queries to per_query.csv; all or nothing.
-
-    A fact that is not given stays as the file has it already.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "report.json"
-    try:
-        before = json.loads(path.read_text())
-        kept = {k: before[k] for k in ("training_seconds",) if k in before}
-    except (OSError, ValueError, TypeError):  # There is none, or it is damaged and about to be replaced.
-        kept = {}
-    figures = outcome.report.to_dict()
-    if outcome.further:
-        figures["further"] = [report.to_dict() for report in outcome.further]
-    write_atomically(folder / "per_query.csv", outcome.report.per_query.to_csv(index=False).encode())
-    write_atomically(path, json.dumps({**figures, **kept, **more}, indent=2).encode())
+def reranking_of(name: Improvement | None) -> Reranking | None:
+    """Return the re-ranking of a name, with its own settings."""
+    if name is None:
+        return None
+    improve: Reranking = getattr(importlib.import_module("reseen.evaluation.reranking"), name)()
+    return improve
 
 
 def print_scores(outcome: Outcome, *, title: str, reranking: str | None = None) -> None:
