@@ -123,6 +123,21 @@ def test_near_directions_keep_their_distance() -> None:
             assert gradient[1].norm().item() == pytest.approx(1 / pair[1].norm().item(), rel=2e-3)
 
 
+@pytest.mark.parametrize("length", [1e-5, 1e30])
+def test_normalized_distances_do_not_know_lengths(length: float) -> None:
+    x = random(5, 8, dtype=torch.float32)
+    others = Candidates(random(3, 8, seed=1, dtype=torch.float32), torch.arange(3), None)
+    for candidates in (None, others):
+        slopes = []
+        for scale in (1, length):
+            a = (x * scale).requires_grad_()
+            d = normalized_euclidean(compare(a, torch.arange(5), candidates))
+            d.square().sum().backward()
+            assert a.grad is not None
+            slopes.append((d.detach(), a.grad * scale))
+        torch.testing.assert_close(slopes[1], slopes[0], rtol=1e-4, atol=1e-4)
+
+
 def test_copies_are_at_distance_0_without_gradient() -> None:
     x = (300 * random(1, 2048, dtype=torch.float32)).expand(4, -1).clone().requires_grad_()
     d = euclidean(compare(x, torch.arange(4)))

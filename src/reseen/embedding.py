@@ -23,11 +23,9 @@ from reseen.loading import ImageDataset, test_transform
 from reseen.models import Embedder, eval_mode
 from reseen.parallel import usable
 from reseen.shards import Turn, open_embeddings, write_shards
-from reseen.types import Embeddings, Sample
+from reseen.types import MODALITIES, Embeddings, Sample
 
 __all__ = ["embed", "embed_to", "fingerprint_of_model", "open_embeddings"]
-
-MODALITIES = {"visible": 0, "infrared": 1}
 
 
 def embed(
@@ -134,7 +132,7 @@ def _side(model: Embedder, samples: Sequence[Sample], device: torch.device) -> d
     """Return what the network takes besides pixels: cameras, views, and modalities where it treats them apart."""
     side = model.side_info(samples)
     if model.spec.modalities.stems or model.spec.modalities.norms:
-        side["modalities"] = torch.tensor([MODALITIES[s.modality or "visible"] for s in samples])
+        side["modalities"] = torch.tensor([MODALITIES.index(s.modality or "visible") for s in samples])
     return {name: values.to(device) for name, values in side.items()}
 
 

@@ -5,14 +5,17 @@ Dimensions: N pictures, D components.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 
 from reseen.distributed import num_ranks, on_all_ranks, on_first_rank, rank
 from reseen.embedding import embed
 from reseen.evaluation import Report, Reranking, evaluate, evaluate_further
+from reseen.files import write_atomically
 from reseen.models import Embedder
 from reseen.types import Benchmark, Embeddings, Protocol, Sample
 
@@ -33,6 +36,24 @@ class Outcome(NamedTuple):
     gallery: Embeddings
     reranking: Reranking | None = None
     further: Sequence[Report] = ()
+
+    def save(self, folder: Path, **more: Any) -> None:
+        """Write the figures to report.json, with more facts, and the queries to per_query.csv; all or nothing.
+
+        How long training took stays as the file has it already, unless it is given.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "report.json"
+        try:
+            before = json.loads(path.read_text())
+            kept = {k: before[k] for k in ("training_seconds",) if k in before}
+        except (OSError, ValueError, TypeError):  # There is none, or it is damaged and about to be replaced.
+            kept = {}
+        figures = self.report.to_dict()
+        if self.further:
+            figures["further"] = [report.to_dict() for report in self.further]
+        write_atomically(folder / "per_query.csv", self.report.per_query.to_csv(index=False).encode())
+        write_atomically(path, json.dumps({**figures, **kept, **more}, indent=2).encode())
 
 
 def evaluate_model(

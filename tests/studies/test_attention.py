@@ -58,7 +58,7 @@ def test_areas_are_compared_picture_by_picture() -> None:
     first, second = compared(pd.DataFrame(rows), to="a")
     assert first == ["a", pytest.approx(areas[0].mean()), 0, 0, None, None, None]
     difference = areas[1] - areas[0]
-    half = 1.96 * np.sqrt(difference.var(ddof=1) / 50)
+    half = 1.959964 * np.sqrt(difference.var(ddof=1) / 50)
     mean = difference.mean()
     assert second[4:] == pytest.approx([mean, mean - half, mean + half])
 

@@ -97,10 +97,9 @@ class Listed:
     missed: None = None
 
 
-def write_page(out: Path, gallery: Gallery, answers: Sequence[Answer], *, nobody: str) -> None:
+def write_search_page(out: Path, gallery: Gallery, answers: Sequence[Answer], *, nobody: str) -> None:
     """Write each query with the pictures of its answers."""
-    from reseen.reporting import Section
-    from reseen.reporting import write_page as write
+    from reseen.reporting import Section, write_page
     from reseen.reporting.page import render
     from reseen.reporting.pictures import Shot, Thumbnail
 
@@ -134,4 +133,4 @@ def write_page(out: Path, gallery: Gallery, answers: Sequence[Answer], *, nobody
     note = f"Below each picture: {figure}, its name, camera and time."
     section = Section("Most alike", render("lists.html", lists=lists, ratio=0.5), note=note)
     lead = "; ".join([f"{len(gallery):,} sightings", *score(gallery, answers)])
-    write(out, f"Search in {Path(gallery.location).name}", sections=[section], lead=lead)
+    write_page(out, f"Search in {Path(gallery.location).name}", sections=[section], lead=lead)

@@ -47,7 +47,7 @@ def calibrate(
     for table in tables(found):
         console.print(table)
     if out is not None:
-        write_page(out, gallery, found, pairs)
+        write_calibration_page(out, gallery, found, pairs)
         console.print(f"page: {out}")
 
 
@@ -88,10 +88,9 @@ def tables(calibration: Calibration) -> list[Table]:
     return made
 
 
-def write_page(out: Path, gallery: str, calibration: Calibration, pairs: LabelledPairs) -> None:
+def write_calibration_page(out: Path, gallery: str, calibration: Calibration, pairs: LabelledPairs) -> None:
     """Write what has been learnt as a page."""
-    from reseen.reporting import Axis, Section, Series, charts, histogram, line_chart, table
-    from reseen.reporting import write_page as write
+    from reseen.reporting import Axis, Section, Series, charts, histogram, line_chart, table, write_page
 
     promised = np.array([b.promised for b in calibration.reliability])
     observed = np.array([b.observed for b in calibration.reliability])
@@ -116,7 +115,7 @@ def write_page(out: Path, gallery: str, calibration: Calibration, pairs: Labelle
         for name, mask in (("same", pairs.same), ("different", ~pairs.same))
     }
     spread = histogram("Similarities", edges, counts, x=Axis("similarity (cosine)"), share_of="pairs of each kind")
-    write(
+    write_page(
         out,
         f"Calibration of {Path(gallery).name}",
         lead=f"{calibration.num_same:,} pairs of one individual, {calibration.num_different:,} of two; "

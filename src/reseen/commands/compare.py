@@ -49,7 +49,7 @@ def compare(
             table.add_row(*row)
         console.print(table)
     if out is not None:
-        write_page(out, [first, second], pictures, said, rows)
+        write_comparison_page(out, [first, second], pictures, said, rows)
         console.print(f"page: {out}")
 
 
@@ -82,10 +82,11 @@ def verdicts(similarity: float, calibration: Calibration | None) -> list[list[st
     ]
 
 
-def write_page(out: Path, paths: list[Path], pictures: list[Pixels], said: list[str], rows: list[list[str]]) -> None:
+def write_comparison_page(
+    out: Path, paths: list[Path], pictures: list[Pixels], said: list[str], rows: list[list[str]]
+) -> None:
     """Write two pictures and what is said of them."""
-    from reseen.reporting import Section, table
-    from reseen.reporting import write_page as write
+    from reseen.reporting import Section, table, write_page
     from reseen.reporting.page import render
     from reseen.reporting.pictures import Shot, Thumbnail
 
@@ -94,11 +95,11 @@ def write_page(out: Path, paths: list[Path], pictures: list[Pixels], said: list[
         for name, path, pixels in zip(("first", "second"), paths, pictures, strict=True)
     ]
     lists = [{"title": said[0], "facts": said[1:], "query": shots[0], "found": shots[1:], "missed": None}]
-    write(
+    write_page(
         out,
         "Are these the same?",
         sections=[
-            Section("SideInfo by side", render("lists.html", lists=lists, ratio=0.5)),
+            Section("Side by side", render("lists.html", lists=lists, ratio=0.5)),
             Section("Verdicts", table(VERDICTS, rows)) if rows else None,
         ],
     )

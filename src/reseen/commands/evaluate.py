@@ -1,19 +1,16 @@
 """``reseen evaluate RUN``."""
 
 import importlib
-import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from rich.table import Table
 
 from reseen.cli.runs import FunctionPath, data_of, model_of
 from reseen.errors import RunError
 from reseen.evaluation import Reranking
-from reseen.files import write_atomically
 from reseen.launcher import is_first
 from reseen.model_evaluation import Outcome, evaluate_model
-from reseen.models import Embedder
 from reseen.reporting import setting_columns, setting_rows
 from reseen.terminal import Terminal
 from reseen.trust import import_named
@@ -54,37 +51,31 @@ def evaluate(
     """
     model = model_of(run)
     benchmark = data_of(run) if data is None else data
-    outcome = measure(model, benchmark, reranking=reranking, mirrored=mirrored, batch_size=batch_size, workers=workers)
+    outcome = evaluate_model(
+        model,
+        benchmark,
+        reranking=reranking_of(reranking),
+        batch_size=batch_size,
+        num_workers=workers,
+        mirrored=mirrored,
+        progress=True,
+    )
     if not is_first():
         return
     folder = out or (run if run.is_dir() else run.parent)
-    write_report(folder, outcome, data=benchmark.name, reranking=reranking, mirrored=mirrored)
+    outcome.save(folder, data=benchmark.name, reranking=reranking, mirrored=mirrored)
     print_scores(outcome, title=benchmark.name, reranking=reranking)
     Terminal(soft_wrap=True).print(f"written: {folder / 'report.json'}, {folder / 'per_query.csv'}")
 
 
-def measure(
-    model: Embedder,
-    data: Benchmark,
-    *,
-    reranking: RerankingName | FunctionPath | None = None,
-    mirrored: bool = False,
-    batch_size: int = 64,
-    workers: int = 0,
-) -> Outcome:
-    """Return a model's evaluation on a data set, with its embeddings; several processes share the work."""
-    improve = None if reranking is None else reranking_of(reranking)
-    return evaluate_model(
-        model, data, reranking=improve, batch_size=batch_size, num_workers=workers, mirrored=mirrored, progress=True
-    )
-
-
-def reranking_of(name: str) -> Reranking:
+def reranking_of(name: RerankingName | FunctionPath | None) -> Reranking | None:
     """Return the re-ranking of a name: one of reseen's own with its defaults, or the function ``package.function``.
 
     Raises:
         RunError: There is no such function.
     """
+    if name is None:
+        return None
     if "." not in name:
         own: Reranking = getattr(importlib.import_module("reseen.evaluation.reranking"), name)()
         return own
@@ -95,25 +86,6 @@ def reranking_of(name: str) -> Reranking:
     if not callable(function):
         raise RunError(f"expected a function for --reranking, got {name}, a {type(function).__name__}")
     return function  # type: ignore[no-any-return]
-
-
-def write_report(folder: Path, outcome: Outcome, **more: Any) -> None:
-    """Write the figures to report.json, with more facts, and the queries to per_query.csv; all or nothing.
-
-    A fact that is not given stays as the file has it already.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "report.json"
-    try:
-        before = json.loads(path.read_text())
-        kept = {k: before[k] for k in ("training_seconds",) if k in before}
-    except (OSError, ValueError, TypeError):  # There is none, or it is damaged and about to be replaced.
-        kept = {}
-    figures = outcome.report.to_dict()
-    if outcome.further:
-        figures["further"] = [report.to_dict() for report in outcome.further]
-    write_atomically(folder / "per_query.csv", outcome.report.per_query.to_csv(index=False).encode())
-    write_atomically(path, json.dumps({**figures, **kept, **more}, indent=2).encode())
 
 
 def print_scores(outcome: Outcome, *, title: str, reranking: str | None = None) -> None:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from reseen.cli.runs import FunctionPath, data_of, model_of
-from reseen.commands.evaluate import RerankingName, measure
+from reseen.commands.evaluate import RerankingName, reranking_of
 from reseen.errors import RunError
+from reseen.model_evaluation import evaluate_model
 from reseen.reporting import write_report
 from reseen.terminal import Terminal
 from reseen.types import Benchmark
@@ -43,7 +44,10 @@ def report(
         raise RunError(f"expected a new page at {out}, found a file; name another, or say --force true")
     model = model_of(run)
     benchmark = data_of(run) if data is None else data
-    outcome = measure(model, benchmark, reranking=reranking, batch_size=batch_size, workers=workers)
+    improve = reranking_of(reranking)
+    outcome = evaluate_model(
+        model, benchmark, reranking=improve, batch_size=batch_size, num_workers=workers, progress=True
+    )
     folder = run if run.is_dir() else run.parent
     path = write_report(outcome, out or folder / "report.html", benchmark=benchmark, run=run, model=model, lists=lists)
     Terminal().print(f"report: {path}")

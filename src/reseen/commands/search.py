@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.cli.answers import score, tables, write_page
+from reseen.cli.answers import score, tables, write_search_page
 from reseen.encoding import load
 from reseen.errors import DataError, GalleryError
 from reseen.gallery import Gallery, Where
@@ -99,7 +99,7 @@ def search(
         for line in score(kept, answers):
             console.print(line)
         if out is not None:
-            write_page(out, kept, answers, nobody=nobody)
+            write_search_page(out, kept, answers, nobody=nobody)
             console.print(f"page: {out}")
 
 

@@ -12,10 +12,11 @@ from accelerate.utils import set_seed
 
 from reseen import checkpoint, training
 from reseen.cli.runs import checkpoint_of
-from reseen.commands.evaluate import measure, print_scores, write_report
+from reseen.commands.evaluate import print_scores
 from reseen.launcher import is_first
 from reseen.loading import IdentityBatchSampler, Transforms, training_transform
 from reseen.losses import AdaSPLoss, IdentityLoss
+from reseen.model_evaluation import evaluate_model
 from reseen.models import Embedder, ModelSpec
 from reseen.terminal import Terminal
 from reseen.training import CandidateSource, Schedule, Term
@@ -143,11 +144,13 @@ def train(
         resume=resume,
     )
     seconds = time.monotonic() - started
-    outcome = measure(embedder, data, workers=workers, mirrored=mirrored) if data.query else None
+    outcome = (
+        evaluate_model(embedder, data, num_workers=workers, mirrored=mirrored, progress=True) if data.query else None
+    )
     if not is_first():
         return
     if outcome is not None:
-        write_report(out, outcome, data=data.name, mirrored=mirrored, training_seconds=round(seconds, 1))
+        outcome.save(out, data=data.name, mirrored=mirrored, training_seconds=round(seconds, 1))
         print_scores(outcome, title=data.name)
     Terminal(soft_wrap=True).print(f"trained in {seconds / 60:.1f} minutes: {out}")
 

@@ -61,7 +61,7 @@ class Cosine(Measure):
 
     def paired(self, anchors: Tensor, others: Tensor) -> Tensor:
         """Return cosines (A, k) of each anchor (A, D) with others of its own (A, k, D)."""
-        return torch.einsum("ad,akd->ak", unit(anchors), _unit_each(others))
+        return torch.einsum("ad,akd->ak", unit(anchors), unit(others.flatten(0, 1)).view_as(others))
 
     def __call__(self, pairs: Pairs) -> Tensor:
         """Return cosines (A, C) with all candidates; of stored ones no normalised copy is made."""
@@ -97,37 +97,29 @@ class Euclidean(Measure):
     """
 
     rises = False
+    normalized = False
 
     def between(self, anchors: Tensor, others: Tensor) -> Tensor:
         """Return distances (A, C) of anchors (A, D) to others (C, D)."""
-        return _distances(anchors, None if others is anchors else others)
+        return _distances(anchors, None if others is anchors else others, normalized=self.normalized)
 
     def paired(self, anchors: Tensor, others: Tensor) -> Tensor:
         """Return distances (A, k) of each anchor (A, D) to others of its own (A, k, D), by difference."""
+        if self.normalized:
+            anchors, others = unit(anchors), unit(others.flatten(0, 1)).view_as(others)
         distances: Tensor = torch.linalg.vector_norm(anchors[:, None] - others, dim=2)
         return distances
 
     def __call__(self, pairs: Pairs) -> Tensor:
-        """Return distances (A, C) to all candidates."""
+        """Return distances (A, C) to all candidates; of stored ones no normalised copy is made."""
         a, live = pairs.anchors, pairs.candidates.embeddings
-        return _distances(a, None if live is a else live, pairs.candidates.stored)
+        return _distances(a, None if live is a else live, pairs.candidates.stored, normalized=self.normalized)
 
 
 class NormalizedEuclidean(Euclidean):
-    """Euclidean distances, in [0, 2], of vectors scaled to length 1; those to stored ones are made from cosines."""
+    """Euclidean distances, in [0, 2], of vectors scaled to length 1."""
 
-    def between(self, anchors: Tensor, others: Tensor) -> Tensor:
-        """Return distances (A, C) of anchors (A, D) to others (C, D), both scaled to length 1."""
-        return _distances(unit(anchors), None if others is anchors else unit(others))
-
-    def paired(self, anchors: Tensor, others: Tensor) -> Tensor:
-        """Return distances (A, k) of each anchor (A, D) to others of its own (A, k, D), all scaled to length 1."""
-        return super().paired(unit(anchors), _unit_each(others))
-
-    def __call__(self, pairs: Pairs) -> Tensor:
-        """Return distances (A, C) to all candidates; of stored ones no normalised copy is made."""
-        a, live = pairs.anchors, pairs.candidates.embeddings
-        return _distances(unit(a), None if live is a else unit(live), pairs.candidates.stored, normalized=True)
+    normalized = True
 
 
 cosine, inner_product = Cosine(), InnerProduct()
@@ -140,13 +132,9 @@ def unit(x: Tensor) -> Tensor:
     return u
 
 
-def _unit_each(x: Tensor) -> Tensor:
-    return unit(x.flatten(0, 1)).view_as(x)
-
-
 def _inverse(norm: Tensor) -> Tensor:
     """Return 1/norm: 0 where a vector has no direction, NaN where the norm is not finite."""
-    return (1 / norm).masked_fill(norm <= SHORTEST, 0).masked_fill(norm == torch.inf, torch.nan)
+    return 1 / norm.masked_fill(norm == torch.inf, torch.nan).masked_fill(norm <= SHORTEST, torch.inf)
 
 
 class _Unit(torch.autograd.Function):
@@ -209,8 +197,24 @@ class _Cosine(torch.autograd.Function):
         return grad_u, grad_others
 
 
+def _norms(x: Tensor) -> Tensor:
+    """Return the lengths of rows (N, D), from float64 where the device has it: no square overflows there."""
+    norms: Tensor = torch.linalg.vector_norm(x, dim=1, dtype=None if x.device.type == "mps" else torch.float64)
+    return norms.to(x.dtype)
+
+
+def _to_length_1(norms: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what vectors of these lengths are multiplied by to have length 1 or 0, and their squared lengths then."""
+    return _inverse(norms), (norms > SHORTEST).to(norms)
+
+
+def _scale_and_square(norms: Tensor, normalized: bool) -> tuple[Tensor | None, Tensor]:
+    """Return what vectors of these lengths are multiplied by, None for nothing, and their squared lengths after it."""
+    return _to_length_1(norms) if normalized else (None, norms.square())
+
+
 def _distances(
-    anchors: Tensor, live: Tensor | None, stored: Sequence[MemoryCandidates] = (), *, normalized: bool = False
+    anchors: Tensor, live: Tensor | None, stored: Sequence[MemoryCandidates] = (), *, normalized: bool
 ) -> Tensor:
     """Return distances (A, C) to live candidates, None where they are the anchors, and to stored ones.
 
@@ -218,73 +222,103 @@ def _distances(
         anchors: (A, D).
         live: (L, D).
         stored: Blocks of (M, D).
-        normalized: Stored candidates are scaled to length 1; the others are already.
+        normalized: The distances are those of vectors scaled to length 1.
     """
-    blocks = []
+    blocks: list[Tensor | None] = []
     for each in stored:
-        norms = each.norms.to(anchors.dtype)
-        # What the products are multiplied by, and the squared length of what they are then of.
-        scale, square = (_inverse(norms), (norms > SHORTEST).to(norms)) if normalized else (None, norms.square())
-        blocks += [each.embeddings.to(anchors.dtype), scale, square]
+        blocks += [each.embeddings.to(anchors.dtype), *_scale_and_square(each.norms.to(anchors.dtype), normalized)]
     needed = torch.is_grad_enabled() and any(x.requires_grad for x in (anchors, live) if x is not None)
     if torch.compiler.is_compiling() and not needed:
         # Dynamo shifts the arguments of a Function that takes any number of them and needs no gradient.
-        return _Distance.forward(anchors, live, *blocks)
-    return cast(Tensor, _Distance.apply(anchors, live, *blocks))
+        return _Distance.forward(normalized, anchors, live, *blocks)
+    return cast(Tensor, _Distance.apply(normalized, anchors, live, *blocks))
+
+
+def _gram(x: Tensor) -> Tensor:
+    """Return the products (A, A) of rows (A, D) with one another; a quarter of them is copied, since it is the same."""
+    half = len(x) // 2
+    left, right = x[:half] @ x[:half].T, x @ x[half:].T
+    return torch.cat([torch.cat([left, right[:half].T]), right], dim=1)
 
 
 class _Distance(torch.autograd.Function):
     """Euclidean distances (A, C) to live (L, D) and to stored blocks, keeping nothing for the gradient but themselves.
 
     Of each stored block come the embeddings (M, D), what they are scaled by (M,) or None, and their squared lengths.
+    Anchors and live candidates are scaled to length 1 here where the distances are to be normalised: in the products,
+    so that no scaled copy is made.
     """
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(anchors: Tensor, live: Tensor | None, *stored: Tensor | None) -> Tensor:
+    def forward(normalized: bool, anchors: Tensor, live: Tensor | None, *stored: Tensor | None) -> Tensor:
         others = [anchors if live is None else live, *cast(Sequence[Tensor], stored[::3])]
         exact = len(others[0]) <= DOUBLE_UP_TO and anchors.device.type != "mps"
         ends = [0, *itertools.accumulate(len(c) for c in others)]
         distances = anchors.new_empty(len(anchors), ends[-1])
         for i, c in enumerate(others):
-            a, scale, c2 = anchors, None, None
+            a = anchors
             if i == 0 and exact:
-                a, c = anchors.double(), c.double()
-            if i > 0:
-                scale, c2 = stored[3 * i - 2], stored[3 * i - 1]
-            products = a @ c.T
-            a2 = torch.linalg.vector_norm(a, dim=1).square()
-            c2 = torch.linalg.vector_norm(c, dim=1).square() if c2 is None else c2
+                a = anchors.double()
+                c = a if live is None else c.double()
+            a_scale, a2 = _scale_and_square(torch.linalg.vector_norm(a, dim=1), normalized)
+            if i == 0:
+                c_scale, c2 = _scale_and_square(torch.linalg.vector_norm(c, dim=1), normalized)
+            else:
+                c_scale, c2 = stored[3 * i - 2], cast(Tensor, stored[3 * i - 1])
+            if a_scale is not None and a.dtype == torch.float32:  # Products of long vectors would overflow.
+                a, a_scale = a * a_scale[:, None], None
+            products = _gram(a) if c is a else a @ c.T
             for rows in chunks(*products.shape):
-                product = products[rows] if scale is None else products[rows] * scale
+                product = products[rows] if c_scale is None else products[rows] * c_scale
+                if a_scale is not None:
+                    product *= a_scale[rows, None]
                 squares = a2[rows, None] + c2
-                squared = squares - 2 * product
+                squared = torch.sub(squares, product, alpha=2)
                 squared.masked_fill_(squared < 8 * torch.finfo(a.dtype).eps * squares, 0)
                 distances[rows, ends[i] : ends[i + 1]] = squared.sqrt_()
         return distances
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor | None, ...], output: Tensor) -> None:
-        ctx.save_for_backward(output, *inputs)
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.normalized = inputs[0]
+        ctx.save_for_backward(output, *inputs[1:])
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         distances, a, live, *stored = ctx.saved_tensors
-        # d = |a - c| has the gradient (a - c)/d in a and the opposite in c.
-        pull = torch.empty_like(distances)
-        for rows in chunks(*distances.shape):
-            pull[rows] = grad[rows] / distances[rows].masked_fill(distances[rows] == 0, torch.inf)
         last = len(a if live is None else live)
-        grad_a, grad_live = pull.sum(1, keepdim=True) * a, None
+        if ctx.normalized:
+            a_scale, a2 = live_scale, live2 = _to_length_1(_norms(a))
+            if live is not None:
+                live_scale, live2 = _to_length_1(_norms(live))
+            c2 = torch.cat([live2, *stored[2::3]])
+        # d = |a - c| has the gradient (a - c)/d in a and the opposite in c.
+        pull, by_row, by_column = torch.empty_like(distances), [], a.new_zeros(last)
+        for rows in chunks(*distances.shape):
+            d = distances[rows]
+            pull[rows] = along = grad[rows] / d.masked_fill(d == 0, torch.inf)
+            if ctx.normalized:  # What lies along the vector itself has no gradient, and uv = (|u|^2 + |v|^2 - d^2)/2.
+                along = along * (a2[rows, None] + c2 - d.square()) / 2
+            by_row.append(along.sum(1))
+            by_column = by_column + along[:, :last].sum(0)
+        of_anchors, own = torch.cat(by_row), pull[:, :last]
         if live is None:
-            grad_a += pull[:, :last].sum(0)[:, None] * a - (pull[:, :last] + pull[:, :last].T) @ a
+            of_anchors, own = of_anchors + by_column, own + own.T
+        if ctx.normalized:
+            of_anchors, own = of_anchors * a_scale, own * live_scale
+        if live is None:
+            grad_a, grad_live = (of_anchors.diag() - own) @ a, None
         else:
-            grad_a -= pull[:, :last] @ live
-            if ctx.needs_input_grad[1]:
-                grad_live = pull[:, :last].sum(0)[:, None] * live - pull[:, :last].T @ a
+            grad_a, grad_live = torch.addmm(of_anchors[:, None] * a, own, live, alpha=-1), None
+            if ctx.needs_input_grad[2]:
+                own = pull[:, :last] * a_scale[:, None] if ctx.normalized else own
+                by_column = by_column * live_scale if ctx.normalized else by_column
+                grad_live = torch.addmm(by_column[:, None] * live, own.T, a, alpha=-1)
+                grad_live = grad_live * live_scale[:, None] if ctx.normalized else grad_live
         for c, scale in zip(stored[::3], stored[1::3], strict=True):
             first, last = last, last + len(c)
             part = pull[:, first:last]
-            grad_a -= (part if scale is None else part * scale) @ c
-        return grad_a, grad_live, *(None for _ in stored)
+            grad_a = torch.addmm(grad_a, part if scale is None else part * scale, c, alpha=-1)
+        return None, grad_a * a_scale[:, None] if ctx.normalized else grad_a, grad_live, *(None for _ in stored)

@@ -19,9 +19,7 @@ from torch.utils.data import Dataset
 from reseen.errors import DataError
 from reseen.loading.reading import read
 from reseen.loading.transforms import Transforms, resize
-from reseen.types import Identity, Sample
-
-MODALITIES = ("visible", "infrared")
+from reseen.types import MODALITIES, Identity, Sample
 
 
 class Draw(NamedTuple):

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from reseen.errors import DataError
-from reseen.loading.image_dataset import MODALITIES, Draw, number_identities
-from reseen.types import Sample
+from reseen.loading.image_dataset import Draw, number_identities
+from reseen.types import MODALITIES, Sample
 
 Rows = NDArray[np.int64]
 

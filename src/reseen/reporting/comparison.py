@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from reseen.evaluation import Report
+from reseen.evaluation.report import NORMAL_95
 from reseen.model_evaluation import Outcome
 from reseen.reporting.lists import queries_of_first_repeat, ranked_pictures
 from reseen.reporting.page import Section, charts, render, table, write_page
@@ -21,8 +22,6 @@ from reseen.types import Benchmark
 
 if TYPE_CHECKING:
     import pandas as pd
-
-NORMAL_95 = 1.96
 
 
 def write_comparison(

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from reseen.embedding import fingerprint_of_model
 from reseen.errors import DataError
+from reseen.evaluation.report import NORMAL_95
 from reseen.models import Embedder
 from reseen.reporting import Axis, Section, bar_chart, charts, table
 from reseen.reporting.attention_page import heat, side_by_side
-from reseen.studies.results.significance import NORMAL_95
 from reseen.studies.results.table import downloads, show, write_csv
 from reseen.studies.runner import Study, TrainingOptions
 from reseen.studies.runner.networks import BEFORE, before_training, networks_of
@@ -105,7 +105,7 @@ def attention(
                 f"would cover. The last columns: area above that of {networks[0].name} on the same pictures, with 95 % "
                 "confidence.",
             ),
-            Section("SideInfo by side", _bars(results)),
+            Section("Side by side", _bars(results)),
             Section("The same pictures", looks.body, looks.note),
         ],
     )

@@ -3,9 +3,10 @@
 from reseen.types.benchmark import Benchmark, require_sound
 from reseen.types.embeddings import Embeddings, Labels, as_labels, join_labels
 from reseen.types.protocol import Protocol, Trial
-from reseen.types.sample import Box, Camera, Identity, Sample
+from reseen.types.sample import MODALITIES, Box, Camera, Identity, Sample
 
 __all__ = [
+    "MODALITIES",
     "Benchmark",
     "Box",
     "Camera",

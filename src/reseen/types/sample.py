@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 Identity = int | str
 Camera = int | str
+MODALITIES = ("visible", "infrared")
+"""What a sample's modality can be; a modality's number is its place."""
 
 
 class Box(NamedTuple):

@@ -9,7 +9,7 @@ from reseen.tables import require_files
 from reseen.types import Benchmark, Sample
 
 PUBLISHED = {"train": (4_120, 206), "query": (2_060, 206), "gallery": (2_060, 206)}
-MODALITIES = {"visible": ("visible", 1), "thermal": ("infrared", 2)}
+FOLDERS = {"visible": ("visible", 1), "thermal": ("infrared", 2)}
 
 
 class RegDB(Benchmark):
@@ -52,7 +52,7 @@ class RegDB(Benchmark):
 
 def _read(folder: Path, part: str, kind: str, trial: int, *, offset: int = 0) -> tuple[Sample, ...]:
     path = folder / "idx" / f"{part}_{kind}_{trial}.txt"
-    modality, camera = MODALITIES[kind]
+    modality, camera = FOLDERS[kind]
     samples = [Sample(f"{folder}/{name}", label + offset, camera, modality) for name, label in read_pairs(path)]
     require_files((s.path for s in samples), source=path)
     return tuple(samples)

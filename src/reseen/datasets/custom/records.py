@@ -7,10 +7,9 @@ from pathlib import Path
 from reseen.errors import DataError
 from reseen.labels import UNKNOWN
 from reseen.tables import TextTable
-from reseen.types import Sample
+from reseen.types import MODALITIES, Sample
 
 OPTIONAL = ("camera", "split", "modality", "time", "track", "view")
-MODALITIES = ("visible", "infrared")
 
 
 def read_samples(table: TextTable, *, root: Path) -> list[Sample]:

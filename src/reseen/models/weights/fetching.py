@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
-import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -14,6 +11,7 @@ from pathlib import Path
 import torch
 
 from reseen.errors import CheckpointError
+from reseen.files import make_folder, replacing
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +35,7 @@ def fetch(address: str) -> Path:
     Raises:
         ValueError: The address has no such ending.
         CheckpointError: The file cannot be fetched, or hashes to something else.
+        WriteError: The cache cannot be written.
     """
     url, _, fragment = address.partition("#")
     expected = fragment.removeprefix("sha256=").lower()
@@ -46,24 +45,21 @@ def fetch(address: str) -> Path:
     kept = Path(torch.hub.get_dir()) / "reseen" / f"{expected[:16]}-{name}"
     if kept.is_file() and _hash(kept) == expected:
         return kept
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=kept.parent)
-    try:
-        logger.info("fetching %s", url)
-        with os.fdopen(descriptor, "wb") as file, urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
-            while chunk := answer.read(CHUNK):
-                file.write(chunk)
-        found = _hash(Path(temporary))
+    make_folder(kept.parent)
+    with replacing(kept) as partial:
+        try:
+            logger.info("fetching %s", url)
+            with partial.open("wb") as file, urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+                while chunk := answer.read(CHUNK):
+                    file.write(chunk)
+        except OSError as error:
+            raise CheckpointError(
+                f"expected weights at {url}, got {getattr(error, 'reason', None) or error}; "
+                f"fetch them elsewhere and give the file, or place it as {kept}"
+            ) from error
+        found = _hash(partial)
         if found != expected:
             raise CheckpointError(f"expected {url} to hash to {expected}, got {found}; the file is not what was meant")
-        os.replace(temporary, kept)
-    except (urllib.error.URLError, OSError) as error:
-        raise CheckpointError(
-            f"expected weights at {url}, got {getattr(error, 'reason', None) or error}; "
-            f"fetch them elsewhere and give the file, or place it as {kept}"
-        ) from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
     return kept
 
 

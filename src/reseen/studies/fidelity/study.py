@@ -156,7 +156,7 @@ def _sections(
         published,
         _claims({row[0]: row[1:] for row in table_1}),
         Section(
-            "SideInfo by side",
+            "Side by side",
             charts(*(_bars(table_1, part, error) for part in PARTS for error in ERRORS)),
         ),
         Section(

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from reseen.datasets.synthetic.dataset import Drawing, latents
 from reseen.datasets.synthetic.latents import shown
+from reseen.evaluation.report import NORMAL_95
 from reseen.geometry import compare
 from reseen.loading import IdentityBatchSampler, number_identities
 from reseen.losses import PairLoss
 from reseen.studies.harmful_pairs import positive_pairs as pp
 from reseen.studies.harmful_pairs.positive_pairs import ALL, DENSE, SPLH, Mask, Reals
-from reseen.studies.results.significance import NORMAL_95
 from reseen.types import Sample
 
 SHARED_LEAST = 0.25

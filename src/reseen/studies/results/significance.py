@@ -18,8 +18,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-NORMAL_95 = 1.96
-
 
 @dataclass(frozen=True)
 class Difference:
