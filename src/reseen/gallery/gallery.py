@@ -1,4 +1,4 @@
-"""The front door of a gallery: have we seen this one, where and when?
+"""Gallery: items kept with their vectors and labels, and searched by similarity.
 
 Dimensions: N items, Q queries, D components of a vector, k answers.
 """
