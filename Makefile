@@ -6,7 +6,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
 NUMERICAL := tests/losses tests/contract/test_losses.py tests/test_geometry.py tests/evaluation tests/protocols \
-	tests/gallery/test_view.py tests/gallery/test_gallery.py
+	tests/gallery/backends/sqlite_faiss/test_view.py tests/gallery/test_gallery.py
 
 .PHONY: install demo demo-infrared test test-kernels check docs bench clean
 

@@ -11,7 +11,7 @@ KERNELS = {
     "avx2": {"MKL_ENABLE_INSTRUCTIONS": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
     "sse": {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"},
 }
-RANKING = ["evaluation/test_ranks.py", "evaluation/test_exact_ranks.py", "gallery/test_view.py"]
+RANKING = ["evaluation/test_ranks.py", "evaluation/test_exact_ranks.py", "gallery/backends/sqlite_faiss/test_view.py"]
 # Four tenths of the random cases, cut in every way there is; `make test-kernels` has all.
 CHOSEN = "not long_doubles or 90 or 120 or 150 or 180"
 
