@@ -52,7 +52,7 @@ def terms(loss: Loss | None = None) -> list[Term]:
 
 
 class Training:
-    """An objective with a candidates, trained by plain SGD."""
+    """An objective with a candidate source, trained by plain SGD."""
 
     def __init__(self, candidates: CandidateSource, loss: Loss | None = None) -> None:
         self.model = undropped()

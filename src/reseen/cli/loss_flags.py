@@ -12,11 +12,9 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from reseen.losses import Loss
-from reseen.losses.base import Role
-from reseen.recipes.objective import DEFAULT_TERMS, kind_of, with_loss, with_value
+from reseen.recipes.objective import DEFAULT_TERMS, LOSS_FLAGS, kind_of, with_loss, with_value
 from reseen.training import Term
 
-FLAGS: dict[str, Role] = {"loss": "metric", "identity_loss": "identity"}
 KEEP = "keep"
 
 
@@ -46,7 +44,7 @@ def split(arguments: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
     for word in words:
         name, equals, _ = word.removeprefix("--").partition("=")
         flag = name.partition(".")[0]
-        if word.startswith("--") and flag in FLAGS and name != f"{flag}.help":
+        if word.startswith("--") and flag in LOSS_FLAGS and name != f"{flag}.help":
             about.setdefault(flag, []).extend([word] if equals else [word, *itertools.islice(words, 1)])
         else:
             others.append(word)
@@ -67,7 +65,7 @@ def with_terms(settings: Namespace, flags: Mapping[str, Sequence[str]], parser: 
     """
     plain = json.loads(parser.dump(settings, format="json", skip_unset=False, skip_validation=True))
     terms = copy.deepcopy(DEFAULT_TERMS) if plain["terms"] is None else plain["terms"]
-    for flag, role in FLAGS.items():
+    for flag, role in LOSS_FLAGS.items():
         if plain[flag] != KEEP:
             terms = with_loss(terms, role, functools.partial(_replaced, plain[flag]))
         if flag in flags:
@@ -79,7 +77,7 @@ def with_terms(settings: Namespace, flags: Mapping[str, Sequence[str]], parser: 
     typed.add_argument("--terms", type=list[Term])
     result = settings.clone()
     result.update(typed.parse_object({"terms": terms}))
-    for name in (*FLAGS, "loss_weight", "loss_output"):
+    for name in (*LOSS_FLAGS, "loss_weight", "loss_output"):
         del result[name]
     return result
 

@@ -17,6 +17,8 @@ DEFAULT_TERMS: list[Settings] = [
     {"loss": {"class_path": "reseen.losses.IdentityLoss"}, "output": "embedding", "weight": 1.0},
     {"loss": {"class_path": "reseen.losses.AdaSPLoss"}, "output": "feature", "weight": 1.0},
 ]
+# Flags and settings about single losses, and the role of the terms that they change.
+LOSS_FLAGS: dict[str, Role] = {"loss": "metric", "identity_loss": "identity"}
 # Where a loss goes that is added: metric losses before the neck, classifiers after it.
 OUTPUTS: dict[Role, str] = {"identity": "embedding", "metric": "feature", "auxiliary": "feature"}
 

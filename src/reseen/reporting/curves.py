@@ -49,7 +49,7 @@ def learning_curves(path: Path) -> list[Markup]:
 
 
 def _of_candidates(values: Mapping[str, tuple[list[float], list[float]]]) -> list[Markup]:
-    """Return a chart for each thing that a candidates says of itself, with a line for each output of the network."""
+    """Return a chart for each metric of a candidate source, with a line for each output of the network."""
     charts: dict[str, list[Series]] = {}
     for name, points in values.items():
         title, _, output = name.partition(" on ")

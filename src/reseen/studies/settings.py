@@ -8,14 +8,12 @@ from functools import partial
 from typing import Any
 
 from reseen import losses
-from reseen.losses.base import Role
 from reseen.recipes import objective, settings_of
-from reseen.recipes.objective import role_of
+from reseen.recipes.objective import LOSS_FLAGS, role_of
 
 Settings = dict[str, Any]
 
-# Flags about losses, and the role of the terms that they change.
-LOSSES: dict[str, Role] = {"loss": "metric", "identity_loss": "identity"}
+# Flags about the only metric loss, and the part of its term that they change.
 OF_TERM = {"loss_weight": "weight", "loss_output": "output"}
 
 
@@ -31,7 +29,7 @@ def shared(data: Any, *, recipe: str | None = None, settings: Mapping[str, Any] 
         RunError: There is no such recipe.
     """
     settings = {**(settings or {}), "data": data}
-    of_losses = {name: settings.pop(name) for name in (*LOSSES, *OF_TERM) if name in settings}
+    of_losses = {name: settings.pop(name) for name in (*LOSS_FLAGS, *OF_TERM) if name in settings}
     return changed(merged({} if recipe is None else settings_of(recipe), settings), of_losses)
 
 
@@ -58,10 +56,10 @@ def changed(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> Settings
     result: Settings = dict(settings)
     for name, value in changes.items():
         flag, *deeper = name.split(".")
-        if flag in LOSSES:
+        if flag in LOSS_FLAGS:
             new = named_loss(value, result) if isinstance(value, str) and not deeper else value
             change = partial(_changed_loss, names=deeper, value=new, whole=name)
-            result["terms"] = objective.with_loss(terms_of(result), LOSSES[flag], change)
+            result["terms"] = objective.with_loss(terms_of(result), LOSS_FLAGS[flag], change)
         elif name in OF_TERM:
             result["terms"] = objective.with_value(terms_of(result), OF_TERM[name], value)
         else:

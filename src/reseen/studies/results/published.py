@@ -134,7 +134,7 @@ def _plain(value: Any) -> Any:
 
 
 def _defaults(name: str) -> Settings:
-    """Return the arguments of a loss or a candidates that are not given."""
+    """Return the arguments of a loss or a candidate source that are not given."""
     kind = getattr(losses, name, getattr(training, name, None))
     parameters = inspect.signature(kind).parameters.values() if kind is not None else ()
     return {p.name: p.default for p in parameters if p.default is not p.empty}
