@@ -9,9 +9,11 @@ no gradient as candidates. All is measured in turns in one run, so that ratios h
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,9 +131,22 @@ def steps_of(loss: Callable[..., Tensor], x: Tensor, *labels: Tensor) -> Callabl
     return work
 
 
+@contextlib.contextmanager
+def silent_stderr() -> Iterator[None]:
+    """Discard what native code writes to standard error: the profiler's own lines, which no setting turns off."""
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def peak(work: Callable[[], None]) -> int:
     """Return the most bytes that tensors made in the work took up at once."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+    with silent_stderr(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         work()
     most = total = 0
     made: dict[int, int] = {}
