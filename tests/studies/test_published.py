@@ -2,10 +2,11 @@
 
 import pytest
 
+from reseen import datasets
 from reseen.datasets.benchmarks import cuhk03, dukemtmc, msmt17, veri776
-from reseen.recipes import names, path_of
+from reseen.recipes import names, path_of, published_data
 from reseen.reporting import Repeated
-from reseen.studies.results.published import Measured, beside, canonical, counted, data_key, parsed, published, same
+from reseen.studies.results.published import Measured, beside, canonical, counted, parsed, published, same
 from reseen.studies.settings import changed, shared, with_loss
 
 VERI = {"class_path": "reseen.datasets.VeRi776", "init_args": {"root": "/data/veri"}}
@@ -130,11 +131,16 @@ def test_several_ways_of_saying_the_same_are_the_same():
 
 
 def test_data_sets_are_told_apart_as_papers_do():
-    assert data_key({"class_path": "CUHK03", "init_args": {"boxes": "detected"}}) == "cuhk03_detected"
-    assert data_key({"class_path": "reseen.datasets.VehicleID"}) == "vehicleid_small"
-    assert data_key({"class_path": "Synthetic"}) is None
+    def name(kind, **arguments):
+        return published_data({"class_path": kind, "init_args": arguments}).name
+
+    assert name("CUHK03", boxes="detected") == "cuhk03_detected"
+    assert name("reseen.datasets.VehicleID") == "vehicleid_small"
+    assert name("Synthetic") is None
+    assert name("CUHK03", variant="classic") is None  # the tables are of the new protocol,
+    assert name("Market1501", distractors_500k=True) is None  # and without the further distractors
     known = {row.data for row in published()}
-    assert {data_key({"class_path": _class_of(name)}) for name in known} <= known
+    assert {name(_class_of(data)) for data in known} <= known
 
 
 def test_the_section_says_both_figures_and_the_doubts():
@@ -149,6 +155,5 @@ def test_the_section_says_both_figures_and_the_doubts():
 
 
 def _class_of(name):
-    from reseen.studies.results.published import DATA
-
-    return next(kind for kind, (key, *_) in DATA.items() if name == key or name.startswith(f"{key}_"))
+    tests = {kind: getattr(datasets, kind).published().name for kind in datasets.__all__}
+    return next(kind for kind, test in tests.items() if test and test.partition("_")[0] == name.partition("_")[0])

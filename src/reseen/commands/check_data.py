@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from reseen.datasets.checking import check
+from reseen.datasets.checks.check import check
 from reseen.errors import DataError
 from reseen.files import make_folder
 from reseen.loading import read
@@ -24,7 +24,7 @@ def check_data(*, data: Benchmark, out: Path | None = None) -> None:
     console = Terminal()
     console.print(checked)
     if out is not None:
-        from reseen.datasets.check_plot import plot  # matplotlib takes a while.
+        from reseen.datasets.checks.plot import plot  # matplotlib takes a while.
 
         make_folder(out.parent)
         plot(checked, out)

@@ -4,6 +4,6 @@
 """
 
 from reseen.recipes.files import FOLDER, about, names, path_of, settings_of
-from reseen.recipes.published_rows import Published, published
+from reseen.recipes.published_rows import Published, published, published_data
 
-__all__ = ["FOLDER", "Published", "about", "names", "path_of", "published", "settings_of"]
+__all__ = ["FOLDER", "Published", "about", "names", "path_of", "published", "published_data", "settings_of"]

@@ -12,22 +12,9 @@ from typing import Any
 
 from reseen.models import Embedder, ModelSpec, complexity, kept_bytes
 from reseen.recipes.files import FOLDER, names, settings_of
+from reseen.recipes.published_rows import published_data
 
 TABLE = FOLDER / "costs.csv"
-# Training pictures, by the class of the data set and the argument that tells its parts from one another.
-PICTURES = {
-    "Market1501": 12_936,
-    "DukeMTMCReID": 16_522,
-    "MSMT17": 30_248,
-    "MSMT17 with_val": 32_621,
-    "CUHK03 labeled": 7_368,
-    "CUHK03 detected": 7_365,
-    "VeRi776": 37_778,
-    "VehicleID": 113_346,
-    "VERIWild": 277_797,
-    "SYSUMM01": 34_167,
-    "RegDB": 4_120,
-}
 
 
 @dataclass(frozen=True)
@@ -89,11 +76,8 @@ def cost_of(settings: Mapping[str, Any]) -> Cost:
 
 
 def training_pictures(data: Mapping[str, Any]) -> int | None:
-    """Return how many pictures a data set has to train on, by its settings; None where that is not known."""
-    name, arguments = data["class_path"].rpartition(".")[2], data.get("init_args") or {}
-    if name == "CUHK03":
-        name += f" {arguments.get('boxes', 'labeled')}"
-    return PICTURES.get(f"{name} with_val" if arguments.get("with_val") else name)
+    """Return how many pictures a data set has to train on, by its settings; None where that is not published."""
+    return published_data(data).counts.get("train", (None,))[0]
 
 
 def spec_of(settings: Mapping[str, Any]) -> ModelSpec:

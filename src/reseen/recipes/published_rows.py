@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import csv
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from reseen import datasets
 from reseen.recipes.files import FOLDER
+from reseen.types import Benchmark, PublishedData
 
 SCORES = ("mean_ap", "rank_1", "rank_5")
 
@@ -53,6 +57,12 @@ def published() -> tuple[Published, ...]:
             Published(**{key: _score(value) if key in SCORES else value for key, value in row.items()})  # type: ignore[arg-type]
             for row in csv.DictReader(file)
         )
+
+
+def published_data(data: Mapping[str, Any]) -> PublishedData:
+    """Return what the papers' tables say of a data set, from its settings: class_path and init_args."""
+    kind: type[Benchmark] = getattr(datasets, str(data.get("class_path")).rpartition(".")[2], Benchmark)
+    return kind.published(**(data.get("init_args") or {}))
 
 
 def _score(text: str) -> float | None:

@@ -1,6 +1,6 @@
 """Types that travel between modules: Sample, Embeddings, Protocol and Benchmark. Needs no torch."""
 
-from reseen.types.benchmark import Benchmark, require_sound
+from reseen.types.benchmark import Benchmark, PublishedData, require_sound
 from reseen.types.embeddings import Embeddings, Labels, as_labels, join_labels
 from reseen.types.protocol import Protocol, Trial
 from reseen.types.sample import MODALITIES, Box, Camera, Identity, Sample
@@ -14,6 +14,7 @@ __all__ = [
     "Identity",
     "Labels",
     "Protocol",
+    "PublishedData",
     "Sample",
     "Trial",
     "as_labels",

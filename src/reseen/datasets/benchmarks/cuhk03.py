@@ -11,7 +11,7 @@ from reseen.datasets.benchmarks.layout import compare_counts, read_matlab
 from reseen.datasets.benchmarks.market_layout import FOLDERS, read_market_folder
 from reseen.errors import DataError, describe
 from reseen.protocols import cross_camera, cuhk03_classic
-from reseen.types import Benchmark, Sample
+from reseen.types import Benchmark, PublishedData, Sample
 
 Boxes = Literal["labeled", "detected"]
 
@@ -58,8 +58,13 @@ class CUHK03(Benchmark):
             name, parts = f"CUHK03-{boxes}, split {split}", _classic(root, boxes, split)
         else:
             name, parts = f"CUHK03-{boxes}", _new(root, boxes)
-            compare_counts(name, PUBLISHED[boxes], parts._asdict())
+            compare_counts(name, self.published(boxes=boxes).counts, parts._asdict())
         super().__init__(name, *parts, cuhk03_classic(seed=seed) if variant == "classic" else cross_camera)
+
+    @classmethod
+    def published(cls, *, boxes: Boxes = "labeled", variant: str = "new", **arguments: object) -> PublishedData:
+        """Return the name and the size in the papers' tables, which are of the new protocol."""
+        return PublishedData(f"cuhk03_{boxes}", PUBLISHED[boxes]) if variant == "new" else PublishedData()
 
 
 class _Parts(NamedTuple):

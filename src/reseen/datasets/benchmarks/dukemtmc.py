@@ -7,7 +7,7 @@ from pathlib import Path
 from reseen.datasets.benchmarks.layout import compare_counts, find_root
 from reseen.datasets.benchmarks.market_layout import FOLDERS, read_market_folder
 from reseen.protocols import cross_camera
-from reseen.types import Benchmark
+from reseen.types import Benchmark, PublishedData
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +31,14 @@ class DukeMTMCReID(Benchmark):
         _say_withdrawn()
         folder = find_root(root, entries=FOLDERS, inside=["DukeMTMC-reID"])
         train, query, gallery = (read_market_folder(folder / part) for part in FOLDERS)
-        compare_counts("DukeMTMC-reID", PUBLISHED, {"train": train, "query": query, "gallery": gallery})
+        compare_counts("DukeMTMC-reID", self.published().counts, {"train": train, "query": query, "gallery": gallery})
         distractors = frozenset(s.identity for s in gallery) - {s.identity for s in query}
         super().__init__("DukeMTMC-reID", train, query, gallery, cross_camera, distractors)
+
+    @classmethod
+    def published(cls, **arguments: object) -> PublishedData:
+        """Return the name and the size in the papers' tables."""
+        return PublishedData("dukemtmc", PUBLISHED)
 
 
 class OccludedDuke(Benchmark):
@@ -50,9 +55,14 @@ class OccludedDuke(Benchmark):
         _say_withdrawn()
         folder = find_root(root, entries=FOLDERS, inside=["Occluded_Duke", "Occluded-Duke"])
         train, query, gallery = (read_market_folder(folder / part) for part in FOLDERS)
-        compare_counts("Occluded-Duke", PUBLISHED_OCCLUDED, {"train": train, "query": query, "gallery": gallery})
+        compare_counts("Occluded-Duke", self.published().counts, {"train": train, "query": query, "gallery": gallery})
         distractors = frozenset(s.identity for s in gallery) - {s.identity for s in query}
         super().__init__("Occluded-Duke", train, query, gallery, cross_camera, distractors)
+
+    @classmethod
+    def published(cls, **arguments: object) -> PublishedData:
+        """Return the name and the size in the papers' tables."""
+        return PublishedData("occluded_duke", PUBLISHED_OCCLUDED)
 
 
 @functools.cache

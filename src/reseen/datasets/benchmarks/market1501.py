@@ -6,7 +6,7 @@ from pathlib import Path
 from reseen.datasets.benchmarks.layout import compare_counts, find_root, list_pictures
 from reseen.datasets.benchmarks.market_layout import FOLDERS, read_market_folder
 from reseen.protocols import cross_camera
-from reseen.types import Benchmark, Sample
+from reseen.types import Benchmark, PublishedData, Sample
 
 PUBLISHED = {"train": (12_936, 751), "query": (3_368, 750), "gallery": (15_913, 751)}
 
@@ -28,7 +28,7 @@ class Market1501(Benchmark):
         entries = (*FOLDERS, "images") if distractors_500k else FOLDERS
         folder = find_root(root, entries=entries, inside=["Market-1501-v15.09.15", "Market-1501", "market1501"])
         train, query, gallery = (read_market_folder(folder / part) for part in FOLDERS)
-        compare_counts("Market-1501", PUBLISHED, {"train": train, "query": query, "gallery": gallery})
+        compare_counts("Market-1501", self.published().counts, {"train": train, "query": query, "gallery": gallery})
         if distractors_500k:
             gallery += _read_distractors(folder / "images")
         super().__init__(
@@ -39,6 +39,11 @@ class Market1501(Benchmark):
             protocol=cross_camera,
             distractors=frozenset([0]),
         )
+
+    @classmethod
+    def published(cls, *, distractors_500k: bool = False, **arguments: object) -> PublishedData:
+        """Return the name and the size in the papers' tables."""
+        return PublishedData(None if distractors_500k else "market1501", PUBLISHED)
 
 
 def _read_distractors(folder: Path) -> tuple[Sample, ...]:

@@ -7,7 +7,7 @@ from reseen.datasets.benchmarks.layout import compare_counts, read_pairs
 from reseen.errors import DataError, describe
 from reseen.protocols import cross_camera
 from reseen.tables import require_files
-from reseen.types import Benchmark, Sample
+from reseen.types import Benchmark, PublishedData, Sample
 
 PUBLISHED = {"train": (30_248, 1_041), "query": (11_659, 3_060), "gallery": (82_161, 3_060)}
 PUBLISHED_WITH_VAL = {**PUBLISHED, "train": (32_621, 1_041)}
@@ -41,9 +41,14 @@ class MSMT17(Benchmark):
         query = _read(folder / "list_query.txt", test_folder, offset=offset)
         gallery = _read(folder / "list_gallery.txt", test_folder, offset=offset)
         name = f"MSMT17-{version} ({'train + val' if with_val else 'train without val'})"
-        published = PUBLISHED_WITH_VAL if with_val else PUBLISHED
-        compare_counts(name, published, {"train": train, "query": query, "gallery": gallery})
+        published = self.published(with_val=with_val)
+        compare_counts(name, published.counts, {"train": train, "query": query, "gallery": gallery})
         super().__init__(name, train, query, gallery, cross_camera)
+
+    @classmethod
+    def published(cls, *, with_val: bool = False, **arguments: object) -> PublishedData:
+        """Return the name and the size in the papers' tables."""
+        return PublishedData("msmt17", PUBLISHED_WITH_VAL if with_val else PUBLISHED)
 
 
 def _find(root: Path, versions: list[Literal["V1", "V2"]]) -> tuple[Path, Literal["V1", "V2"]]:

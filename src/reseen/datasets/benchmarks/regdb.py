@@ -6,7 +6,7 @@ from typing import Literal
 from reseen.datasets.benchmarks.layout import compare_counts, find_root, read_pairs
 from reseen.protocols import regdb
 from reseen.tables import require_files
-from reseen.types import Benchmark, Sample
+from reseen.types import Benchmark, PublishedData, Sample
 
 PUBLISHED = {"train": (4_120, 206), "query": (2_060, 206), "gallery": (2_060, 206)}
 FOLDERS = {"visible": ("visible", 1), "thermal": ("infrared", 2)}
@@ -46,8 +46,15 @@ class RegDB(Benchmark):
         forth = Benchmark(f"RegDB-{trial}", (), visible, thermal, regdb(direction="visible_to_thermal"))
         back = Benchmark(f"RegDB-{trial}", (), thermal, visible, regdb(direction="thermal_to_visible"))
         first, other = (forth, back) if direction == "visible_to_thermal" else (back, forth)
-        compare_counts(first.name, PUBLISHED, {"train": train, "query": first.query, "gallery": first.gallery})
+        compare_counts(
+            first.name, self.published().counts, {"train": train, "query": first.query, "gallery": first.gallery}
+        )
         super().__init__(first.name, train, first.query, first.gallery, first.protocol, further=(other,))
+
+    @classmethod
+    def published(cls, **arguments: object) -> PublishedData:
+        """Return the name and the size in the papers' tables."""
+        return PublishedData("regdb", PUBLISHED)
 
 
 def _read(folder: Path, part: str, kind: str, trial: int, *, offset: int = 0) -> tuple[Sample, ...]:

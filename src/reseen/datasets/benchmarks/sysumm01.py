@@ -16,7 +16,7 @@ from reseen.datasets.benchmarks.layout import (
 )
 from reseen.errors import DataError, describe
 from reseen.protocols import sysu_mm01
-from reseen.types import Benchmark, Camera, Identity, Sample
+from reseen.types import Benchmark, Camera, Identity, PublishedData, Sample
 
 VISIBLE = (1, 2, 4, 5)
 SETTINGS: tuple[tuple[Literal["all", "indoor"], Literal[1, 10]], ...] = (
@@ -65,8 +65,7 @@ class SYSUMM01(Benchmark):
         train = tuple(s for s in pictures if s.identity in trained)
         query = tuple(s for s in pictures if s.identity in tested and s.camera in INFRARED)
         gallery = tuple(s for s in pictures if s.identity in tested and s.camera in VISIBLE)
-        if with_val:
-            compare_counts("SYSU-MM01", PUBLISHED, {"train": train, "query": query})
+        compare_counts("SYSU-MM01", self.published(with_val=with_val).counts, {"train": train, "query": query})
         permutations = _read_permutations(folder, gallery)
         name = f"SYSU-MM01 ({'train + val' if with_val else 'train without val'})"
         first, *others = [
@@ -75,6 +74,11 @@ class SYSUMM01(Benchmark):
         ]
         further = tuple(Benchmark(name, (), query, gallery, protocol) for protocol in others)
         super().__init__(name, train, query, gallery, first, further=further)
+
+    @classmethod
+    def published(cls, *, with_val: bool = True, **arguments: object) -> PublishedData:
+        """Return the name and the size in the papers' tables."""
+        return PublishedData("sysu_mm01", PUBLISHED if with_val else {})
 
 
 def _read(folder: Path) -> list[Sample]:

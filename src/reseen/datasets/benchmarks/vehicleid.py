@@ -6,7 +6,7 @@ from typing import Literal
 from reseen.datasets.benchmarks.layout import compare_counts, find_root, read_pairs
 from reseen.protocols import vehicle_id, vehicle_id_retrieval
 from reseen.tables import require_files
-from reseen.types import Benchmark, Sample
+from reseen.types import Benchmark, PublishedData, Sample
 
 SIZES = {"small": 800, "medium": 1_600, "large": 2_400, "3200": 3_200, "6000": 6_000, "13164": 13_164}
 PUBLISHED_TRAIN = (113_346, 13_164)
@@ -45,10 +45,15 @@ class VehicleID(Benchmark):
         test = _read(folder / "train_test_split" / f"test_list_{SIZES[size]}.txt", folder / "image")
         require_files((s.path for s in (*train, *test)), source=folder / "train_test_split")
         name = f"VehicleID-{size}"
-        published = {"train": PUBLISHED_TRAIN} | ({"test": PUBLISHED_TEST[size]} if size in PUBLISHED_TEST else {})
-        compare_counts(name, published, {"train": train, "test": test})
+        compare_counts(name, self.published(size=size).counts, {"train": train, "test": test})
         protocol = vehicle_id if variant == "published" else vehicle_id_retrieval
         super().__init__(name, train, test, test, protocol(repeats=repeats, seed=seed))
+
+    @classmethod
+    def published(cls, *, size: str = "small", **arguments: object) -> PublishedData:
+        """Return the name and the size in the papers' tables."""
+        test = {"test": PUBLISHED_TEST[size]} if size in PUBLISHED_TEST else {}
+        return PublishedData(f"vehicleid_{size}", {"train": PUBLISHED_TRAIN, **test})
 
 
 def _read(path: Path, folder: Path) -> tuple[Sample, ...]:

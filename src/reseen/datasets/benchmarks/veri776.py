@@ -9,7 +9,7 @@ from reseen.datasets.benchmarks.layout import compare_counts, find_root, list_pi
 from reseen.errors import DataError
 from reseen.pictures import is_picture
 from reseen.protocols import cross_camera, veri_track
-from reseen.types import Benchmark, Sample
+from reseen.types import Benchmark, PublishedData, Sample
 
 PUBLISHED = {"train": (37_778, 576), "query": (1_678, 200), "gallery": (11_579, 200)}
 FOLDERS = ("image_train", "image_query", "image_test")
@@ -32,10 +32,15 @@ class VeRi776(Benchmark):
     def __init__(self, root: str | Path, *, search: Literal["image", "track"] = "image") -> None:
         folder = find_root(root, entries=FOLDERS, inside=["VeRi", "VeRi-776", "veri"])
         train, query, gallery = (_read(folder / part) for part in FOLDERS)
-        compare_counts("VeRi-776", PUBLISHED, {"train": train, "query": query, "gallery": gallery})
+        compare_counts("VeRi-776", self.published().counts, {"train": train, "query": query, "gallery": gallery})
         if search == "track":
             gallery = _with_tracks(gallery, folder / "test_track.txt")
         super().__init__("VeRi-776", train, query, gallery, veri_track if search == "track" else cross_camera)
+
+    @classmethod
+    def published(cls, **arguments: object) -> PublishedData:
+        """Return the name and the size in the papers' tables."""
+        return PublishedData("veri776", PUBLISHED)
 
 
 def _read(folder: Path) -> tuple[Sample, ...]:

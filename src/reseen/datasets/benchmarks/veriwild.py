@@ -8,9 +8,10 @@ from reseen.datasets.benchmarks.layout import compare_counts, find_root, read_li
 from reseen.errors import DataError
 from reseen.protocols import veri_wild
 from reseen.tables import require_files
-from reseen.types import Benchmark, Sample
+from reseen.types import Benchmark, PublishedData, Sample
 
 SIZES = {"small": 3_000, "medium": 5_000, "large": 10_000}
+PUBLISHED_TRAIN = (277_797, 30_671)
 PUBLISHED = {
     "small": {"query": (3_000, 3_000), "gallery": (38_861, 3_000)},
     "medium": {"query": (5_000, 5_000), "gallery": (64_389, 5_000)},
@@ -48,12 +49,16 @@ class VERIWild(Benchmark):
             for name in ("train_list", f"test_{SIZES[size]}_query", f"test_{SIZES[size]}")
         )
         name = f"VERI-Wild-{size}"
-        published = {"train": (277_797, 30_671), **PUBLISHED[size]}
-        compare_counts(name, published, {"train": train, "query": query, "gallery": gallery})
+        compare_counts(name, self.published(size=size).counts, {"train": train, "query": query, "gallery": gallery})
         protocol = veri_wild
         if same_camera == "keep":
             protocol = veri_wild(name=f"{veri_wild.name}, same camera kept", same_camera="keep")
         super().__init__(name, train, query, gallery, protocol)
+
+    @classmethod
+    def published(cls, *, size: str = "small", **arguments: object) -> PublishedData:
+        """Return the name and the size in the papers' tables."""
+        return PublishedData(f"veriwild_{size}", {"train": PUBLISHED_TRAIN, **PUBLISHED[size]})
 
 
 def _read_cameras(path: Path) -> dict[str, int]:

@@ -17,10 +17,9 @@ from markupsafe import Markup
 
 from reseen import evaluation
 from reseen.evaluation import evaluate
-from reseen.recipes import FOLDER
+from reseen.recipes import FOLDER, published_data
 from reseen.reporting import Axis, Repeated, Section, bar_chart, charts, histogram, table
 from reseen.studies.fidelity.distances import Spread, average_distances, binned
-from reseen.studies.results.published import data_key
 from reseen.studies.results.table import downloads, over_seeds, show, spread
 from reseen.studies.runner import Study, StudyOptions
 from reseen.studies.runner.networks import BEFORE, Network, before_training, networks_of, vectors
@@ -223,7 +222,7 @@ def _published(data: Mapping[str, Any], backbone: str) -> Section | None:
 
     Of the paper's training nothing is known but the network and the losses.
     """
-    name = (data_key(data) or "").partition("_")[0]
+    name = (published_data(data).name or "").partition("_")[0]
     with (FOLDER / "published_fidelity.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["data"] == name and "resnet50" in backbone]
     if not rows:

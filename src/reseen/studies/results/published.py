@@ -13,22 +13,10 @@ import yaml
 
 from reseen import losses, training
 from reseen.errors import RunError
-from reseen.recipes import FOLDER, Published, published, settings_of
+from reseen.recipes import FOLDER, Published, published, published_data, settings_of
 from reseen.reporting import Repeated, Section, table
 from reseen.studies.settings import Settings, changed, terms_of
 
-# A class of `reseen.datasets`, and which of its arguments tell apart the tests that papers report.
-DATA = {
-    "CUHK03": ("cuhk03", "boxes", "labeled"),
-    "DukeMTMCReID": ("dukemtmc", None, None),
-    "MSMT17": ("msmt17", None, None),
-    "Market1501": ("market1501", None, None),
-    "RegDB": ("regdb", None, None),
-    "SYSUMM01": ("sysu_mm01", None, None),
-    "VERIWild": ("veriwild", "size", "small"),
-    "VeRi776": ("veri776", None, None),
-    "VehicleID": ("vehicleid", "size", "small"),
-}
 # What changes neither the training's outcome nor what is measured.
 ASIDE = {"data", "evaluate_every", "init", "out", "resume", "save_every", "seed", "tensorboard", "workers"}
 DEFAULT_TERM = {"output": "embedding", "weight": 1.0}
@@ -49,15 +37,6 @@ class Measured:
     settings: Mapping[str, Any]
     mean_ap: Repeated
     rank_1: Repeated
-
-
-def data_key(data: Mapping[str, Any]) -> str | None:
-    """Return the name by which the published tables know a data set, from its settings; None if they do not."""
-    known = DATA.get(str(data.get("class_path")).rpartition(".")[2])
-    if known is None:
-        return None
-    name, argument, usual = known
-    return name if argument is None else f"{name}_{(data.get('init_args') or {}).get(argument, usual)}"
 
 
 def beside(measured: Sequence[Measured]) -> Section | None:
@@ -90,8 +69,8 @@ def _count_note(row: Published) -> str:
 
 def same(settings: Mapping[str, Any]) -> list[Published]:
     """Return the published rows of the same data and the same settings."""
-    key, ours = data_key(settings["data"]), canonical(settings)
-    return [row for row in published() if row.data == key and _settings_of(row.recipe, row.changes) == ours]
+    name, ours = published_data(settings["data"]).name, canonical(settings)
+    return [row for row in published() if row.data == name and _settings_of(row.recipe, row.changes) == ours]
 
 
 def _share(percent: float | None) -> float | None:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reseen.datasets.checking import PARTS, DataCheck, order
+from reseen.datasets.checks.check import PARTS, DataCheck, order
 from reseen.files import write_atomically
 
 COLORS = {"train": "#4477aa", "query": "#ee6677", "gallery": "#228833"}

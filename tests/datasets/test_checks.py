@@ -7,8 +7,8 @@ from rich.console import Console
 from tests.datasets.miniatures import folder, lines, market, picture, table, vehicleid, veri776
 
 from reseen.datasets import Folder, Joined, Market1501, Synthetic, Table, VehicleID, VeRi776
-from reseen.datasets.check_plot import plot
-from reseen.datasets.checking import check
+from reseen.datasets.checks.check import check
+from reseen.datasets.checks.plot import plot
 from reseen.loading import read
 from reseen.protocols import any_view, cross_camera
 from reseen.types import Benchmark, Sample

@@ -1,0 +1,1 @@
+"""Check of a data set before it is used, and its plot."""
