@@ -1,4 +1,7 @@
-"""Draw each loss's penalty over the distance of a positive and of a negative: ``python docs/draw_losses.py``.
+"""Curves of the losses, and the sections of losses.md that nobody wrote by hand: ``python docs/draw_losses.py``.
+
+A loss without a section of its own gets one, made from its docstring, between the two marks in losses.md. A curve is a
+loss's penalty over the distance of a positive and of a negative.
 
 One anchor, one positive and one negative (or, for classifiers, the weights of its identity and of another), at right
 angles to one another as seen from the anchor, all of the same length. No formula is drawn: the losses are called.
@@ -9,6 +12,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import math
+import re
 from pathlib import Path
 
 import matplotlib
@@ -21,6 +25,23 @@ from reseen.geometry import Candidates, euclidean
 from reseen.losses import CenterLoss, ClassifierLoss, IdentityLoss, Loss, PairLoss, Wrapper
 
 FOLDER = Path(__file__).parent / "figures" / "losses"
+PAGE = Path(__file__).parent / "losses.md"
+MARKS = ("<!-- from docstrings: python docs/draw_losses.py -->\n", "<!-- as far as here -->\n")
+SECTION = """### {name}
+
+{text}
+
+![](figures/losses/{name}.svg)
+
+```python
+from reseen.losses import {name}
+
+metric = {name}()
+loss = cross_entropy(logits, identities) + metric(features, identities)
+loss.backward()
+```
+
+"""
 STEPS = 81
 NEAR_TO_FAR = ["#08306b", "#2879b9", "#94c4df"]
 
@@ -102,8 +123,27 @@ def draw_sparse(path: Path) -> None:
     plt.close(figure)
 
 
+def section(kind: type[Loss]) -> str:
+    """Return the section of a loss, from its docstring: the text as it is, arguments and notes as paragraphs."""
+    text = (inspect.getdoc(kind) or "").replace("``", "`").replace("::\n", ":\n")
+    text = re.sub(r"^Args:\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^    (\w+): ", r"- `\1`: ", text, flags=re.MULTILINE)
+    text = re.sub(r"^Note:\n    ", "*Note:* ", text, flags=re.MULTILINE)
+    return SECTION.format(name=kind.__name__, text=text)
+
+
+def with_sections(page: str, kinds: list[type[Loss]]) -> str:
+    """Return losses.md with a section between its marks for each of these losses that has none by hand."""
+    before, start, rest = page.partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    by_hand = before + after
+    missing = [kind for kind in kinds if not re.search(rf"^###? .*\b{kind.__name__}$", by_hand, flags=re.MULTILINE)]
+    further = ["## Further losses\n\n", *map(section, missing)] if missing else []
+    return "".join([before, start, *further, end, after])
+
+
 def main() -> None:
-    """Draw what the command line names."""
+    """Draw what the command line names, and write the sections."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="losses; all if none")
     parser.add_argument("--out", type=Path, default=FOLDER)
@@ -116,6 +156,8 @@ def main() -> None:
             draw(loss, chosen.out / f"{name}.svg")
     if not chosen.names:
         draw_sparse(chosen.out / "sparse.svg")
+    if chosen.out == FOLDER:
+        PAGE.write_text(with_sections(PAGE.read_text(), [type(loss) for loss in drawable().values()]))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from reseen import losses
-from reseen.losses import Loss
+from reseen.geometry import Relation, cosine, masked_mean
+from reseen.losses import Loss, PairLoss
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "losses.md").read_text()
@@ -35,10 +36,54 @@ def drawing() -> ModuleType:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_loss_has_its_section_and_curve(name: str, drawing: ModuleType) -> None:
-    assert re.search(rf"^###? .*\b{name}$", PAGE, flags=re.MULTILINE), f"docs/losses.md has no section {name}"
+    assert re.search(rf"^###? .*\b{name}$", PAGE, flags=re.MULTILINE), "run python docs/draw_losses.py"
     if name in drawing.drawable():
         assert f"figures/losses/{name}.svg" in PAGE
         assert (DOCS / "figures" / "losses" / f"{name}.svg").is_file(), "run python docs/draw_losses.py"
+
+
+class PullLoss(PairLoss):
+    """Pull loss: positives towards 1.
+
+    ``mean_i mean_p (1 - s_ip)``, cosines s.
+
+    Args:
+        scale: Of the loss.
+
+    Note:
+        Negatives play no part.
+    """
+
+    measure = cosine
+
+    def __init__(self, scale: float = 2.0) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def per_anchor(self, s: torch.Tensor, pair: Relation) -> torch.Tensor:
+        return self.scale * masked_mean(1 - s, pair.positive)
+
+
+def test_a_loss_without_a_section_gets_one_from_its_docstring(
+    drawing: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(losses, "PullLoss", PullLoss, raising=False)
+    page = drawing.with_sections(PAGE, [losses.AdaSPLoss, PullLoss])
+    assert drawing.with_sections(page, [losses.AdaSPLoss, PullLoss]) == page
+    assert drawing.with_sections(page, [losses.AdaSPLoss]) == PAGE
+    (added,) = re.findall(r"## Further losses\n\n(### PullLoss\n.*?)<!--", page, flags=re.DOTALL)
+    for text in (
+        "`mean_i mean_p (1 - s_ip)`, cosines",
+        "\n- `scale`: Of the loss.\n",
+        "*Note:* Negatives play no part.",
+    ):
+        assert text in added
+    assert "figures/losses/PullLoss.svg" in added
+    test_code_runs(re.findall(r"```python\n(.*?)```", added, flags=re.DOTALL)[0])
+
+
+def test_the_page_s_generated_sections_are_up_to_date(drawing: ModuleType) -> None:
+    assert drawing.with_sections(PAGE, [type(loss) for loss in drawing.drawable().values()]) == PAGE
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
