@@ -27,7 +27,7 @@ import numpy as np
 from benchmarks.memory import verdict
 from PIL import Image
 
-from reseen.encoding import load
+from reseen.embedding.encoder import load
 from reseen.gallery import Gallery
 from reseen.pictures import resized
 

@@ -4,7 +4,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from reseen.datasets import Synthetic
-from reseen.embedding import embed
+from reseen.embedding.model import embed
 from reseen.evaluation import evaluate
 from reseen.loading import IdentityBatchSampler, ImageDataset, training_transform
 from reseen.losses import AdaSPLoss, IdentityLoss

@@ -8,7 +8,7 @@ tracks = tracker.update_tracks([([left, top, width, height], confidence, "person
 
 import numpy as np
 
-from reseen.encoding import load
+from reseen.embedding import load
 
 
 class Hook:

@@ -17,12 +17,12 @@ from PIL import Image
 
 from reseen import checkpoint, export
 from reseen.cli import main
-from reseen.encoding import OnnxEncoder, TorchEncoder, load
+from reseen.embedding.encoder import OnnxEncoder, TorchEncoder, load
+from reseen.embedding.parts import open_embeddings
 from reseen.errors import CheckpointError, ExportError, ReseenError, WriteError
 from reseen.models import Embedder, ModelSpec
 from reseen.models.spec import ModalityOptions, ResNetOptions, ViTOptions
 from reseen.pictures import decode
-from reseen.shards import open_embeddings
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

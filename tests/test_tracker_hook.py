@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reseen.encoding import Encoder
+from reseen.embedding.encoder import Encoder
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "tracker_hook.py"
 RED, BLUE = (200, 30, 30), (30, 30, 200)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reseen.encoding import TorchEncoder
+from reseen.embedding.encoder import TorchEncoder
 from reseen.errors import DataError
 from reseen.models import Embedder, ModelSpec
 from reseen.video import TrackedBox, crops, read_boxes

@@ -16,8 +16,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reseen.embedding import embed
-    from reseen.encoding import load
+    from reseen.embedding import load
+    from reseen.embedding.model import embed
     from reseen.evaluation import evaluate
     from reseen.gallery import Gallery
     from reseen.model_evaluation import evaluate_model
@@ -49,10 +49,10 @@ _HOMES = {
     "ModelSpec": "models",
     "Protocol": "types",
     "Sample": "types",
-    "embed": "embedding",
+    "embed": "embedding.model",
     "evaluate": "evaluation",
     "evaluate_model": "model_evaluation",
-    "load": "encoding",
+    "load": "embedding",
     "train": "training",
 }
 _MODULES = frozenset(module.name for module in pkgutil.iter_modules(__path__))

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from reseen.datasets import Synthetic
-from reseen.encoding import NO_DIGEST, OnnxEncoder, TorchEncoder
+from reseen.embedding.encoder import NO_DIGEST, OnnxEncoder, TorchEncoder
 from reseen.errors import ExportError
 from reseen.extras import needs
 from reseen.files import make_folder, replacing

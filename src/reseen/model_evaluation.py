@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 from reseen.distributed import num_ranks, on_all_ranks, on_first_rank, rank
-from reseen.embedding import embed
+from reseen.embedding.model import embed
 from reseen.evaluation import Report, Reranking, evaluate, evaluate_further
 from reseen.files import write_atomically
 from reseen.models import Embedder

@@ -15,10 +15,10 @@ from reseen import checkpoint
 from reseen.cli import COMMANDS, main
 from reseen.cli.environment import take, typed_classes, within
 from reseen.cli.parser import verb
+from reseen.embedding.parts import open_embeddings
 from reseen.errors import ReseenError, TrustError
 from reseen.losses import Loss
 from reseen.models import Embedder, ModelSpec
-from reseen.shards import open_embeddings
 from reseen.studies import summaries
 from reseen.trust import CLASS_KEYS, named_classes, require_trusted
 from reseen.types import Benchmark

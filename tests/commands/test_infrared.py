@@ -10,7 +10,7 @@ from PIL import Image
 from reseen import checkpoint
 from reseen.cli import main
 from reseen.datasets import SYSUMM01, RegDB, Synthetic
-from reseen.embedding import embed
+from reseen.embedding.model import embed
 from reseen.evaluation import evaluate
 from tests.datasets.miniatures import regdb, sysumm01
 

@@ -16,7 +16,7 @@ from accelerate.state import PartialState
 
 from reseen import checkpoint
 from reseen.cli import main
-from reseen.shards import open_embeddings
+from reseen.embedding.parts import open_embeddings
 from tests.commands.test_verbs import TINY, failing, run, table  # noqa: F401  (fixtures)
 from tests.training.test_resume import in_child
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reseen.encoding import Encoder
+from reseen.embedding.encoder import Encoder
 from reseen.gallery import Gallery
 from reseen.serving import Limits, create_app, listen
 from reseen.serving.middleware.hosts import LOOPBACK

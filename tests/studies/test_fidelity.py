@@ -11,7 +11,7 @@ from tests.studies.small import SYNTHETIC, TRAINING
 from reseen import checkpoint, evaluation
 from reseen.cli import main
 from reseen.datasets import Synthetic
-from reseen.embedding import embed
+from reseen.embedding.model import embed
 from reseen.evaluation import evaluate
 from reseen.studies.fidelity.distances import Averages, Spread, average_distances, binned
 from reseen.studies.fidelity.study import _published, unique

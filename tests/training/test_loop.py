@@ -13,7 +13,7 @@ from tests.training.tiny import HEIGHT, WIDTH, Tiny, data, model, run, same, sam
 from torch import Tensor
 
 from reseen import checkpoint, losses
-from reseen.embedding import embed
+from reseen.embedding.model import embed
 from reseen.errors import DataError, RunError, TrainingError, WriteError
 from reseen.evaluation import evaluate
 from reseen.geometry import Candidates

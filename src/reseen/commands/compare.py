@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from reseen.encoding import load
+from reseen.embedding.encoder import load
 from reseen.gallery import Calibration, Gallery
 from reseen.pictures import Pixels, as_pixels
 from reseen.terminal import Terminal

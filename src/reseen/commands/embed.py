@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from reseen.encoding import load
+from reseen.embedding.encoder import load
+from reseen.embedding.parts import Turn, write_shards
 from reseen.errors import DataError, RunError
 from reseen.gallery.ingest import files_below
 from reseen.labels import parse_label
 from reseen.launcher import is_first, num_launched
 from reseen.pictures import Pixels, decode, decode_box
-from reseen.shards import Turn, write_shards
 from reseen.terminal import Terminal
 from reseen.types import Benchmark, Sample
 
@@ -69,7 +69,7 @@ def embed(
         )
     # Here, not above: this takes torch, and data sets do.
     from reseen.cli.runs import data_of, model_of
-    from reseen.embedding import embed_to
+    from reseen.embedding.model import embed_to
 
     benchmark = data_of(run) if data is None else data
     model = None if run.suffix == ".onnx" else model_of(run)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from rich.progress import track
 
-from reseen.encoding import load
+from reseen.embedding.encoder import load
 from reseen.errors import DataError
 from reseen.gallery import Gallery
 from reseen.gallery.ingest import Sighting, from_folder, from_table, from_video, naming

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.cli.answers import score, tables, write_search_page
-from reseen.encoding import load
+from reseen.embedding.encoder import load
 from reseen.errors import DataError, GalleryError
 from reseen.gallery import Gallery, Where
 from reseen.gallery.ingest import from_video, naming

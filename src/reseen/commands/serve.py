@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 from urllib.parse import quote
 
-from reseen.encoding import load
+from reseen.embedding.encoder import load
 from reseen.errors import ReseenError
 from reseen.extras import needs
 from reseen.gallery import Gallery

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.encoding import Encoder
+from reseen.embedding.encoder import Encoder
 from reseen.errors import DataError
 from reseen.gallery.ingest import Sighting, from_folder
 from reseen.gallery.records import Label

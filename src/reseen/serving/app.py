@@ -13,7 +13,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from reseen.encoding import Encoder
+from reseen.embedding.encoder import Encoder
 from reseen.gallery import Gallery
 from reseen.serving.auth import BearerToken
 from reseen.serving.batching import Batcher

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.encoding import Encoder
+from reseen.embedding.encoder import Encoder
 from reseen.pictures import Pixels
 
 

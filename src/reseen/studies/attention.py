@@ -18,7 +18,7 @@ from markupsafe import Markup
 from rich.progress import track
 from torch import Tensor
 
-from reseen.embedding import fingerprint_of_model
+from reseen.embedding.model import fingerprint_of_model
 from reseen.errors import DataError
 from reseen.evaluation.report import NORMAL_95
 from reseen.models import Embedder

@@ -9,7 +9,7 @@ import torch
 
 from reseen import checkpoint
 from reseen.datasets import Synthetic
-from reseen.embedding import embed
+from reseen.embedding.model import embed
 from reseen.loading import IdentityBatchSampler
 from reseen.losses import AdaSPLoss, IdentityLoss
 from reseen.models import Embedder, ModelSpec, SideInfo, ViTOptions

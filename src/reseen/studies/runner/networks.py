@@ -9,7 +9,7 @@ from pathlib import Path
 from accelerate.utils import set_seed
 
 from reseen import checkpoint
-from reseen.embedding import embed_to
+from reseen.embedding.model import embed_to
 from reseen.models import Embedder, ModelSpec
 from reseen.studies.runner.study import Study
 from reseen.types import Embeddings, Sample

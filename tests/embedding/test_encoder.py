@@ -9,7 +9,7 @@ from PIL import Image
 
 import reseen
 from reseen import checkpoint
-from reseen.encoding import TorchEncoder
+from reseen.embedding.encoder import TorchEncoder
 from reseen.errors import CheckpointError, DataError
 from reseen.loading import test_transform as as_tested
 from reseen.models import Embedder, ModelSpec

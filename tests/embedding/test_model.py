@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from reseen.embedding import embed, embed_to, open_embeddings
+from reseen.embedding.model import embed, embed_to, open_embeddings
 from reseen.errors import CheckpointError, DataError, RunError, WriteError
 from reseen.evaluation import evaluate
 from reseen.models import ModelSpec

@@ -1,4 +1,4 @@
-"""Embedding of samples by a model: into memory, or onto the disk in shards (`reseen.shards`).
+"""Embedding of samples by a model: into memory, or onto the disk in shards (`reseen.embedding.parts`).
 
 Dimensions: N samples, B pictures of a batch, D components.
 """
@@ -19,13 +19,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from reseen.distributed import num_ranks, rank
+from reseen.embedding.parts import Turn, open_embeddings, write_shards
 from reseen.loading import ImageDataset, test_transform
 from reseen.models import Embedder, eval_mode
 from reseen.parallel import usable
-from reseen.shards import Turn, open_embeddings, write_shards
 from reseen.types import MODALITIES, Embeddings, Sample
-
-__all__ = ["embed", "embed_to", "fingerprint_of_model", "open_embeddings"]
 
 
 def embed(

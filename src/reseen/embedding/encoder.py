@@ -131,7 +131,7 @@ class TorchEncoder(Encoder):
     def __init__(self, model: Embedder, device: str | None = None) -> None:
         import torch
 
-        from reseen.embedding import fingerprint_of_model
+        from reseen.embedding.model import fingerprint_of_model
 
         self.fingerprint = fingerprint_of_model(model)
         self.dim = model.dims["embedding"]
