@@ -18,7 +18,7 @@ from reseen.protocols import any_view
 from reseen.types import Benchmark, Embeddings
 
 NAMES = sorted(set(datasets.__all__))
-READ_FROM_DISK = sorted(set(NAMES) - {"Joined", "Subset", "Synthetic"})
+READ_FROM_DISK = sorted(set(NAMES) - {"Joined", "Subset", "Synthetic", "Transfer"})
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +118,8 @@ def test_its_constructor_is_its_command_line(name):
         assert parameter.name not in inspect.signature(Benchmark.__init__).parameters
         assert f"\n    {parameter.name}: " in documentation, parameter.name
         assert (
-            parameter.name in ("root", "path", "source", "sources") or parameter.default is not inspect.Parameter.empty
+            parameter.name in ("root", "path", "source", "sources", "target")
+            or parameter.default is not inspect.Parameter.empty
         )
 
 

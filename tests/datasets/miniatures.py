@@ -288,6 +288,12 @@ def joined(root: Path) -> dict[str, Any]:
     return {"sources": sources}
 
 
+def transfer(root: Path) -> dict[str, Any]:
+    from reseen.datasets import Market1501, VeRi776
+
+    return {"target": VeRi776(**veri776(root / "target")), "source": Market1501(**market(root / "source"))}
+
+
 def subset(root: Path) -> dict[str, Any]:
     from reseen.datasets import Synthetic
 
@@ -312,6 +318,7 @@ MINIATURES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "Subset": subset,
     "Synthetic": synthetic,
     "Table": table,
+    "Transfer": transfer,
     "VERIWild": veriwild,
     "VeRi776": veri776,
     "VehicleID": vehicleid,

@@ -19,6 +19,8 @@ COMMANDS = {
     "demo": "train, evaluate and report on the built-in synthetic data",
     "check-data": "say what is in a data set and what in it would spoil a result",
     "train": "train a model",
+    "adapt": "adapt a model to pictures without labels",
+    "discover": "group pictures without labels into individuals",
     "evaluate": "score a trained model on a data set",
     "embed": "write a trained model's vectors of a data set to disk",
     "report": "write one HTML page about a run",

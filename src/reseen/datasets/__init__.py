@@ -14,6 +14,7 @@ from reseen.datasets.custom.table import Table
 from reseen.datasets.joined import Joined
 from reseen.datasets.subset import Subset
 from reseen.datasets.synthetic.dataset import Synthetic
+from reseen.datasets.transfer import Transfer
 
 __all__ = [
     "CUHK03",
@@ -28,6 +29,7 @@ __all__ = [
     "Subset",
     "Synthetic",
     "Table",
+    "Transfer",
     "VERIWild",
     "VeRi776",
     "VehicleID",

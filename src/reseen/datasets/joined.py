@@ -28,7 +28,9 @@ class Joined(Benchmark):
         test = test if test is not None else sources[0]
         super().__init__(
             name=f"{' + '.join(source.name for source in sources)}, tested on {test.name}",
-            train=tuple(s for name, source in zip(_distinct(sources), sources, strict=True) for s in _of(name, source)),
+            train=tuple(
+                s for name, source in zip(_distinct(sources), sources, strict=True) for s in marked(name, source)
+            ),
             query=test.query,
             gallery=test.gallery,
             protocol=test.protocol,
@@ -43,7 +45,7 @@ def _distinct(sources: list[Benchmark]) -> list[str]:
     return [f"{i} {s.name}" if counts[s.name] > 1 else s.name for i, s in enumerate(sources, start=1)]
 
 
-def _of(name: str, source: Benchmark) -> list[Sample]:
+def marked(name: str, source: Benchmark) -> list[Sample]:
     """Return a source's training pictures, identities and cameras marked with its name."""
     return [
         dataclasses.replace(

@@ -1,6 +1,7 @@
 """Training: the loop, its objective, schedule, candidate sources and run folder."""
 
 from reseen.training.candidate_source import BatchCandidates, CandidateSource
+from reseen.training.cluster_contrast import ClusterContrast
 from reseen.training.loop import train
 from reseen.training.moreid import MoReID
 from reseen.training.objective import Objective, Term
@@ -12,6 +13,7 @@ __all__ = [
     "BatchCandidates",
     "BestScore",
     "CandidateSource",
+    "ClusterContrast",
     "MoReID",
     "Objective",
     "RunFolder",

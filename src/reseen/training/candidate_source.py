@@ -27,6 +27,9 @@ class CandidateSource(ABC):
             outputs: Names of those that a loss over pairs is taken on.
         """
 
+    def on_batch(self, rows: Tensor) -> None:  # noqa: B027  a source may do without
+        """Take note of which training pictures (B,) the next batch shows; nothing by default."""
+
     @abstractmethod
     def candidates(
         self, outputs: Outputs, images: Tensor, labels: Tensor, modalities: Tensor | None

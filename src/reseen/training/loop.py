@@ -179,6 +179,7 @@ def train(
                 for pictures, labels, rows in loader:
                     side = None if modalities is None else modalities[rows].to(device)
                     where = {name: each[rows].to(device) for name, each in places.items()}
+                    candidates.on_batch(rows)
                     with accelerator.accumulate(network):
                         values = network(
                             pictures.to(device, non_blocking=True), labels.to(device), side, candidates, **where

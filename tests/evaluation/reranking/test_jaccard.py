@@ -98,3 +98,37 @@ def test_equal_pictures() -> None:
 def test_out_of_range(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="expected k1"):
         k_reciprocal(**wrong)
+
+
+@pytest.mark.parametrize(("k1", "k2"), [(20, 6), (7, 1), (10, 11)])
+def test_distances_within_a_set(k1: int, k2: int) -> None:
+    """Those of the paper with the set for both sides; what is not stored is at distance 1."""
+    every = random_set(1, 60)
+    found = module.KReciprocal(k1, k2, 0.3).neighbour_distances(every)
+    full = np.ones((60, 60))
+    stored = found.tocoo()
+    full[stored.coords] = stored.data
+    np.fill_diagonal(full, 0)
+    np.testing.assert_allclose(full, dense_within(every, k1, k2), atol=1e-6)
+    assert found.nnz < 60 * 59 or k1 > 7
+    assert (found - found.T).nnz == 0
+    assert not found.diagonal().any()
+
+
+def dense_within(every: Embeddings, k1: int, k2: int) -> NDArray[np.float64]:
+    """Take each picture for the query in turn: the paper's codes are of query and gallery together."""
+    x = every.vectors.numpy()
+    rows = []
+    for i in range(len(x)):
+        others = np.delete(np.arange(len(x)), i)
+        row = np.zeros(len(x))
+        row[others] = dense(every[np.array([i])], every[others], k1, k2, 0.0)[0]
+        rows.append(row)
+    return np.stack(rows)
+
+
+def test_distances_of_equal_codes_are_stored() -> None:
+    twice = Embeddings(np.repeat(np.eye(4), 5, axis=0), np.arange(20))
+    found = module.KReciprocal(4, 1, 0.0).neighbour_distances(twice)
+    assert found[0, 1] == 0
+    assert found.nnz == 20 * 4

@@ -63,19 +63,12 @@ class Folder(Benchmark):
     ) -> None:
         root = Path(root).expanduser()
         compiled = _compile(pattern if pattern is not None else r"^(?P<identity>[^/]+)/")
-        names = _walk(root)
-        matches = [compiled.search(name) for name in names]
-        if others == "error" and None in matches:
-            raise DataError(
-                f"expected pictures in {root} to match {compiled.pattern}, found {names[matches.index(None)]}; "
-                f"mend the pattern, or ignore such pictures with others=skip"
-            )
-        found = [(name, match.groupdict("")) for name, match in zip(names, matches, strict=True) if match]
-        if not found:
+        names = walk(root)
+        kept = [name for name in names if compiled.search(name)] if others == "skip" else names
+        if not kept:
             shown = names[0] if names else describe(root)
             raise DataError(f"expected pictures that match {compiled.pattern} in {root}, found {shown}")
-        columns = {group: [groups[group] for _, groups in found] for group in compiled.groupindex}
-        rows = TextTable(root, {"path": [name for name, _ in found], **columns})
+        rows = TextTable(root, {"path": kept, **columns_of(kept, compiled, root)})
         parts = divide(
             read_samples(rows, root=root),
             splits_of(rows),
@@ -105,7 +98,23 @@ def _compile(pattern: str) -> re.Pattern[str]:
     return compiled
 
 
-def _walk(root: Path) -> list[str]:
+def columns_of(names: list[str], pattern: re.Pattern[str], root: Path) -> dict[str, list[str]]:
+    """Return what a pattern reads from each of some names, by group.
+
+    Raises:
+        DataError: A name does not match.
+    """
+    matches = [pattern.search(name) for name in names]
+    if None in matches:
+        raise DataError(
+            f"expected pictures in {root} to match {pattern.pattern}, found {names[matches.index(None)]}; "
+            f"mend the pattern, or ignore such pictures with others=skip"
+        )
+    found = [match.groupdict("") for match in matches if match]
+    return {group: [groups[group] for groups in found] for group in pattern.groupindex}
+
+
+def walk(root: Path) -> list[str]:
     """Return the paths of all pictures under a folder, from it, with forward slashes, sorted."""
     if not root.is_dir():
         raise DataError(f"expected a folder of pictures at {root}, found {describe(root)}")

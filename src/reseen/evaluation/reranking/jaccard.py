@@ -60,6 +60,44 @@ class KReciprocal:
         """
         device = query.vectors.device
         every = Embeddings(torch.cat([query.vectors, gallery.vectors.to(device)]), np.zeros(len(query) + len(gallery)))
+        code, farthest = self._codes(every)
+        Q = len(query)
+        return JaccardScores(Cosine(query, gallery), code[:Q].tocsr(), code[Q:].tocsr(), farthest[:Q], self.weight)
+
+    def neighbour_distances(self, every: Embeddings) -> Sparse:
+        """Return the Jaccard distances (N, N) between all pictures of one set, as clustering wants them.
+
+        Args:
+            every: N pictures.
+
+        Returns:
+            A sparse float32 matrix, symmetric to the bit, without its diagonal: pairs that share no neighbour, whose
+            distance is 1, are not stored, and pairs of equal codes, whose distance is 0, are.
+
+        Note:
+            ``weight`` plays no part: as in what clusters by these distances (as Cluster Contrast, arXiv:2103.11568),
+            the original distance is left out.
+        """
+        if not len(every):
+            return sparse.csr_array((0, 0), dtype=np.float32)
+        code, _ = self._codes(every)
+        code = code.tocsr()
+        code.sort_indices()  # Components are then added in one order from either side.
+        by_component = code.tocsc()
+        N = len(every)
+        parts = []
+        for part in chunks(N, max(1, TILE_ELEMENTS // max(1, N))):
+            shared = _shared(code[part], by_component)
+            shared[np.arange(len(shared)), np.arange(part.start, part.stop)] = 0
+            row, column = np.nonzero(shared)
+            met = shared[row, column]
+            start = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(shared)))])
+            distance = np.maximum(1 - met / (2 - met), 0).astype(np.float32)
+            parts.append(sparse.csr_array((distance, column.astype(np.int32), start), shape=shared.shape))
+        return sparse.vstack(parts, format="csr")
+
+    def _codes(self, every: Embeddings) -> tuple[Sparse, Floats]:
+        """Return each picture's code (N, N), rows adding to one, and its squared distance to the farthest (N,)."""
         cosine = Cosine(every, every)
         found = nearest(cosine, self.k1 + 1)
         # Above zero: where all pictures are equal there is nothing to scale by.
@@ -68,8 +106,7 @@ class KReciprocal:
         if self.k2 > 1:
             nearest_few = found.rows[:, : self.k2]
             code = _listed(nearest_few, 1 / nearest_few.shape[1]) @ code
-        Q = len(query)
-        return JaccardScores(Cosine(query, gallery), code[:Q].tocsr(), code[Q:].tocsr(), farthest[:Q], self.weight)
+        return code, farthest
 
 
 class JaccardScores(Scores):
@@ -98,7 +135,7 @@ class JaccardScores(Scores):
         def tile(gallery: Rows) -> Tensor:
             cosine = cosine_of(gallery)
             original = (2 - 2 * cosine) / farthest.to(cosine)
-            shared = torch.from_numpy(_shared(code, self.gallery_code[gallery])).to(cosine)
+            shared = torch.from_numpy(_shared(code, self.gallery_code[gallery].tocsc())).to(cosine)
             jaccard = 1 - shared / (2 - shared)
             return -torch.lerp(jaccard, original, self.weight)
 
@@ -166,10 +203,9 @@ def _weighted(pattern: Sparse, cosine: Cosine, farthest: Floats) -> Sparse:
     return sparse.csr_array((weights, (pairs.row, pairs.col)), shape=pattern.shape)
 
 
-def _shared(query: Sparse, gallery: Sparse) -> Floats:
-    """Return the sum over components of the smaller of two codes' entries, (q, g)."""
-    by_component = gallery.tocsc()
-    q, g = query.shape[0], gallery.shape[0]
+def _shared(query: Sparse, by_component: Sparse) -> Floats:
+    """Return the sum over components of the smaller of two codes' entries, (q, g), the gallery's by columns."""
+    q, g = query.shape[0], by_component.shape[0]
     total = np.empty((q, g))
     lengths = np.diff(by_component.indptr)[query.indices]
     before = np.concatenate([[0], np.cumsum(lengths)])[query.indptr]

@@ -1,0 +1,76 @@
+"""Page of an adaptation: what each round found, and whether it helped where labels exist."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from reseen.adaptation.adaptation import Adaptation
+from reseen.reporting import Axis, Section, Series, charts, line_chart, table, write_page
+
+COLUMNS = [
+    "round",
+    "groups",
+    "of one camera",
+    "pictures in none",
+    "eps",
+    "silhouette",
+    "agreement with the last round",
+    "mAP",
+    "rank 1",
+    "ARI",
+    "V",
+]
+
+
+def write_adaptation_page(out: Path, result: Adaptation, *, title: str) -> Path:
+    """Write the page and return its path."""
+    number = np.array([r.number for r in result.rounds], float)
+    x = Axis("round")
+
+    def chart(heading: str, names: dict[str, str], label: str, *, percent: bool = False) -> Series | None:
+        series = [
+            Series(name, number[kept], np.array([values[row] for row in np.flatnonzero(kept)], float))
+            for name, field in names.items()
+            if (values := [getattr(r, field) for r in result.rounds])
+            if (kept := np.array([value is not None for value in values])).any()
+        ]
+        return line_chart(heading, series, x=x, y=Axis(label, percent=percent)) if series else None  # type: ignore[return-value]
+
+    found = [
+        chart("Scores on the test pictures", {"mAP": "mean_ap", "rank 1": "rank_1"}, "score", percent=True),
+        chart(
+            "Signs without labels", {"silhouette": "silhouette", "agreement with the last round": "stability"}, "value"
+        ),
+        chart("Groups against the truth", {"ARI": "ari", "V-measure": "v_measure"}, "value"),
+        chart("Groups and pictures in none", {"groups": "num_clusters", "pictures in none": "num_left_out"}, "number"),
+    ]
+    rows = [
+        [str(r.number), r.num_clusters, r.num_one_camera, r.num_left_out, r.eps, r.silhouette, r.stability,
+         *(None if v is None else round(100 * v, 1) for v in (r.mean_ap, r.rank_1)), r.ari, r.v_measure]
+        for r in result.rounds
+    ]  # fmt: skip
+    return write_page(
+        out,
+        title,
+        lead=f"Ended: {result.reason}. Kept: the model of round {result.chosen}, whose groups have the highest "
+        f"silhouette. {helped(result)}",
+        eyebrow="Adaptation without labels",
+        sections=[
+            Section("Rounds", charts(*(each for each in found if each is not None)),  # type: ignore[arg-type]
+                    "A round's figures are those of the model that it began with; round 0 is the model as it came."),
+            Section("Figures", table(COLUMNS, rows), "mAP and rank 1 in percent; empty where nobody knows."),
+        ],
+    )  # fmt: skip
+
+
+def helped(result: Adaptation) -> str:
+    """Return in words what the scores became where test pictures have labels."""
+    first, kept = result.rounds[0], result.rounds[result.chosen]
+    if first.mean_ap is None or first.rank_1 is None or kept.mean_ap is None or kept.rank_1 is None:
+        return "There are no labelled test pictures, so nobody knows whether it helped."
+    return (
+        f"On the test pictures mAP went from {100 * first.mean_ap:.1f} to {100 * kept.mean_ap:.1f} %, "
+        f"rank 1 from {100 * first.rank_1:.1f} to {100 * kept.rank_1:.1f} %."
+    )

@@ -1,0 +1,120 @@
+"""Discovery of individuals: embeddings to groups, their number, and the questions most worth asking.
+
+Dimensions: N pictures, D components.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from reseen.discovery.clustering import Clustering, Clusters, cluster
+from reseen.discovery.links import Ints, Links
+from reseen.discovery.questions import (
+    Probability,
+    Question,
+    fitted,
+    number_interval,
+    pairs_to_judge,
+    parts_of,
+    questions,
+)
+from reseen.evaluation.reranking.jaccard import KReciprocal
+from reseen.types import Embeddings
+
+
+@dataclass(frozen=True, eq=False)
+class Individuals:
+    """Who is on N pictures that nobody has labelled.
+
+    Attributes:
+        clusters: The groups.
+        links: What was known of pairs.
+        interval: Between how many individuals there are, 95 % of the draws of `number_interval`.
+        questions: The most worth first.
+    """
+
+    clusters: Clusters
+    links: Links
+    interval: tuple[int, int]
+    questions: tuple[Question, ...]
+
+
+def discover(
+    embeddings: Embeddings,
+    options: Clustering = Clustering(),
+    *,
+    links: Links | None = None,
+    probability: Probability | None = None,
+    num_questions: int | None = None,
+) -> Individuals:
+    """Group pictures into individuals.
+
+    Args:
+        embeddings: N pictures; identities are not looked at. Cameras are used where they are known.
+        options: How to group.
+        links: What is known of pairs; none if not given.
+        probability: From the mean cosine of two groups, as the vectors came, to the probability that they are one;
+            None to fit it to the groups.
+        num_questions: How many questions at most; None for all.
+
+    Raises:
+        DataError: The links contradict one another, or a vector is not finite.
+    """
+    links = Links.none() if links is None else links
+    found = group(embeddings, options, links)
+    units = links.units(len(embeddings))
+    plain = probability is not None or not options.camera_means
+    vectors = (unit(embeddings) if plain else without_camera_means(embeddings, units)).vectors.double().numpy()
+    parts = parts_of(vectors, found.labels, camera_codes(embeddings))
+    pairs, alike = pairs_to_judge(parts)
+    likely = (probability or fitted(parts, pairs, alike))(alike)
+    asked = questions(parts, pairs, likely, links, units, limit=num_questions)
+    return Individuals(found, links, number_interval(parts, pairs, likely), tuple(asked))
+
+
+def group(embeddings: Embeddings, options: Clustering, links: Links) -> Clusters:
+    """Return the groups alone; see `discover`."""
+    N = len(embeddings)
+    compared = without_camera_means(embeddings, links.units(N)) if options.camera_means else embeddings
+    distances = KReciprocal(options.k1, options.k2, 0.0).neighbour_distances(compared)
+    names = [str(row) for row in range(N)] if embeddings.paths is None else embeddings.paths.tolist()
+    return cluster(distances, options, links, names)
+
+
+def without_camera_means(embeddings: Embeddings, units: Ints | None = None) -> Embeddings:
+    """Return embeddings at unit length with each camera's mean taken off, and scaled to unit length again.
+
+    Args:
+        embeddings: Where cameras are unknown they are only scaled.
+        units: (N,) which pictures were taken in one go; each such unit counts once in its camera's mean.
+    """
+    scaled = unit(embeddings)
+    camera = camera_codes(embeddings)
+    if camera is None:
+        return scaled
+    taken = np.arange(len(embeddings)) if units is None else units
+    weight = torch.from_numpy(1 / np.bincount(taken)[taken]).to(scaled.vectors)
+    centred = torch.empty_like(scaled.vectors)
+    for number in range(camera.max(initial=-1) + 1):
+        own = torch.from_numpy(np.flatnonzero(camera == number))
+        mean = (weight[own] @ scaled.vectors[own]) / weight[own].sum()
+        centred[own] = F.normalize(scaled.vectors[own] - mean)
+    return dataclasses.replace(scaled, vectors=centred)
+
+
+def unit(embeddings: Embeddings) -> Embeddings:
+    """Return embeddings at unit length."""
+    return dataclasses.replace(embeddings, vectors=F.normalize(embeddings.vectors.float()))
+
+
+def camera_codes(embeddings: Embeddings) -> Ints | None:
+    """Return each picture's camera (N,) as a number; None where cameras are unknown."""
+    if embeddings.cameras is None:
+        return None
+    codes: Ints = np.unique([repr(each) for each in embeddings.cameras], return_inverse=True)[1].astype(np.int64)
+    return codes

@@ -1,0 +1,205 @@
+"""Questions most worth asking a person: which two groups to join, which group to split.
+
+A group's parts are what each camera sees of it, or two halves where one camera saw all of it. Two parts are as alike
+as the mean cosine of their pictures. The probability that two parts show one individual is a curve of that: the
+gallery's calibration where there is one, or else a logistic one fitted to the groups themselves, whose own parts stand
+for one individual and the nearest parts of other groups for two.
+
+Dimensions: N pictures, D components, P parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reseen.discovery.links import Ints, Links, components
+
+Floats = NDArray[np.float64]
+Probability = Callable[[Floats], Floats]
+NEAREST = 10
+"""Other groups that each is asked about at most."""
+DRAWS = 500
+
+
+@dataclass(frozen=True)
+class Question:
+    """Two pictures: do they show one individual?
+
+    Attributes:
+        kind: ``join``: they stand for two groups, or a group and a picture in none; ``split``: for parts of one group.
+        first: Row of a picture.
+        second: Row of the other.
+        probability: That they show one individual.
+        worth: Expected number of pairs of pictures that the answer puts right: the probability that the groups as they
+            are are wrong, times the pairs that would change.
+        first_rows: Pictures that the first stands for, itself first.
+        second_rows: Pictures that the second stands for.
+    """
+
+    kind: Literal["join", "split"]
+    first: int
+    second: int
+    probability: float
+    worth: float
+    first_rows: tuple[int, ...]
+    second_rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Parts of groups.
+
+    Attributes:
+        rows: Pictures of each part, the most central first.
+        group: (P,) the group of each; pictures in none are groups of one, numbered behind the others.
+        means: (P, D) mean vectors.
+    """
+
+    rows: Sequence[Ints]
+    group: Ints
+    means: Floats
+
+    @property
+    def size(self) -> Ints:
+        """Pictures of each (P,)."""
+        return np.array([len(rows) for rows in self.rows], np.int64)
+
+
+def parts_of(vectors: Floats, labels: Ints, cameras: Ints | None) -> Parts:
+    """Return the parts of all groups.
+
+    Args:
+        vectors: (N, D) of unit length.
+        labels: (N,), -1 for pictures in no group.
+        cameras: (N,) codes, or None.
+    """
+    left = np.flatnonzero(labels < 0)
+    group = labels.copy()
+    group[left] = labels.max(initial=-1) + 1 + np.arange(len(left))
+    rows, owner = [], []
+    for number, own in enumerate(np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])):
+        seen = np.zeros(len(own), np.int64) if cameras is None else cameras[own]
+        if len(own) > 1 and len(np.unique(seen)) == 1:
+            seen = halves(vectors[own])
+        for part in np.unique(seen):
+            rows.append(_central_first(vectors, own[seen == part]))
+            owner.append(number)
+    means = np.stack([vectors[part].mean(0) for part in rows]) if rows else np.empty((0, vectors.shape[1]))
+    return Parts(rows, np.array(owner, np.int64), means)
+
+
+def halves(vectors: Floats) -> Ints:
+    """Return the half (n,) of each picture of a group: the sign of its first principal component."""
+    centred = vectors - vectors.mean(0)
+    side: Ints = (centred @ np.linalg.svd(centred, full_matrices=False)[2][0] > 0).astype(np.int64)
+    if side.min() == side.max():  # Equal pictures.
+        side[0] = 1 - side[0]
+    return side
+
+
+def _central_first(vectors: Floats, rows: Ints) -> Ints:
+    likeness = vectors[rows] @ vectors[rows].mean(0)
+    ordered: Ints = rows[np.argsort(-likeness, kind="stable")]
+    return ordered
+
+
+def pairs_to_judge(parts: Parts) -> tuple[Ints, Floats]:
+    """Return pairs of parts (n, 2) and how alike they are (n,): parts of one group, and the nearest of other groups."""
+    found: dict[tuple[int, int], float] = {}
+    for one in range(len(parts.rows)):
+        likeness = parts.means @ parts.means[one]
+        own = parts.group == parts.group[one]
+        other = np.where(own, -np.inf, likeness)
+        near = np.argpartition(-other, min(NEAREST, len(other) - 1))[:NEAREST] if len(other) > 1 else np.empty(0, int)
+        for two in (*np.flatnonzero(own), *near):
+            if two != one and np.isfinite(likeness[two]) and (own[two] or np.isfinite(other[two])):
+                found[(min(one, int(two)), max(one, int(two)))] = float(likeness[two])
+    pairs = np.array(sorted(found), np.int64).reshape(-1, 2)
+    return pairs, np.array([found[(one, two)] for one, two in pairs.tolist()])
+
+
+def fitted(parts: Parts, pairs: Ints, alike: Floats) -> Probability:
+    """Return the logistic curve of the groups as they are; a half everywhere where there is nothing to fit to."""
+    from sklearn.linear_model import LogisticRegression
+
+    several = parts.size > 1
+    used = several[pairs].all(1)
+    same = (parts.group[pairs[:, 0]] == parts.group[pairs[:, 1]])[used]
+    if len(np.unique(same)) < 2:
+        return lambda likeness: np.full(len(likeness), 0.5)
+    curve = LogisticRegression(C=100.0).fit(alike[used][:, None], same)
+
+    def probability(likeness: Floats) -> Floats:
+        found: Floats = curve.predict_proba(likeness[:, None])[:, 1] if len(likeness) else np.empty(0)
+        return found
+
+    return probability
+
+
+def questions(
+    parts: Parts, pairs: Ints, probability: Floats, links: Links, units: Ints, *, limit: int | None = None
+) -> list[Question]:
+    """Return the questions, the most worth first; what is linked already is not asked again.
+
+    Args:
+        parts: Of all groups.
+        pairs: (n, 2) pairs of parts.
+        probability: (n,) that both show one individual.
+        links: What is known.
+        units: (N,) must-linked groups of pictures.
+        limit: How many at most.
+    """
+    apart = {frozenset(pair) for pair in units[links.cannot].tolist()}
+    best: dict[tuple[int, int, bool], Question] = {}
+    for (one, two), likely in zip(pairs.tolist(), probability.tolist(), strict=True):
+        same = bool(parts.group[one] == parts.group[two])
+        first, second = parts.rows[one], parts.rows[two]
+        if units[first[0]] == units[second[0]] or frozenset((units[first[0]], units[second[0]])) in apart:
+            continue
+        groups = sorted({int(parts.group[one]), int(parts.group[two])})
+        sizes = len(first) * len(second)
+        if not same:
+            sizes = int(np.prod([parts.size[parts.group == group].sum() for group in groups]))
+        asked = Question(
+            "split" if same else "join",
+            int(first[0]),
+            int(second[0]),
+            likely,
+            (1 - likely if same else likely) * sizes,
+            tuple(first.tolist()),
+            tuple(second.tolist()),
+        )
+        key = (one, two, True) if same else (groups[0], groups[1], False)
+        if key not in best or best[key].worth < asked.worth:
+            best[key] = asked
+    ordered = sorted(best.values(), key=lambda q: (-q.worth, q.first, q.second))
+    return ordered[:limit]
+
+
+def number_interval(parts: Parts, pairs: Ints, probability: Floats, *, seed: int = 0) -> tuple[int, int]:
+    """Return between how many individuals there are, 95 %, by drawing the answer to every question.
+
+    In each of 500 draws the parts of one group stay together, and the nearest of two groups join, each with its
+    probability; what then hangs together is an individual.
+    """
+    generator = np.random.default_rng(seed)
+    same = parts.group[pairs[:, 0]] == parts.group[pairs[:, 1]]
+    # Of each group only its likeliest join: the curve says how likely one pair is, not how many of ten are.
+    chosen = same.copy()
+    likeliest: dict[int, int] = {}
+    for place in np.flatnonzero(~same)[np.argsort(probability[~same], kind="stable")].tolist():
+        for part in pairs[place].tolist():
+            likeliest[int(parts.group[part])] = place
+    chosen[list(likeliest.values())] = True
+    pairs, probability = pairs[chosen], probability[chosen]
+    counts = []
+    for _ in range(DRAWS):
+        joined = pairs[generator.random(len(pairs)) < probability]
+        counts.append(int(components(joined, len(parts.rows)).max(initial=-1)) + 1)
+    low, high = np.quantile(counts, [0.025, 0.975]).round().astype(int).tolist()
+    return low, high
