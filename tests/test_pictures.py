@@ -1,6 +1,7 @@
 """Which files of a folder are pictures, for every reader alike, and what becomes of those that cannot be read."""
 
 import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from reseen.datasets import Folder
 from reseen.datasets.benchmarks.layout import list_pictures
 from reseen.errors import DataError
 from reseen.gallery.ingest import files_below, from_folder
-from reseen.pictures import EXTENSIONS, Reader, find_pictures
+from reseen.pictures import EXTENSIONS, Reader, decode, find_pictures
 
 SAVED = {".jpe": "JPEG", ".jfif": "JPEG", ".mpo": "JPEG", ".apng": "PNG", ".dib": "BMP", ".avif": "PNG"}
 OTHERS = ("paper.pdf", "feats.h5", "clip.mpg", "page.eps", "._1.png", ".hidden.jpg", "Thumbs.db", "README")
@@ -64,3 +65,57 @@ def test_a_name_that_is_not_utf8_is_passed_over(tmp_path: Path) -> None:
         pytest.skip("this file system has no such names")
     Image.new("L", (8, 8)).save(tmp_path / "1.png")
     assert find_pictures(tmp_path) == ["1.png"]
+
+
+def test_a_format_that_runs_a_program_is_not_read(tmp_path: Path) -> None:
+    """Pillow gives PostScript to Ghostscript, whatever the file is called."""
+    (tmp_path / "1.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n%%EOF\n")
+    with pytest.raises(DataError, match="cannot identify"):
+        decode(tmp_path / "1.png")
+
+
+def test_what_has_no_end_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "device.png").symlink_to("/dev/zero")
+    (tmp_path / "folder.png").mkdir()
+    for name, found in {"pipe": "a pipe or device", "device": "a pipe or device", "folder": "a folder"}.items():
+        with pytest.raises(DataError, match=f"{name}.png, got {found}"):
+            decode(tmp_path / f"{name}.png")
+
+
+def test_links_that_lead_back_are_not_followed(tmp_path: Path) -> None:
+    Image.new("L", (8, 8)).save(tmp_path / "1.png")
+    for name in "abc":
+        (tmp_path / name).symlink_to(tmp_path)
+    assert find_pictures(tmp_path) == ["1.png"]
+
+
+def test_links_that_multiply_are_refused(tmp_path: Path) -> None:
+    """Twenty folders, each with two links to the next, have a million ways."""
+    for number in range(20):
+        (tmp_path / f"{number}").mkdir()
+        for name in "ab":
+            (tmp_path / f"{number}" / name).symlink_to(tmp_path / f"{number + 1}")
+    with pytest.raises(DataError, match="expected at most 100 links to one folder"):
+        find_pictures(tmp_path / "0")
+
+
+def test_a_jpeg_of_very_many_scans_is_not_decoded(tmp_path: Path) -> None:
+    """Its last scan, which costs a pass over the picture, again and again."""
+    Image.new("RGB", (64, 64)).save(tmp_path / "1.jpg", progressive=True)
+    whole = (tmp_path / "1.jpg").read_bytes()
+    assert decode(tmp_path / "1.jpg").shape == (64, 64, 3)
+    last = whole[whole.rindex(b"\xff\xda") : -2]
+    (tmp_path / "1.jpg").write_bytes(whole[:-2] + 100 * last + whole[-2:])
+    with pytest.raises(DataError, match="expected at most 100 scans in .*1.jpg, got 110"):
+        decode(tmp_path / "1.jpg")
+
+
+def test_a_large_run_length_bmp_is_not_decoded(tmp_path: Path) -> None:
+    """Nothing but ends of lines, which Pillow fills up in Python."""
+    size = 4096
+    header = b"BM" + struct.pack("<IHHI", 54 + 1024 + 2, 0, 0, 54 + 1024)
+    header += struct.pack("<IiiHHIIiiII", 40, size, size, 1, 8, 1, 2, 0, 0, 256, 0)
+    (tmp_path / "1.bmp").write_bytes(header + bytes(1024) + b"\0\1")
+    with pytest.raises(DataError, match="expected at most 4,194,304 pixels in .*1.bmp, a run-length encoded BMP"):
+        decode(tmp_path / "1.bmp")

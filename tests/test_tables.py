@@ -193,6 +193,16 @@ def test_integers_with_gaps_come_from_parquet_as_integers(tmp_path: Path) -> Non
     assert (table.identities(), table.labels("camera")) == ([3, None], [str(2**63), 1])
 
 
+def test_a_parquet_file_whose_columns_are_damaged_is_refused(tmp_path: Path) -> None:
+    """Its footer is whole, so that it opens."""
+    pd.DataFrame({"path": [f"{n}.png" for n in range(1000)]}).to_parquet(tmp_path / "own.parquet")
+    content = bytearray((tmp_path / "own.parquet").read_bytes())
+    content[4:200] = bytes(196)
+    (tmp_path / "own.parquet").write_bytes(content)
+    with pytest.raises(DataError, match="expected a table of CSV or Parquet at .*own.parquet, got: "):
+        read_table(tmp_path / "own.parquet", required=("path",))
+
+
 def test_a_column_that_is_not_there_is_empty() -> None:
     table = TextTable(Path("own.csv"), {"path": ["a", "b"]})
     assert (len(table), table.labels("camera"), table.identities()) == (2, [None, None], [None, None])

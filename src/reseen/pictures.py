@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import io
 import logging
 import os
 import re
+import stat
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -33,8 +35,20 @@ EXTENSIONS = (
 )
 """How the names of pictures end, for every reader of folders."""
 
+FORMATS = (
+    *("JPEG", "PNG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000"),
+    *(("AVIF",) if importlib.util.find_spec("PIL.AvifImagePlugin") else ()),
+)
+"""The formats that are read, by Pillow's names, whatever a file is called. For some others it runs further programs."""
+
+MAX_LINKS = 100
+"""Links below one folder that may lead to the same folder."""
 MAX_PIXELS = 178_956_970
 """Pixels of a picture at most, unless the environment's RESEEN_MAX_PIXELS says otherwise: Pillow's own limit."""
+MAX_SCANS = 100
+"""Scans of a progressive JPEG file at most: each is decoded over the whole picture. Encoders write some ten."""
+MAX_RUN_LENGTH_PIXELS = 2**22
+"""Pixels of a run-length encoded BMP file at most: Pillow expands these in Python, byte by byte."""
 
 _last = threading.local()
 
@@ -44,6 +58,18 @@ def is_picture(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(EXTENSIONS) and _in_utf8(name)
 
 
+def _leads_back(folder: str, name: str, linked: Counter[str]) -> bool:
+    """Return whether a folder is a link to one that it lies in; other links are counted by where they lead."""
+    path = os.path.join(folder, name)
+    if not os.path.islink(path):
+        return False
+    target = os.path.realpath(path)
+    linked[target] += 1
+    if linked[target] > MAX_LINKS:
+        raise DataError(f"expected at most {MAX_LINKS} links to one folder, found more to {target}; leave some out")
+    return Path(os.path.realpath(folder)).is_relative_to(target)
+
+
 def _in_utf8(name: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
@@ -51,11 +77,16 @@ def _in_utf8(name: str) -> bool:
 def find_pictures(root: Path) -> list[str]:
     """Return the paths of all pictures below a folder, from it, with forward slashes, sorted.
 
-    Links are followed, hidden folders are not. Files that are no pictures are counted in the log.
+    Links are followed, but for those that lead back to where they are; hidden folders are not looked into. Files that
+    are no pictures are counted in the log.
+
+    Raises:
+        DataError: More than `MAX_LINKS` links lead to the same folder.
     """
     names, others = [], []
+    linked = Counter[str]()
     for folder, folders, files in os.walk(root, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if not name.startswith(".") and not _leads_back(folder, name, linked)]
         start = Path(folder).relative_to(root).as_posix()
         prefix = "" if start == "." else f"{start}/"
         names += [prefix + name for name in files if is_picture(name)]
@@ -105,7 +136,8 @@ def decode(path: Path) -> Pixels:
         DataError: The file is missing, empty, no picture, cut short, or larger than RESEEN_MAX_PIXELS; it is named.
     """
     try:
-        with _without_pillows_limit(), Image.open(path) as picture:
+        _require_regular_file(path)
+        with _without_pillows_limit(), Image.open(path, formats=FORMATS) as picture:
             limit = int(os.environ.get("RESEEN_MAX_PIXELS", MAX_PIXELS))
             if picture.width * picture.height > limit:
                 size = f"{picture.width:,} x {picture.height:,}"
@@ -113,6 +145,7 @@ def decode(path: Path) -> Pixels:
                     f"expected at most {limit:,} pixels in {path}, got {size}; where that is meant, allow more with "
                     "--max_pixels, or RESEEN_MAX_PIXELS in the environment"
                 )
+            _require_usual_effort(path, picture)
             return flattened(picture)
     except FileNotFoundError:
         raise DataError(f"expected a picture at {path}, found no such file; check the root or the path") from None
@@ -121,6 +154,28 @@ def decode(path: Path) -> Pixels:
     except Exception as error:  # a damaged file makes Pillow raise almost anything
         found = "an empty file" if _is_empty(path) else one_line(error)
         raise DataError(f"expected a picture at {path}, got: {found}; replace it or leave it out") from None
+
+
+def _require_regular_file(path: Path) -> None:
+    """Make sure that reading a file comes to an end, as that of a pipe or device need not."""
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        found = "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
+        raise DataError(f"expected a picture at {path}, got {found}; replace it or leave it out")
+
+
+def _require_usual_effort(path: Path, picture: Image.Image) -> None:
+    """Make sure that a file takes no more work than one of its size usually does."""
+    if picture.info.get("progressive"):
+        scans = sum(marker == SOS for marker, _ in jpeg_markers(path.read_bytes()))
+        if scans > MAX_SCANS:
+            raise DataError(f"expected at most {MAX_SCANS} scans in {path}, got {scans:,}; save it anew")
+    run_length = any(tile[0] == "bmp_rle" for tile in getattr(picture, "tile", ()))
+    if run_length and picture.width * picture.height > MAX_RUN_LENGTH_PIXELS:
+        raise DataError(
+            f"expected at most {MAX_RUN_LENGTH_PIXELS:,} pixels in {path}, a run-length encoded BMP, got "
+            f"{picture.width:,} x {picture.height:,}; save it without compression"
+        )
 
 
 @contextlib.contextmanager

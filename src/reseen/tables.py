@@ -49,6 +49,8 @@ BOXES = (("bbox",), *CORNER_AND_SIZE, *TWO_CORNERS)
 """How tables write the part of a picture to use; ``bbox`` is x, y, width and height in one column."""
 _OF_A_BOX = {name for form in BOXES for name in form} - {"x", "y"}  # x and y alone may be a place on a map.
 _LIKE_A_BOX = re.compile(r"(^|_)(b?box(es)?|bounding)(_|$)")
+DAMAGE = (OSError, ValueError, OverflowError, pa.ArrowException)
+"""What reading a damaged table may raise."""
 T = TypeVar("T")
 
 
@@ -168,9 +170,8 @@ def read_table(path: Path, *, required: Sequence[str], optional: Sequence[str] =
         raise DataError(f"expected a table at {path}, found {describe(path.parent)} in its folder") from None
     except UnicodeDecodeError:
         raise DataError(f"expected a table of text in UTF-8 at {path}, found other bytes; save it as UTF-8") from None
-    except (OSError, ValueError, pa.ArrowException) as error:
-        found = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
-        raise DataError(f"expected a table of CSV or Parquet at {path}, got: {found}; mend the file") from None
+    except DAMAGE as error:
+        raise _no_table(path, error) from None
     every = ", ".join(name or "a column without a name" for name in header)
     if set(required) - set(header):
         wanted = f"{'columns' if len(required) > 1 else 'a column'} {' and '.join(required)}"
@@ -178,7 +179,10 @@ def read_table(path: Path, *, required: Sequence[str], optional: Sequence[str] =
     if twice := sorted({name for name in header if name and header.count(name) > 1}):
         raise DataError(f"expected each column once in {path}, found {', '.join(twice)} twice; rename one")
     box = _form_of_boxes(header, path) if boxes else ()
-    read = {name: columns(header.index(name)) for name in header if name in {*required, *optional, *box}}
+    try:
+        read = {name: columns(header.index(name)) for name in header if name in {*required, *optional, *box}}
+    except DAMAGE as error:
+        raise _no_table(path, error) from None
     passed_over = [name for name in header if name and name not in read]
     if passed_over:
         log.info("ignored columns of %s: %s", path, ", ".join(passed_over))
@@ -190,6 +194,11 @@ def read_table(path: Path, *, required: Sequence[str], optional: Sequence[str] =
             if not value.isprintable() and ("\0" in value or len(value.splitlines()) > 1):
                 raise DataError(f"expected {name} on one line in {path}, found {value[:60]!r} in row {row}; mend it")
     return table
+
+
+def _no_table(path: Path, error: Exception) -> DataError:
+    found = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
+    return DataError(f"expected a table of CSV or Parquet at {path}, got: {found}; mend the file")
 
 
 def _form_of_boxes(header: Sequence[str], path: Path) -> tuple[str, ...]:

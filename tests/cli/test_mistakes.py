@@ -4,7 +4,7 @@ import pytest
 import yaml
 from tests.commands.test_verbs import TINY, failing
 
-from reseen.cli import main
+from reseen.cli import fail, main
 from reseen.cli.parser import parse
 from reseen.cli.runs import data_of
 from reseen.errors import RunError
@@ -197,3 +197,12 @@ def test_a_loss_that_does_not_fit_is_refused_before_the_first_batch(name, said, 
     assert status == 1
     assert said in line
     assert not (tmp_path / "X").exists()
+
+
+def test_a_word_that_would_fill_the_screen_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        fail(1, f"expected a number, got {'9' * 100_000}; mend the line")
+    line = capsys.readouterr().err
+    assert line.startswith("reseen: expected a number, got 999")
+    assert line.endswith("999; mend the line\n")
+    assert len(line) < 500

@@ -100,9 +100,9 @@ def test_boxes_of_one_file_are_decoded_once(tmp_path: Path, monkeypatch: pytest.
     opened: list[str] = []
     by_pillow = Image.open
 
-    def counting(path: Path) -> Image.Image:
+    def counting(path: Path, **options: object) -> Image.Image:
         opened.append(path.name)
-        return by_pillow(path)
+        return by_pillow(path, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Image, "open", counting)
     for name, seed in (("a.png", 0), ("b.png", 1)):

@@ -7,7 +7,9 @@ Each verb is a typed function under ``reseen.commands``. What it needs is import
 import errno
 import logging
 import os
+import re
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
@@ -40,6 +42,8 @@ COMMANDS = {
 }
 SHARED = ("train", "evaluate", "embed")  # Several processes divide the work of these.
 
+MAX_WORD = 400
+"""Letters of a word in a message, such as a path; of a longer one only the ends are said."""
 REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 """How the system says that it will not write or read a file here."""
 
@@ -103,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def log_to_terminal() -> None:
-    """Show what the library logs, one line each."""
+    """Show what the library logs, one line each, and not what Pillow warns of in damaged pictures."""
     from rich.logging import RichHandler
 
     from reseen.terminal import VisibleFormatter
@@ -113,6 +117,7 @@ def log_to_terminal() -> None:
     logger = logging.getLogger("reseen")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO if is_first() else logging.WARNING)
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def overview() -> str:
@@ -130,8 +135,9 @@ def listed(names: Mapping[str, str]) -> str:
 
 
 def fail(status: int, message: str) -> None:
-    """Say in one line what went wrong, and leave."""
+    """Say in one line what went wrong, and leave; words that would fill the screen are cut."""
     from reseen.labels import visible
 
-    print(f"reseen: {visible(message)}", file=sys.stderr)
+    line = re.sub(rf"\S{{{MAX_WORD},}}", lambda word: f"{word[0][: MAX_WORD // 2]}...{word[0][-40:]}", message)
+    print(f"reseen: {visible(line)}", file=sys.stderr)
     sys.exit(status)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from PIL import Image
 from starlette.requests import ClientDisconnect, Request
 
-from reseen.pictures import SOS, Pixels, flattened, jpeg_markers
+from reseen.pictures import MAX_SCANS, SOS, Pixels, flattened, jpeg_markers
 from reseen.serving.errors import RefusedError
 from reseen.serving.settings import Limits
 
@@ -22,8 +22,6 @@ Result = TypeVar("Result")
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 MAX_THREADS = 4
-MAX_SCANS = 100
-"""Scans of a JPEG file; a usual progressive one has 10. Each costs a pass over all pixels, whatever its own size."""
 MAX_PARTS = 20_000
 """Segments of a JPEG or chunks of a PNG file; each costs a step in Python."""
 MAX_STRAY_BYTES = 4_096
