@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.gpus import Gpu, cuda, pretended
+
 torch.set_num_threads(1)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -30,3 +32,12 @@ def several_threads() -> Iterator[None]:
     torch.set_num_threads(4)
     yield
     torch.set_num_threads(1)
+
+
+@pytest.fixture(params=["pretended", pytest.param("cuda", marks=pytest.mark.gpu)])
+def gpu(request: pytest.FixtureRequest) -> Iterator[Gpu]:
+    """A GPU: one that is not there, and with -m gpu that of this machine."""
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no GPU that torch can use")
+    with pretended() if request.param == "pretended" else cuda() as device:
+        yield device

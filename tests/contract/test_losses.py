@@ -1,14 +1,14 @@
 """What every loss owes its user, on any batch. A loss in ``reseen.losses.__all__`` is under test by being there."""
 
+import copy
 import inspect
 import math
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
+from tests.gpus import Gpu, PretendedGpu
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from reseen import losses
 from reseen.geometry import Candidates
@@ -262,35 +262,27 @@ def test_transforms_of_functions_work(name: str) -> None:
     close(torch.func.grad(lambda x: torch.func.vmap(function)(x, y).sum())(x), gradients)
 
 
-class NoSynchronisation(TorchDispatchMode):
-    """Refuses what makes the host wait for the device."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.overloadpacket.__name__
-        assert name not in {
-            "_local_scalar_dense",
-            "nonzero",
-            "masked_select",
-            "_unique2",
-            "unique_dim",
-            "equal",
-            "item",
-        }
-        if name in {"index", "index_put", "index_put_"}:
-            assert all(i is None or i.dtype != torch.bool for i in args[1]), (
-                "indexing with a mask counts it on the host"
-            )
-        return func(*args, **(kwargs or {}))
-
-
-def test_a_step_never_waits_for_the_device(loss: Loss) -> None:
-    x, y = batch()
-    loss.double()
-    x.requires_grad_()
-    extra = {"modalities": modalities(x.detach())} if loss.takes_modalities else {}
-    for _ in range(2):
-        with NoSynchronisation():
-            loss(x, y, **extra).backward()
+@pytest.mark.parametrize("name", [*NAMES, *(f"RandomTriplets({name})" for name in OF_PAIRS)])
+def test_a_gpu_gives_what_the_cpu_gives_and_is_not_waited_for(name: str, gpu: Gpu) -> None:
+    losses = all_losses() | {f"RandomTriplets({name})": RandomTriplets(plain_losses()[name]) for name in OF_PAIRS}
+    loss = ready(losses[name]).double()
+    there = gpu.put(copy.deepcopy(loss))
+    drawn = "RandomTriplets" in name and not isinstance(gpu, PretendedGpu)  # CUDA draws other numbers
+    for seed in range(2):
+        x, y = batch(seed=seed)
+        x_there, modality = gpu.put(x).requires_grad_(), gpu.put(modalities(x))
+        extra = {"modalities": modality} if loss.takes_modalities else {}
+        y_there = gpu.put(y)
+        torch.manual_seed(seed)
+        with gpu.step():
+            value = there(x_there, y_there, **extra)
+            value.backward()
+        torch.manual_seed(seed)
+        expected, gradient = run(loss, x, y)
+        assert gpu.fetch(value).isfinite()
+        if not drawn:
+            gpu.close(value, expected)
+            gpu.close(x_there.grad, gradient)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in PLAIN or name in OF_PAIRS])

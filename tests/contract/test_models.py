@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from tests.gpus import Gpu, PretendedGpu
 from torch import Tensor
 
 from reseen.models import Embedder, ModalityOptions, ModelSpec, Outputs, ResNetOptions, ViTOptions
@@ -132,3 +133,25 @@ def test_a_copy_is_a_model_of_its_own(model: Embedder) -> None:
             p.add_(1)
     assert torch.equal(run(model, images).embedding, before)
     assert not torch.equal(run(twin, images).embedding, before)
+
+
+# The rows of each modality are the shape of a tensor.
+OF_TWO_STREAMS = ("nonzero", "index by a mask", "index_put by a mask", "_local_scalar_dense")
+
+
+def test_a_gpu_gives_what_the_cpu_gives_and_is_not_waited_for(model: Embedder, gpu: Gpu) -> None:
+    model.train()
+    there = gpu.put(copy.deepcopy(model))
+    images, rows = pictures(4), torch.arange(4)
+    on_gpu, side = gpu.put(images), gpu.put(rows % 2)
+    cameras = gpu.put(rows)
+    torch.manual_seed(0)
+    with gpu.step(OF_TWO_STREAMS if model.spec.modalities != ModalityOptions() else ()):
+        outputs = there(on_gpu, cameras=cameras, views=side, modalities=side)
+        (outputs.feature.square().sum() + outputs.embedding.square().sum()).backward()
+    if isinstance(gpu, PretendedGpu):
+        torch.manual_seed(0)
+        gpu.close(outputs.embedding, run(model, images).embedding)
+    else:  # which draws other numbers where parts are dropped
+        found = there.eval()(on_gpu, cameras=cameras, views=side, modalities=side).embedding
+        gpu.close(found, run(copy.deepcopy(model).eval(), images).embedding)

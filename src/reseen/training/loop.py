@@ -114,6 +114,9 @@ def train(
     size = (model.spec.height, model.spec.width)
     images = ImageDataset(data.train, transform or training_transform(size), size=size)
     modalities, places = number_modalities(data.train), model.side_info(data.train, known=True)
+    # On the device once, so that no step waits to have its part there.
+    modalities = None if modalities is None else modalities.to(device)
+    places = {name: each.to(device) for name, each in places.items()}
     if places and not isinstance(candidates, BatchCandidates):
         raise ValueError(
             f"expected plain training of a network that is told {' and '.join(places)}, got "
@@ -176,14 +179,13 @@ def train(
                 parameter.requires_grad_(epoch >= schedule.freeze)
 
             with interruption.held_back():
-                for pictures, labels, rows in loader:
-                    side = None if modalities is None else modalities[rows].to(device)
-                    where = {name: each[rows].to(device) for name, each in places.items()}
+                for batch in loader:
+                    pictures, labels, rows = (part.to(device, non_blocking=True) for part in batch)
+                    side = None if modalities is None else modalities[rows]
+                    where = {name: each[rows] for name, each in places.items()}
                     candidates.on_batch(rows)
                     with accelerator.accumulate(network):
-                        values = network(
-                            pictures.to(device, non_blocking=True), labels.to(device), side, candidates, **where
-                        )
+                        values = network(pictures, labels, side, candidates, **where)
                         accelerator.backward(objective.weights @ values)
                         if accelerator.sync_gradients:
                             schedule.set_rates(optimizers[0], run.epoch)

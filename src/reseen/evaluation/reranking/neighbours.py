@@ -64,7 +64,7 @@ def _lower(lowest: Floats, bound: ErrorBound, queries: Codes, start: int, tile: 
     least = np.minimum(lowest[queries - start] + bound.value, tile.amin(1).cpu().numpy() + bound.window)
     # Above the limit if anything, where it is rounded.
     limit = torch.from_numpy(least).to(tile.device, tile.dtype)
-    at = (tile <= limit.nextafter(limit.new_tensor(torch.inf))[:, None]).nonzero(as_tuple=True)
+    at = (tile <= limit.nextafter(torch.full_like(limit, torch.inf))[:, None]).nonzero(as_tuple=True)
     row, column = (index.cpu().numpy() for index in at)
     exact = bound.exact(queries[row], columns.start + column, tile[at].cpu().numpy())
     np.minimum.at(lowest, queries[row] - start, exact)
