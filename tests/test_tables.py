@@ -199,7 +199,7 @@ def test_a_parquet_file_whose_columns_are_damaged_is_refused(tmp_path: Path) -> 
     content = bytearray((tmp_path / "own.parquet").read_bytes())
     content[4:200] = bytes(196)
     (tmp_path / "own.parquet").write_bytes(content)
-    with pytest.raises(DataError, match="expected a table of CSV or Parquet at .*own.parquet, got: "):
+    with pytest.raises(DataError, match=r"expected a table of CSV or Parquet at .*own\.parquet, got: "):
         read_table(tmp_path / "own.parquet", required=("path",))
 
 
