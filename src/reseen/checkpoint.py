@@ -159,7 +159,7 @@ def _damaged(path: str | Path, found: str) -> CheckpointError:
 
 
 def _digest(metadata: Mapping[str, str]) -> str:
-    """Return 64 hexadecimal digits that name a description."""
+    """Return the SHA-256 digest of a description, in hexadecimal."""
     described = sorted((name, text) for name, text in metadata.items() if name != DIGEST)
     return hashlib.sha256(ascii(described).encode()).hexdigest()
 

@@ -42,7 +42,7 @@ class Fidelity:
 def fidelity(
     embeddings: Embeddings, *, distractors: Collection[Identity] = (), include_distractors: bool = False
 ) -> Fidelity:
-    """Count how often identities overlap, on training or test pictures.
+    """Return the fidelity of embeddings: how often identities overlap, on training or test pictures.
 
     Args:
         embeddings: All pictures; cameras play no part.

@@ -1,4 +1,4 @@
-"""From the ranks of a query's positives to AP, INP and CMC.
+"""Average precision (AP) and inverse negative penalty (INP), from the ranks of a query's positives.
 
 Dimensions: Q queries, P positives of all queries together.
 """

@@ -1,4 +1,4 @@
-"""The first places of every query's ranked list, for people to look at."""
+"""Ranked lists: the first places of every query."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RankedLists:
 def ranked_list(
     query: Embeddings, gallery: Embeddings, protocol: Protocol, *, top: int = 10, reranking: Reranking | None = None
 ) -> RankedLists:
-    """RetrievalTask the gallery with every query and return the first places.
+    """Search the gallery with every query and return the first places.
 
     Args:
         query: What is searched with.

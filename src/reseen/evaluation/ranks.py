@@ -1,4 +1,4 @@
-"""The ranks of positives by counting, without a ranked list and without a Q x G matrix.
+"""Ranks of positives, by counting: without a ranked list and without a Q x G matrix.
 
 A positive's rank is its place among the positives plus the number of negatives that come before it, so a tile of scores
 is sorted row by row, each of the query's few positives is looked up in it, and the counts of all tiles are added. A

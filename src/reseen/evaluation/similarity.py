@@ -1,13 +1,12 @@
-"""How alike queries and gallery entries are, a tile at a time, so that no Q x G matrix is ever kept.
+"""Scores of queries against gallery entries, a tile at a time: no Q x G matrix is ever kept.
 
 Dimensions: Q queries, G gallery entries, D components; q and g are the rows of one tile.
 
 What changes the scores wraps the scores::
 
     Cosine(query, gallery)
-    Inner(query, gallery)       the same for vectors that are at unit length already
-    MaskSameLocation(scores, ...)      what was seen at the query's own place scores nothing
-    GroupMax(scores, groups)     the entries are groups (tracks, identities) that score as their best picture
+    MaskSameLocation(scores, ...)   what was seen at the query's own place scores minus infinity
+    GroupMax(scores, groups)        the entries are groups (tracks, identities) that score as their best picture
 """
 
 from __future__ import annotations

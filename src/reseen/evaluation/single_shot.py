@@ -1,4 +1,4 @@
-"""The first rank when every identity is in the gallery once, drawn anew for each query (CUHK03's classic protocol)."""
+"""First ranks over drawn galleries with each identity once, anew for each query (CUHK03's classic protocol)."""
 
 from __future__ import annotations
 

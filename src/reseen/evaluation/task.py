@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch.distributed as dist
@@ -16,9 +16,6 @@ import torch.distributed as dist
 from reseen.errors import DataError
 from reseen.evaluation.similarity import Codes, Cosine, GroupMax, MaskSameLocation, Reranking, Scores
 from reseen.types import Embeddings, Labels, Protocol, join_labels
-
-if TYPE_CHECKING:
-    pass
 
 T = TypeVar("T")
 

@@ -25,7 +25,7 @@ CHANGEABLE = ("identity", "camera", "track", "time", "source", "extra")
 
 
 class Gallery:
-    """Sightings kept and searched: vectors, with who, where and when.
+    """Gallery: items with vectors, identities, cameras and times, searched by similarity.
 
     Args:
         location: A folder of this machine (SQLite and FAISS), or ``"milvus://host:port/name"``.

@@ -1,4 +1,4 @@
-"""What goes into a gallery, checked: rows of vectors with their columns, each named by its content.
+"""Checked rows on their way into a gallery: vectors and columns, each row named by its content.
 
 Dimensions: N items, D components of a vector.
 """

@@ -1,4 +1,4 @@
-"""From hits to answers: items, probabilities, re-ranking, and one answer for each identity or track.
+"""Answers of a search: items, probabilities, re-ranking, and one answer for each identity or track.
 
 Dimensions: Q queries, D components of a vector, k answers, n items.
 """

@@ -1,4 +1,4 @@
-"""Losses under the same conditions, several times; is a difference more than noise?"""
+"""Losses side by side, over several seeds, with tests of significance."""
 
 from __future__ import annotations
 

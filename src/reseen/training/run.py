@@ -58,7 +58,7 @@ class BestScore:
 
 @dataclass
 class Settings:
-    """What must be the same when a run is resumed, but for the epochs, which may become more.
+    """Settings that stay the same when a run is resumed, but for the epochs, which may become more.
 
     Attributes:
         values: By name.
@@ -73,7 +73,7 @@ class Settings:
         return self.values
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Compare.
+        """Compare with the state, which must have the same values.
 
         Raises:
             ValueError: A value is another.
@@ -208,7 +208,7 @@ class Run:
             self.look()
 
     def look(self) -> None:
-        """Stop on a loss that was not finite; write the others down.
+        """Log the mean losses since the last look; stop on one that was not finite.
 
         Raises:
             TrainingError: Names the term and the step.
@@ -234,7 +234,7 @@ class Run:
         self._bar.show(step=self.step, epoch=self.epoch, loss=loss, images_per_second=speed)
 
     def save(self) -> None:
-        """Write down what resuming needs.
+        """Save the state that resuming needs.
 
         Raises:
             TrainingError: A loss or a weight is not finite; the state before stays.
@@ -249,7 +249,7 @@ class Run:
         save_state(self.folder.state, self.parts, self.accelerator)
 
     def keep(self, path: Path, **scores: float) -> None:
-        """Write a checkpoint of the network as it is."""
+        """Write a checkpoint of the network."""
         if self.accelerator.is_main_process:
             provenance = {"data": self.data.name, "seed": self.batches.seed, "step": self.step, "epoch": self.epoch}
             checkpoint.save(path, self.objective.model, provenance={**provenance, **scores}, config=self.config)

@@ -47,7 +47,7 @@ def k_reciprocal(*, k1: int = 20, k2: int = 6, weight: float = 0.3) -> KReciproc
 
 @dataclass(frozen=True)
 class KReciprocal:
-    """Re-ranks; see :func:`k_reciprocal`."""
+    """Re-ranking by k-reciprocal encoding; see :func:`k_reciprocal`."""
 
     k1: int
     k2: int

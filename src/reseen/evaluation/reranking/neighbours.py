@@ -1,4 +1,4 @@
-"""The nearest entries of every vector, found a tile at a time.
+"""Nearest-neighbour search of every vector, a tile at a time.
 
 Dimensions: N vectors, k neighbours; q and g are the rows of one tile.
 """

@@ -48,7 +48,7 @@ def open_set_thresholds(probes: Probes, rates: Sequence[float], seed: int) -> tu
 def thresholds(
     wrong: Floats, groups: NDArray[np.int64], rates: Sequence[float], seed: int, *, detected: Callable[[float], float]
 ) -> tuple[Threshold, ...]:
-    """Draw the line through similarities (N,) that should not be matches.
+    """Return thresholds for similarities (N,) that should not be matches.
 
     The interval is a bootstrap over individuals (groups (N, 1 or 2)): pairs that share one are not independent.
     """

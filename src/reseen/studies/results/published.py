@@ -24,7 +24,7 @@ DEFAULT_TERM = {"output": "embedding", "weight": 1.0}
 
 @dataclass(frozen=True)
 class Measured:
-    """What a study found under one condition.
+    """Scores of a study under one condition.
 
     Attributes:
         name: Of the condition.
