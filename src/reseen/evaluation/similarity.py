@@ -12,7 +12,7 @@ What changes the scores wraps the scores::
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from reseen.errors import DataError
 from reseen.exact import Floats, cosines
+from reseen.slicing import chunks
 from reseen.types import Embeddings
 
 Codes = NDArray[np.intp]
@@ -311,8 +312,3 @@ def ranges(starts: NDArray[np.intp], lengths: NDArray[np.intp]) -> NDArray[np.in
     before = np.cumsum(lengths) - lengths
     moved: NDArray[np.intp] = np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
     return moved
-
-
-def chunks(total: int, size: int) -> Iterator[slice]:
-    """Cut 0..total into slices of at most ``size``."""
-    return (slice(start, min(start + size, total)) for start in range(0, total, size))

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.evaluation.rounding import ErrorBound
-from reseen.evaluation.similarity import chunks
 from reseen.evaluation.task import RetrievalTask
 from reseen.evaluation.tiles import score_tiles
+from reseen.slicing import chunks
 
 QUERY_CHUNK = 64
 

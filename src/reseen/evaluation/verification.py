@@ -139,6 +139,15 @@ def roc(query: Embeddings, gallery: Embeddings, protocol: Protocol, *, reranking
 
     Raises:
         DataError: There is no positive pair, or no negative one.
+
+    Example:
+        >>> from reseen.protocols import cross_camera
+        >>> from reseen.types import Sample
+        >>> query = Embeddings.of(torch.eye(2), [Sample("a.jpg", 0, camera=1), Sample("b.jpg", 1, camera=1)])
+        >>> entries = [Sample("c.jpg", 0, camera=2), Sample("d.jpg", 1, camera=2), Sample("e.jpg", 2, camera=2)]
+        >>> gallery = Embeddings.of(torch.eye(2)[[0, 1, 0]], entries)
+        >>> roc(query, gallery, cross_camera).tpr_at(0.25)  # one of four negatives scores as high as the positives
+        1.0
     """
     histogram = score_histogram(query, gallery, protocol, bins=FINE_BINS, reranking=reranking)
     if not histogram.positive.any() or not histogram.negative.any():

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from reseen import checkpoint
@@ -29,6 +28,9 @@ from reseen.training.run_folder import RunFolder
 from reseen.training.schedule import Schedule
 from reseen.training.state import Stateful, load_state, save_state
 from reseen.types import Benchmark
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 logger = logging.getLogger(__name__)
 
@@ -192,10 +194,10 @@ class Run:
                 self.journal.cut(0)
 
     def _extend(self, epochs: float) -> None:
-        told = f"extended from {epochs:g} to {self.schedule.epochs:g} epochs after epoch {self.epoch:g}"
-        logger.info("%s: from here on the learning rate is that of the longer schedule", told)
+        change = f"extended from {epochs:g} to {self.schedule.epochs:g} epochs after epoch {self.epoch:g}"
+        logger.info("%s: from here on the learning rate is that of the longer schedule", change)
         if self.config is not None:
-            self.config = f"# {told}: in one go, the learning rates before it would be others.\n{self.config}"
+            self.config = f"# {change}: in one go, the learning rates before it would be others.\n{self.config}"
             if self.accelerator.is_main_process:
                 write_atomically(self.folder.config, self.config.encode())
 

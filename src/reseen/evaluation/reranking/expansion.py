@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 
 from reseen.evaluation.reranking.neighbours import nearest
-from reseen.evaluation.similarity import MAX_ROWS, Cosine, chunks, unit_rows
+from reseen.evaluation.similarity import MAX_ROWS, Cosine, unit_rows
+from reseen.slicing import chunks
 from reseen.types import Embeddings
 
 
