@@ -1,7 +1,6 @@
 """``import reseen`` offers its public names and subpackages, and imports nothing heavy."""
 
 import ast
-import doctest
 import importlib
 import subprocess
 import sys
@@ -64,9 +63,3 @@ def test_subpackages_are_there_after_a_bare_import() -> None:
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = reseen.nothing
-
-
-@pytest.mark.parametrize("name", sorted({f"reseen.{home}" for home in reseen._HOMES.values()} | {"reseen"}))
-def test_examples_in_docstrings_run(name: str) -> None:
-    module = importlib.import_module(name)
-    assert doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE).failed == 0

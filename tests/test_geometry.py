@@ -10,7 +10,6 @@ from reseen.geometry import (
     Candidates,
     Crossing,
     MemoryCandidates,
-    chunks,
     compare,
     cosine,
     euclidean,
@@ -21,6 +20,7 @@ from reseen.geometry import (
     masked_min,
     masked_softmean,
     normalized_euclidean,
+    row_blocks,
     smallest,
     unit,
 )
@@ -209,9 +209,9 @@ def test_rows_that_keep_nothing_get_no_gradient(reduction, scale: float) -> None
     assert (x.grad[1:] == 0).all()
 
 
-def test_chunks_cover_every_row_once() -> None:
+def test_row_blocks_cover_every_row_once() -> None:
     for rows, columns, elements in ((10, 3, 9), (1, 100, 9), (7, 0, 9), (8, 4, 8)):
-        cuts = list(chunks(rows, columns, elements))
+        cuts = list(row_blocks(rows, columns, elements))
         assert [i for cut in cuts for i in range(rows)[cut]] == list(range(rows))
         assert all((cut.stop - cut.start) * columns <= max(elements, columns) for cut in cuts)
 

@@ -159,7 +159,7 @@ def _damaged(path: str | Path, found: str) -> CheckpointError:
 
 
 def _digest(metadata: Mapping[str, str]) -> str:
-    """Return 64 hexadecimal digits that name a description."""
+    """Return the SHA-256 digest of a description, in hexadecimal."""
     described = sorted((name, text) for name, text in metadata.items() if name != DIGEST)
     return hashlib.sha256(ascii(described).encode()).hexdigest()
 
@@ -173,19 +173,19 @@ def initialise(model: Embedder, path: str | Path) -> WeightsReport:
     Raises:
         CheckpointError: The file cannot be read, or nothing in it fits.
     """
-    own, given = model.state_dict(), read_tensors(str(path))
-    used = [name for name in own if name in given and given[name].shape == own[name].shape]
+    own, published = model.state_dict(), read_tensors(str(path))
+    used = [name for name in own if name in published and published[name].shape == own[name].shape]
     if not used:
         raise CheckpointError(
-            f"expected weights of a {model.spec.backbone} in {path}, got {len(given)} tensors none of which fits; "
+            f"expected weights of a {model.spec.backbone} in {path}, got {len(published)} tensors none of which fits; "
             "choose the backbone that they were trained with, or name another project's file in the model's `weights`"
         )
-    model.load_state_dict({name: given[name] for name in used}, strict=False)
+    model.load_state_dict({name: published[name] for name in used}, strict=False)
     return WeightsReport(
         str(path),
         tuple(used),
         {},
-        tuple(name for name in given if name not in used),
+        tuple(name for name in published if name not in used),
         tuple(name for name in own if name not in used),
     )
 

@@ -58,15 +58,15 @@ class TrainingError(ReseenError):
     """Training cannot go on."""
 
 
-def describe(folder: Path, *, shown: int = 8) -> str:
+def describe(folder: Path, *, most: int = 8) -> str:
     """Return in words what lies in a folder."""
     if not folder.exists():
         return "no such folder"
     if not folder.is_dir():
         return "a file"
     names = sorted(os.listdir(folder))
-    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more if names else "an empty folder"
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more if names else "an empty folder"
 
 
 def one_line(error: BaseException, *, limit: int = 200) -> str:

@@ -106,8 +106,8 @@ def passed_over(names: Iterable[str]) -> str:
         else "names not in UTF-8"
         for name in names
     )
-    shown = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common(5))
-    return f"skipped {kinds.total():,} files that are no pictures ({shown}{', ...' if len(kinds) > 5 else ''})"
+    listed_kinds = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common(5))
+    return f"skipped {kinds.total():,} files that are no pictures ({listed_kinds}{', ...' if len(kinds) > 5 else ''})"
 
 
 def as_pixels(picture: Picture) -> Pixels:
@@ -335,9 +335,9 @@ def thumbnail(pixels: Pixels, longest: int = 192) -> bytes:
 
 def digest(pixels: Pixels) -> bytes:
     """Return 16 bytes that name a picture by its pixels, whatever file they came from."""
-    told = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
-    told.update(np.ascontiguousarray(pixels).data)
-    return told.digest()
+    hasher = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
+    hasher.update(np.ascontiguousarray(pixels).data)
+    return hasher.digest()
 
 
 SOS = 0xDA

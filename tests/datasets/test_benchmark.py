@@ -7,7 +7,7 @@ from jsonargparse import ArgumentParser
 
 from reseen.errors import DataError
 from reseen.protocols import cross_camera
-from reseen.types import Benchmark, Sample
+from reseen.types import Benchmark, PublishedData, Sample
 
 
 class Twice(Benchmark):
@@ -25,6 +25,27 @@ def test_a_data_set_checks_itself() -> None:
     with pytest.raises(DataError, match=r"every picture once in train of twice, found a\.jpg twice"):
         Twice()
     assert len(Benchmark("twice", [Sample("a.jpg", 1, 1)] * 2, (), (), cross_camera).train) == 2
+
+
+class Counted(Twice):
+    """Two pictures where three of two identities were published."""
+
+    def __init__(self, root: str) -> None:
+        samples = [Sample(f"{root}/{name}.jpg", name, 1) for name in "ab"]
+        Benchmark.__init__(self, "counted", samples, (), (), cross_camera)
+
+    @classmethod
+    def published(cls, *, root: str, **arguments: object) -> PublishedData:
+        return PublishedData("counted", {"train": (3, 2), "query": (0, 0)} if root == "few" else {"train": (2, 2)})
+
+
+def test_what_is_not_as_published_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    Counted("whole")
+    assert not caplog.records
+    Counted(root="few")
+    (record,) = caplog.records
+    assert "counted is not as published" in record.message
+    assert record.message.endswith("train 2 pictures of 2 identities instead of 3 of 2")
 
 
 def test_flags_are_checked_under_postponed_annotations() -> None:

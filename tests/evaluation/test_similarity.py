@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from reseen.evaluation.similarity import Cosine, GroupMax, MaskSameLocation, Rows, chunks, keep_best, ranges
+from reseen.evaluation.similarity import Cosine, GroupMax, MaskSameLocation, Rows, keep_best, ranges
+from reseen.slicing import chunks
 from reseen.types import Embeddings
 
 

@@ -95,7 +95,7 @@ def test_two_calls_before_one_backward_pass(
 ) -> None:
     """Two views, or micro-batches: the gradient is the sum of what each call's alone is, in the same order."""
     if wide:
-        monkeypatch.setattr(reseen.losses.base, "chunks", lambda *shape: reseen.geometry.chunks(*shape, 40))
+        monkeypatch.setattr(reseen.losses.base, "row_blocks", lambda *shape: reseen.geometry.row_blocks(*shape, 40))
     gradients = []
     for together in (False, True):
         loss = CrossBatchMemory(getattr(losses, name)(), 10, D, same_identity="keep")
@@ -117,7 +117,7 @@ def test_two_calls_before_one_backward_pass(
 
 def test_a_second_backward_pass_of_what_was_overwritten_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """In float64 the embeddings are copied, so that labels alone could tell."""
-    monkeypatch.setattr(reseen.losses.base, "chunks", lambda *shape: reseen.geometry.chunks(*shape, 40))
+    monkeypatch.setattr(reseen.losses.base, "row_blocks", lambda *shape: reseen.geometry.row_blocks(*shape, 40))
     loss = CrossBatchMemory(AdaSPLoss(), 10, D)
     loss(*batch(0))
     x, y = batch(1)

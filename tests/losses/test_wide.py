@@ -32,10 +32,10 @@ def batch() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 @pytest.fixture
 def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    def chunks(rows: int, columns: int, elements: int = 0) -> Iterator[slice]:
-        return reseen.geometry.chunks(rows, columns, 700)
+    def row_blocks(rows: int, columns: int, elements: int = 0) -> Iterator[slice]:
+        return reseen.geometry.row_blocks(rows, columns, 700)
 
-    monkeypatch.setattr(reseen.losses.base, "chunks", chunks)
+    monkeypatch.setattr(reseen.losses.base, "row_blocks", row_blocks)
     monkeypatch.setattr(reseen.losses.mining, "SLOTS_AT_ONCE", 37)
 
 

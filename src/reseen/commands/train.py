@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from accelerate.utils import set_seed
 
 from reseen import checkpoint, training
 from reseen.cli.runs import checkpoint_of
@@ -118,6 +117,8 @@ def train(
         tensorboard: Write TensorBoard's events.
         resolved: All settings as plain values, from the command line.
     """
+    from accelerate.utils import set_seed  # Not needed to show what the verb takes.
+
     set_seed(seed)
     embedder = Embedder(model)
     if init is not None:

@@ -20,6 +20,11 @@ class Joined(Benchmark):
     Raises:
         ValueError: There are no sources.
         DataError: The result is not sound.
+
+    Example:
+        >>> from reseen.datasets import Synthetic
+        >>> Joined([Synthetic(num_train_identities=10), Synthetic("vehicle", num_train_identities=20)])
+        Joined('...': 480 to train, ...)
     """
 
     def __init__(self, sources: list[Benchmark], *, test: Benchmark | None = None) -> None:

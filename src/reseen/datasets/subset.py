@@ -18,6 +18,11 @@ class Subset(Benchmark):
     Raises:
         ValueError: The share is out of range.
         DataError: Fewer than two identities are left to train on.
+
+    Example:
+        >>> from reseen.datasets import Synthetic
+        >>> Subset(Synthetic(num_train_identities=10), share=0.5)
+        Subset('Synthetic...': 80 to train, ...)
     """
 
     def __init__(self, source: Benchmark, *, share: float = 1.0, seed: int = 0) -> None:

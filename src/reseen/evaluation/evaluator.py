@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch.distributed as dist
 from numpy.typing import NDArray
 
+from reseen.distributed import on_all_ranks
 from reseen.errors import DataError
 from reseen.evaluation.precision import average_precision, inverse_negative_penalty
 from reseen.evaluation.ranks import positive_ranks
@@ -47,6 +47,16 @@ def evaluate(
     Raises:
         DataError: No query has a match; the protocol needs what the data lacks; a vector is not finite.
         ValueError: ``reranking`` is asked for across ranks.
+
+    Example:
+        >>> from reseen.protocols import cross_camera
+        >>> from reseen.types import Sample
+        >>> query = Embeddings.of(torch.eye(2), [Sample("a.jpg", 0, camera=1), Sample("b.jpg", 1, camera=1)])
+        >>> entries = [Sample("c.jpg", 0, camera=2), Sample("d.jpg", 1, camera=2), Sample("e.jpg", 2, camera=2)]
+        >>> gallery = Embeddings.of(torch.eye(2)[[0, 1, 0]], entries)
+        >>> report = evaluate(query, gallery, cross_camera)  # the stranger e is as alike to a as c is, and comes first
+        >>> report.mean_ap, report.cmc(1)
+        (0.75, 0.5)
     """
     import pandas as pd
 
@@ -137,6 +147,4 @@ def _one_repeat(
 
 
 def _of_all_ranks(embeddings: Embeddings) -> Embeddings:
-    parts = [embeddings] * dist.get_world_size()
-    dist.all_gather_object(parts, embeddings)
-    return Embeddings.joined(parts)
+    return Embeddings.joined(on_all_ranks(lambda: embeddings))

@@ -42,7 +42,7 @@ class Fidelity:
 def fidelity(
     embeddings: Embeddings, *, distractors: Collection[Identity] = (), include_distractors: bool = False
 ) -> Fidelity:
-    """Count how often identities overlap, on training or test pictures.
+    """Return the fidelity of embeddings: how often identities overlap, on training or test pictures.
 
     Args:
         embeddings: All pictures; cameras play no part.
@@ -56,6 +56,12 @@ def fidelity(
     Note:
         Nearness is the cosine, which orders pictures as Euclidean distance between unit vectors does. The paper does
         not say how it counts distractors, nor pictures that are alone in their identity.
+
+    Example:
+        >>> from reseen.types import Sample
+        >>> samples = [Sample(f"{row}.jpg", identity=row // 2) for row in range(4)]
+        >>> fidelity(Embeddings.of(torch.eye(2)[[0, 0, 1, 0]], samples)).error_1  # 1, 0, 0 and 1
+        0.5
     """
     nobody = np.isin(embeddings.identities.astype(object), np.array([*distractors], dtype=object))
     kept = np.arange(len(embeddings))

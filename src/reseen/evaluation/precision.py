@@ -1,4 +1,4 @@
-"""From the ranks of a query's positives to AP, INP and CMC.
+"""Average precision (AP) and inverse negative penalty (INP), from the ranks of a query's positives.
 
 Dimensions: Q queries, P positives of all queries together.
 """
@@ -21,6 +21,11 @@ def average_precision(positives: PositiveRanks, rule: Literal["step", "trapezoid
         rule: ``"step"``: the mean of the precisions at the positives. ``"trapezoid"``: each is first averaged with the
             precision one place above it in the list, which above the first place is 1 (``compute_AP.m`` of Market-1501
             and VeRi-776).
+
+    Example:
+        >>> ranks = PositiveRanks(ranks=np.array([1, 4]), starts=np.array([0, 2]))  # one query, two positives
+        >>> average_precision(ranks)  # the mean of 1/1 and 2/4
+        array([0.75])
     """
     hits = np.arange(1, len(positives.ranks) + 1) - np.repeat(positives.starts[:-1], positives.counts)
     precision = hits / positives.ranks

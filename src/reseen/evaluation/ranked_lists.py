@@ -1,4 +1,4 @@
-"""The first places of every query's ranked list, for people to look at."""
+"""Ranked lists: the first places of every query."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RankedLists:
 def ranked_list(
     query: Embeddings, gallery: Embeddings, protocol: Protocol, *, top: int = 10, reranking: Reranking | None = None
 ) -> RankedLists:
-    """RetrievalTask the gallery with every query and return the first places.
+    """Search the gallery with every query and return the first places.
 
     Args:
         query: What is searched with.
@@ -43,6 +43,16 @@ def ranked_list(
         protocol: Who is positive, negative or neither.
         top: Places per query.
         reranking: Improves the scores or the vectors first.
+
+    Example:
+        >>> from reseen.protocols import cross_camera
+        >>> from reseen.types import Sample
+        >>> query = Embeddings.of(torch.eye(2), [Sample("a.jpg", 0, camera=1), Sample("b.jpg", 1, camera=1)])
+        >>> entries = [Sample("c.jpg", 0, camera=2), Sample("d.jpg", 1, camera=2), Sample("e.jpg", 2, camera=2)]
+        >>> gallery = Embeddings.of(torch.eye(2)[[0, 1, 0]], entries)
+        >>> ranked_list(query, gallery, cross_camera, top=1).rows
+        array([[2],
+               [1]])
     """
     if top < 1:
         raise ValueError(f"expected top of at least 1, got {top}")

@@ -1,4 +1,4 @@
-"""The ranks of positives by counting, without a ranked list and without a Q x G matrix.
+"""Ranks of positives, by counting: without a ranked list and without a Q x G matrix.
 
 A positive's rank is its place among the positives plus the number of negatives that come before it, so a tile of scores
 is sorted row by row, each of the query's few positives is looked up in it, and the counts of all tiles are added. A
@@ -27,10 +27,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reseen.evaluation.rounding import ErrorBound, full_precision
-from reseen.evaluation.similarity import Codes, chunks
+from reseen.evaluation.similarity import Codes
 from reseen.evaluation.task import RetrievalTask
 from reseen.evaluation.tiles import Tile, for_each_tile, positives, query_portions
 from reseen.exact import Floats
+from reseen.slicing import chunks
 
 # Scores that are copied and sorted at once, which stay near the core, and how wide: NumPy sorts up to 512 float32 in
 # registers, in a quarter of the time for each that 513 take, and in a tenth of what 2,048 take.
@@ -117,11 +118,7 @@ def negatives_before(task: RetrievalTask, *, ties: bool = True) -> Iterator[tupl
 
 def _gathered(task: RetrievalTask, *columns: NDArray[Any]) -> tuple[NDArray[Any], ...]:
     """Return what all ranks have of some columns."""
-    if not task.across_ranks:
-        return columns
-    parts = [columns] * dist.get_world_size()
-    dist.all_gather_object(parts, columns)
-    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+    return tuple(np.concatenate(column) for column in zip(*task.on_ranks(columns), strict=True))
 
 
 class _Positives(NamedTuple):

@@ -1,4 +1,4 @@
-"""Report of an evaluation: the figures, and what they are means of.
+"""Report of an evaluation: figures, and the values of each query behind them.
 
 Dimensions: Q queries.
 """
@@ -27,7 +27,7 @@ NORMAL_95 = 1.959963984540054
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What an evaluation found; with repeats, every figure is the mean over them.
+    """Figures of an evaluation; with repeats, each is the mean over them.
 
     Attributes:
         protocol: The protocol's name.

@@ -1,19 +1,18 @@
-"""How alike queries and gallery entries are, a tile at a time, so that no Q x G matrix is ever kept.
+"""Scores of queries against gallery entries, a tile at a time: no Q x G matrix is ever kept.
 
 Dimensions: Q queries, G gallery entries, D components; q and g are the rows of one tile.
 
 What changes the scores wraps the scores::
 
     Cosine(query, gallery)
-    Inner(query, gallery)       the same for vectors that are at unit length already
-    MaskSameLocation(scores, ...)      what was seen at the query's own place scores nothing
-    GroupMax(scores, groups)     the entries are groups (tracks, identities) that score as their best picture
+    MaskSameLocation(scores, ...)   what was seen at the query's own place scores minus infinity
+    GroupMax(scores, groups)        the entries are groups (tracks, identities) that score as their best picture
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from torch import Tensor
 
 from reseen.errors import DataError
 from reseen.exact import Floats, cosines
+from reseen.slicing import chunks
 from reseen.types import Embeddings
 
 Codes = NDArray[np.intp]
@@ -312,8 +312,3 @@ def ranges(starts: NDArray[np.intp], lengths: NDArray[np.intp]) -> NDArray[np.in
     before = np.cumsum(lengths) - lengths
     moved: NDArray[np.intp] = np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
     return moved
-
-
-def chunks(total: int, size: int) -> Iterator[slice]:
-    """Cut 0..total into slices of at most ``size``."""
-    return (slice(start, min(start + size, total)) for start in range(0, total, size))

@@ -1,4 +1,4 @@
-"""The first rank when every identity is in the gallery once, drawn anew for each query (CUHK03's classic protocol)."""
+"""First ranks over drawn galleries with each identity once, anew for each query (CUHK03's classic protocol)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.evaluation.rounding import ErrorBound
-from reseen.evaluation.similarity import chunks
 from reseen.evaluation.task import RetrievalTask
 from reseen.evaluation.tiles import score_tiles
+from reseen.slicing import chunks
 
 QUERY_CHUNK = 64
 

@@ -8,17 +8,14 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
-import torch.distributed as dist
 
+from reseen.distributed import on_all_ranks, rank
 from reseen.errors import DataError
 from reseen.evaluation.similarity import Codes, Cosine, GroupMax, MaskSameLocation, Reranking, Scores
 from reseen.types import Embeddings, Labels, Protocol, join_labels
-
-if TYPE_CHECKING:
-    pass
 
 T = TypeVar("T")
 
@@ -55,11 +52,7 @@ class RetrievalTask:
 
     def on_ranks(self, value: T) -> list[T]:
         """Return the value of every rank that has a part of the gallery."""
-        if not self.across_ranks:
-            return [value]
-        values = [value] * dist.get_world_size()
-        dist.all_gather_object(values, value)
-        return values
+        return on_all_ranks(lambda: value) if self.across_ranks else [value]
 
     def by_identity(self) -> RetrievalTask:
         """Return the task in which each identity of the gallery is one entry, as good as its best picture."""
@@ -143,9 +136,8 @@ def _tracks(gallery: Embeddings, protocol: Protocol) -> tuple[Codes, Codes]:
 def gallery_of_all_ranks(gallery: Embeddings) -> tuple[Embeddings, slice]:
     """Return the labels (and no vectors) of all ranks' galleries in the order of the ranks, and this rank's rows."""
     labels = dataclasses.replace(gallery, vectors=gallery.vectors.new_empty(len(gallery), 0), paths=None)
-    parts = [labels] * dist.get_world_size()
-    dist.all_gather_object(parts, labels)
-    start = sum(len(part) for part in parts[: dist.get_rank()])
+    parts = on_all_ranks(lambda: labels)
+    start = sum(len(part) for part in parts[: rank()])
     return Embeddings.joined(parts), slice(start, start + len(gallery))
 
 

@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reseen.evaluation.similarity import MAX_ROWS, TILE_ELEMENTS, Codes, chunks, ranges
+from reseen.evaluation.similarity import MAX_ROWS, TILE_ELEMENTS, Codes, ranges
 from reseen.evaluation.task import RetrievalTask
 from reseen.parallel import parallel_for
+from reseen.slicing import chunks
 
 # A BLAS is up to half as slow again where a tile's width is no multiple of its own.
 WIDTH = 2**6

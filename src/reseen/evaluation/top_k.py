@@ -1,4 +1,4 @@
-"""The best entries of every query, by their exact scores.
+"""Top-k search: the best entries of every query, by their exact scores.
 
 Dimensions: q queries, G gallery entries; k entries wanted.
 """

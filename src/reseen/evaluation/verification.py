@@ -1,4 +1,4 @@
-"""All pairs pooled: how positives and negatives score, and how well one threshold tells them apart.
+"""Verification: histogram of scores and ROC over all pairs pooled.
 
 Dimensions: B bins.
 """
@@ -29,7 +29,7 @@ EDGE = 2**-50
 
 @dataclass(frozen=True, eq=False)
 class ScoreHistogram:
-    """How many pairs of a query and a gallery entry score what; pairs that are neither are not counted.
+    """Histogram of the scores of positive and of negative pairs; pairs that are neither are not counted.
 
     Attributes:
         edges: (B + 1,) from -1 to 1, rising; bin i holds the scores from edge i up to edge i + 1.
@@ -44,7 +44,7 @@ class ScoreHistogram:
 
 @dataclass(frozen=True, eq=False)
 class Roc:
-    """What happens when every pair from some score upwards is accepted.
+    """Receiver operating characteristic: error rates where pairs from a threshold upwards are accepted.
 
     Attributes:
         thresholds: (B + 1,) falling from 1 to -1; a pair is accepted from its threshold upwards.
@@ -139,6 +139,15 @@ def roc(query: Embeddings, gallery: Embeddings, protocol: Protocol, *, reranking
 
     Raises:
         DataError: There is no positive pair, or no negative one.
+
+    Example:
+        >>> from reseen.protocols import cross_camera
+        >>> from reseen.types import Sample
+        >>> query = Embeddings.of(torch.eye(2), [Sample("a.jpg", 0, camera=1), Sample("b.jpg", 1, camera=1)])
+        >>> entries = [Sample("c.jpg", 0, camera=2), Sample("d.jpg", 1, camera=2), Sample("e.jpg", 2, camera=2)]
+        >>> gallery = Embeddings.of(torch.eye(2)[[0, 1, 0]], entries)
+        >>> roc(query, gallery, cross_camera).tpr_at(0.25)  # one of four negatives scores as high as the positives
+        1.0
     """
     histogram = score_histogram(query, gallery, protocol, bins=FINE_BINS, reranking=reranking)
     if not histogram.positive.any() or not histogram.negative.any():

@@ -17,7 +17,7 @@ from reseen.errors import GalleryError
 from reseen.gallery.backends.base import open_backend
 from reseen.gallery.calibration.calibration import Calibration
 from reseen.gallery.records import EVERYTHING, Added, Compaction, Item, Label, Mark, Match, Where
-from reseen.gallery.rows import as_column, as_rows, as_vectors, checked_ids, unit
+from reseen.gallery.rows import as_column, as_rows, as_vectors, checked_ids, normalized
 from reseen.gallery.search import CALIBRATION, By, Reranking, answers, calibration_of
 from reseen.labels import listed
 
@@ -25,7 +25,7 @@ CHANGEABLE = ("identity", "camera", "track", "time", "source", "extra")
 
 
 class Gallery:
-    """Sightings kept and searched: vectors, with who, where and when.
+    """Gallery: items with vectors, identities, cameras and times, searched by similarity.
 
     Args:
         location: A folder of this machine (SQLite and FAISS), or ``"milvus://host:port/name"``.
@@ -44,6 +44,14 @@ class Gallery:
     Note:
         Vectors are compared by cosine. On Milvus each call is whole or not at all as far as Milvus makes it so (one
         request is; adding more than `reseen.gallery.backends.milvus.backend.BATCH` rows takes several).
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, Gallery(f"{folder}/cows") as gallery:
+        ...     added = gallery.add([[1.0, 0.0], [0.0, 1.0]], identities=["bella", "alma"], cameras=["gate", "barn"])
+        ...     ((match,),) = gallery.search([[0.9, 0.1]], k=1)
+        >>> match.item.identity, round(match.similarity, 2)
+        ('bella', 0.99)
     """
 
     def __init__(
@@ -228,7 +236,9 @@ class Gallery:
         if self._backend.dim is None or not len(vectors):
             return [[] for _ in vectors]
         self._check_fit(vectors)
-        return answers(self._backend, unit(vectors), k, where=where, by=by, exact=exact, rerank=rerank, depth=depth)
+        return answers(
+            self._backend, normalized(vectors), k, where=where, by=by, exact=exact, rerank=rerank, depth=depth
+        )
 
     def identify(
         self, queries: ArrayLike, *, false_alarms: float = 0.01, where: Where = EVERYTHING

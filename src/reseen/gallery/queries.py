@@ -1,4 +1,4 @@
-"""What a gallery is searched with: a picture, each picture of a folder, or each track of a video."""
+"""Queries of a gallery: a picture, each picture of a folder, or each track of a video."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from reseen.pictures import Pixels, as_pixels
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """One individual looked for.
+    """Query: one individual that is searched for.
 
     Attributes:
         name: What to call it.

@@ -1,4 +1,4 @@
-"""What a gallery holds and gives: items, filters, matches. Nothing here needs torch."""
+"""Records of a gallery: items, filters, matches, verdicts. Needs no torch."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Which items a search looks at; None asks for nothing, and everything asked for must hold.
+    """Filter of items; None asks for nothing, and everything asked for must hold.
 
     Attributes:
         identities: Any of these; None among them stands for the items without an identity.
@@ -72,7 +72,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What `Gallery.add` did.
+    """Result of `Gallery.add`.
 
     Attributes:
         ids: (N,) the ids of the rows given, in their order.
@@ -102,7 +102,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """What `Gallery.compact` left.
+    """Result of `Gallery.compact`: what could not be removed.
 
     Attributes:
         num_items: How many items are held.

@@ -1,4 +1,4 @@
-"""What goes into a gallery, checked: rows of vectors with their columns, each named by its content.
+"""Checked rows on their way into a gallery: vectors and columns, each row named by its content.
 
 Dimensions: N items, D components of a vector.
 """
@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reseen.exact import ordered_sum
 from reseen.gallery.records import Label
+from reseen.slicing import chunks
 
 # Vectors that are scaled at once, in float64.
 SCALED_AT_ONCE = 2**8
@@ -60,13 +61,13 @@ def as_vectors(vectors: ArrayLike) -> NDArray[np.float32]:
     return array
 
 
-def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return vectors (N, D) scaled to length 1, alike on any machine; a zero vector stays zero, alike to nothing."""
     scaled = np.empty_like(vectors)
-    for start in range(0, len(vectors), SCALED_AT_ONCE):
-        fine = vectors[start : start + SCALED_AT_ONCE].astype(np.float64)
+    for part in chunks(len(vectors), SCALED_AT_ONCE):
+        fine = vectors[part].astype(np.float64)
         norms = np.sqrt(ordered_sum(fine * fine))[:, None]
-        scaled[start : start + SCALED_AT_ONCE] = fine / np.where(norms == 0, 1, norms)
+        scaled[part] = fine / np.where(norms == 0, 1, norms)
     return scaled
 
 

@@ -1,4 +1,4 @@
-"""From hits to answers: items, probabilities, re-ranking, and one answer for each identity or track.
+"""Answers of a search: items, probabilities, re-ranking, and one answer for each identity or track.
 
 Dimensions: Q queries, D components of a vector, k answers, n items.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from reseen.gallery.backends.base import Backend, Groups
 from reseen.gallery.calibration.calibration import Calibration
 from reseen.gallery.records import Item, Match, Where
-from reseen.gallery.rows import unit
+from reseen.gallery.rows import normalized
 
 CALIBRATION = "calibration"
 """The note that a gallery's calibration is kept under."""
@@ -119,7 +119,7 @@ def reranked(
     head, rest = found[:depth], found[depth:]
     if not head:
         return rest
-    similarities = rerank(query, unit(backend.vectors([match.item.id for match in head])))
+    similarities = rerank(query, normalized(backend.vectors([match.item.id for match in head])))
     return [head[i] for i in np.argsort(-similarities, kind="stable")] + rest
 
 

@@ -3,12 +3,12 @@
 from reseen.geometry.candidates import Candidates, Crossing, MemoryCandidates
 from reseen.geometry.pairs import Pairs, Relation, compare
 from reseen.geometry.reductions import (
-    chunks,
     masked_logsumexp,
     masked_max,
     masked_mean,
     masked_min,
     masked_softmean,
+    row_blocks,
     smallest,
 )
 from reseen.geometry.similarity import Measure, cosine, euclidean, inner_product, normalized_euclidean, unit
@@ -20,7 +20,6 @@ __all__ = [
     "MemoryCandidates",
     "Pairs",
     "Relation",
-    "chunks",
     "compare",
     "cosine",
     "euclidean",
@@ -31,6 +30,7 @@ __all__ = [
     "masked_min",
     "masked_softmean",
     "normalized_euclidean",
+    "row_blocks",
     "smallest",
     "unit",
 ]

@@ -11,6 +11,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from reseen.slicing import chunks
+
 
 def masked_logsumexp(x: Tensor, mask: Tensor, dim: int = 1) -> Tensor:
     """Return log sum exp of what the mask keeps; -inf, without gradient, where it keeps nothing."""
@@ -40,14 +42,18 @@ def masked_min(x: Tensor, mask: Tensor, dim: int = 1) -> Tensor:
 
 
 def masked_mean(x: Tensor, mask: Tensor, dim: int = 1) -> Tensor:
-    """Return the mean of what the mask keeps; 0, without gradient, where it keeps nothing."""
+    """Return the mean of what the mask keeps; 0, without gradient, where it keeps nothing.
+
+    Example:
+        >>> masked_mean(torch.tensor([[1.0, 2.0, 9.0]]), torch.tensor([[True, True, False]]))
+        tensor([1.5000])
+    """
     return x.masked_fill(~mask, 0).sum(dim) / mask.sum(dim).clamp(min=1)
 
 
-def chunks(rows: int, columns: int, elements: int = 2**18) -> Iterator[slice]:
+def row_blocks(rows: int, columns: int, elements: int = 2**18) -> Iterator[slice]:
     """Cut a matrix into groups of rows of at most so many elements each, so that work on one stays in the cache."""
-    step = max(1, elements // max(1, columns))
-    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
+    return chunks(rows, max(1, elements // max(1, columns)))
 
 
 def smallest(x: Tensor, k: int) -> Tensor:

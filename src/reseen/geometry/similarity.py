@@ -15,7 +15,7 @@ from torch import Tensor
 
 from reseen.geometry.candidates import MemoryCandidates
 from reseen.geometry.pairs import Pairs, concat_columns
-from reseen.geometry.reductions import chunks
+from reseen.geometry.reductions import row_blocks
 
 SHORTEST = 1e-6
 """A vector shorter than this has no direction: its cosines are 0 and it receives no gradient through them."""
@@ -270,7 +270,7 @@ class _Distance(torch.autograd.Function):
             if a_scale is not None and a.dtype == torch.float32:  # Products of long vectors would overflow.
                 a, a_scale = a * a_scale[:, None], None
             products = _gram(a) if c is a else a @ c.T
-            for rows in chunks(*products.shape):
+            for rows in row_blocks(*products.shape):
                 product = products[rows] if c_scale is None else products[rows] * c_scale
                 if a_scale is not None:
                     product *= a_scale[rows, None]
@@ -296,7 +296,7 @@ class _Distance(torch.autograd.Function):
             c2 = torch.cat([live2, *stored[2::3]])
         # d = |a - c| has the gradient (a - c)/d in a and the opposite in c.
         pull, by_row, by_column = torch.empty_like(distances), [], a.new_zeros(last)
-        for rows in chunks(*distances.shape):
+        for rows in row_blocks(*distances.shape):
             d = distances[rows]
             pull[rows] = along = grad[rows] / d.masked_fill(d == 0, torch.inf)
             if ctx.normalized:  # What lies along the vector itself has no gradient, and uv = (|u|^2 + |v|^2 - d^2)/2.

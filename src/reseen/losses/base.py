@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from reseen.distributed import gather
-from reseen.geometry import Candidates, Measure, Pairs, Relation, chunks, compare, masked_mean
+from reseen.geometry import Candidates, Measure, Pairs, Relation, compare, masked_mean, row_blocks
 from reseen.losses.mining import mine
 
 Role = Literal["identity", "metric", "auxiliary"]
@@ -111,7 +111,7 @@ class PairLoss(Loss):
                 )
             return self.per_anchor(*mine(pairs, self.measure, self.num_hardest, positives=self.positives))
         measured = self.measure(pairs)
-        cuts = list(chunks(*measured.shape))
+        cuts = list(row_blocks(*measured.shape))
         if len(cuts) == 1 or torch.compiler.is_compiling():
             return self.per_anchor(measured, pairs.relation())
         stored = (tensor for each in pairs.candidates.stored for tensor in (each.labels, each.filled))

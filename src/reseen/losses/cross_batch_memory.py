@@ -31,6 +31,14 @@ class CrossBatchMemory(Wrapper):
     Raises:
         ValueError: The loss is not over pairs, a number is below 1, or batches differ in size across ranks.
         RuntimeError: Called in the backward pass, as activation checkpointing does.
+
+    Example:
+        >>> loss = CrossBatchMemory(HardTripletLoss(margin=2.0), memory_size=8, dim=2)
+        >>> first, second = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+        >>> loss(first, torch.tensor([0]))  # no negative in the batch, and none remembered
+        tensor(0.)
+        >>> loss(second, torch.tensor([1]))  # the first batch's picture is a negative
+        tensor(0.5858)
     """
 
     def __init__(

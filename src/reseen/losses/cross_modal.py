@@ -24,6 +24,12 @@ class CrossModal(Wrapper):
 
     Raises:
         ValueError: The loss is not over pairs, or no modalities are given in the call.
+
+    Example:
+        >>> loss = CrossModal(HardTripletLoss(margin=2.0))
+        >>> x, identities = torch.eye(2)[[0, 0, 1, 1]], torch.tensor([0, 0, 1, 1])
+        >>> loss(x, identities, modalities=torch.tensor([False, True, False, True]))  # each of two directions
+        tensor(1.1716)
     """
 
     def __init__(self, loss: Loss, *, visible: float = 1.0, infrared: float = 1.0):

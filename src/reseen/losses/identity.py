@@ -28,6 +28,11 @@ class IdentityLoss(ClassifierLoss):
 
     Note:
         fast-reid's form gives e'/(C-1) to the others; it is this one with e = e' C/(C-1).
+
+    Example:
+        >>> loss = IdentityLoss(num_identities=10, dim=4)
+        >>> loss(torch.zeros(2, 4), torch.tensor([3, 7]))  # ten identities, equally likely: log 10
+        tensor(2.3026, grad_fn=...)
     """
 
     role = "identity"

@@ -25,6 +25,12 @@ class MemoryBank(nn.Module):
     Args:
         memory_size: M.
         dim: D.
+
+    Example:
+        >>> memory = MemoryBank(memory_size=2, dim=1)
+        >>> memory.push(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([7, 8, 9]))
+        >>> memory.recall().labels  # the newest two
+        tensor([8, 9])
     """
 
     embeddings: Tensor

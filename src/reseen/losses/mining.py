@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from reseen.geometry import Candidates, Measure, MemoryCandidates, Pairs, Relation
+from reseen.slicing import chunks
 
 SLOTS_AT_ONCE = 8192
 
@@ -54,14 +55,14 @@ def _search(
     """Return the slots (A, k) of the most, or the least, alike of one kind, and which of them are (A, k) bool."""
     sign = 1 if alike == measure.rises else -1
     values, slots = [], []
-    for start in range(0, len(stored), SLOTS_AT_ONCE):
-        part = _only(pairs, stored.part(start, start + SLOTS_AT_ONCE))
+    for cut in chunks(len(stored), SLOTS_AT_ONCE):
+        part = _only(pairs, stored.part(cut.start, cut.stop))
         relation = part.relation()
         wanted = relation.positive if of_positives else relation.negative
         score = (sign * measure(part)).masked_fill_(~wanted, -torch.inf)
         best = score.topk(min(num, score.shape[1]), dim=1)
         values.append(best.values)
-        slots.append(best.indices + start)
+        slots.append(best.indices + cut.start)
     best = torch.cat(values, dim=1).topk(min(num, len(stored)), dim=1)
     found: Tensor = best.values > -torch.inf
     return torch.cat(slots, dim=1).gather(1, best.indices), found

@@ -90,6 +90,12 @@ class AdaSPLoss(SparseLoss):
     """AdaSP: an adaptive weight between SP-H and SP-LH, nearer to SP-H the more alike an identity's images are.
 
     ``S+ = w S_h + (1 - w) S_lh`` with ``w = 2 S_h S_lh / (S_h + S_lh)`` where S_h >= 0, else 0; w without gradient.
+
+    Example:
+        >>> apart, identities = torch.eye(4).requires_grad_(), torch.tensor([0, 0, 1, 1])
+        >>> AdaSPLoss()(apart, identities).backward()
+        >>> apart.grad.isfinite().all()
+        tensor(True)
     """
 
     def positive(self, hardest: Tensor, least_hard: Tensor) -> Tensor:

@@ -38,6 +38,11 @@ class Embedder(nn.Module):
     Raises:
         ValueError: The spec names no network, or asks for what the network does not have.
         CheckpointError: The weights cannot be read or are another network's.
+
+    Example:
+        >>> model = Embedder(ModelSpec("osnet_x0_25", height=64, width=32)).eval()
+        >>> model.embed(torch.zeros(2, 3, 100, 50, dtype=torch.uint8)).shape
+        torch.Size([2, 512])
     """
 
     dims: dict[str, int]
@@ -112,14 +117,14 @@ class Embedder(nn.Module):
         for name, names in (("camera", options.cameras), ("view", options.views)):
             if names is None:
                 continue
-            told = [getattr(sample, name) for sample in samples]
-            if known and (strange := set(told) - set(names)):
+            labels = [getattr(sample, name) for sample in samples]
+            if known and (strange := set(labels) - set(names)):
                 raise ValueError(
                     f"expected the {name} of every training picture among {list(names)}, "
                     f"got {', '.join(sorted(map(repr, strange)))}; set model.vit.{name}s to those of the data"
                 )
             place = {each: number for number, each in enumerate(names)}
-            found[f"{name}s"] = torch.tensor([place.get(each, -1) for each in told])
+            found[f"{name}s"] = torch.tensor([place.get(each, -1) for each in labels])
         return found
 
     def pretrained_parameters(self) -> Iterator[nn.Parameter]:

@@ -8,7 +8,16 @@ from torch import nn
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Context manager that sets eval mode and restores the mode of each module."""
+    """Context manager that sets eval mode and restores the mode of each module.
+
+    Example:
+        >>> model = nn.Dropout()
+        >>> with eval_mode(model):
+        ...     model.training
+        False
+        >>> model.training
+        True
+    """
     with _mode(model, training=False):
         yield
 

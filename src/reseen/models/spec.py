@@ -107,6 +107,11 @@ class ModelSpec:
         resnet: Options of ResNets.
         vit: Options of ViTs.
         modalities: Layers for visible and infrared pictures apart.
+
+    Example:
+        >>> spec = ModelSpec("timm:resnet18", height=64, width=32, network="pcb")
+        >>> ModelSpec.from_dict(spec.to_dict()) == spec
+        True
     """
 
     backbone: str = "osnet_x0_25"
@@ -147,7 +152,7 @@ class ModelSpec:
 
 def _build(kind: type[Spec], values: Any) -> Spec:
     if not isinstance(values, dict):
-        raise ValueError(f"expected the fields of {kind.__name__}, got {_shown(values)}")
+        raise ValueError(f"expected the fields of {kind.__name__}, got {_shortened(values)}")
     fields: dict[str, Any] = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     if unknown := sorted(set(values) - set(fields)):
         raise ValueError(f"expected fields of {kind.__name__} ({', '.join(fields)}), got {', '.join(unknown)}")
@@ -157,7 +162,7 @@ def _build(kind: type[Spec], values: Any) -> Spec:
     for name, value in values.items():
         if name not in groups and not _fits(value, hints[name]):
             hint = hints[name].__name__ if isinstance(hints[name], type) else str(hints[name]).replace("typing.", "")
-            raise ValueError(f"expected {name} of type {hint}, got {_shown(value)}")
+            raise ValueError(f"expected {name} of type {hint}, got {_shortened(value)}")
     return kind(**{n: _build(groups[n], value) if n in groups else value for n, value in values.items()})
 
 
@@ -175,6 +180,6 @@ def _fits(value: Any, hint: Any) -> bool:
     return type(value) is hint  # and not isinstance: true is no number here
 
 
-def _shown(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

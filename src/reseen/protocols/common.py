@@ -1,4 +1,4 @@
-"""Protocols that are not of one data set, and CUHK03's first.
+"""Protocols of no single data set, and CUHK03's classic one.
 
 ``cross_camera`` is the rule of Market-1501, DukeMTMC-reID, the new protocol of CUHK03, MSMT17, VeRi-776 (image to
 image) and VERI-Wild; a data set may use it under its own name, ``cross_camera(name="MSMT17 V2")``.

@@ -100,20 +100,20 @@ def counted(spec: ModelSpec) -> NetworkCost:
 def label(spec: ModelSpec) -> str:
     """Return a network in words: its backbone, its size, and all that is not as usual; first weights aside."""
     backbone = re.sub(r"^(timm:\w+)\..*", r"\1", spec.backbone)  # timm's tag behind the dot names first weights
-    said = _unusual(dataclasses.replace(spec, backbone="", weights=None), ModelSpec(backbone=""))
-    return ", ".join([backbone, f"{spec.height} x {spec.width}", *said])
+    options = _unusual(dataclasses.replace(spec, backbone="", weights=None), ModelSpec(backbone=""))
+    return ", ".join([backbone, f"{spec.height} x {spec.width}", *options])
 
 
 def _unusual(given: Any, usual: Any, prefix: str = "") -> list[str]:
-    said = []
+    options = []
     for field in dataclasses.fields(given):
         value, other = getattr(given, field.name), getattr(usual, field.name)
         if field.name in ("height", "width") or value == other:
             continue
         name = f"{prefix}{field.name}"
-        shown = len(value) if isinstance(value, tuple) else value
-        said += _unusual(value, other, f"{name}.") if dataclasses.is_dataclass(value) else [f"{name} {shown}"]
-    return said
+        written = len(value) if isinstance(value, tuple) else value
+        options += _unusual(value, other, f"{name}.") if dataclasses.is_dataclass(value) else [f"{name} {written}"]
+    return options
 
 
 @functools.cache

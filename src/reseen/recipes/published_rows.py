@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reseen import datasets
 from reseen.recipes.files import FOLDER
 from reseen.types import Benchmark, PublishedData
 
@@ -61,6 +60,8 @@ def published() -> tuple[Published, ...]:
 
 def published_data(data: Mapping[str, Any]) -> PublishedData:
     """Return what the papers' tables say of a data set, from its settings: class_path and init_args."""
+    from reseen import datasets
+
     kind: type[Benchmark] = getattr(datasets, str(data.get("class_path")).rpartition(".")[2], Benchmark)
     return kind.published(**(data.get("init_args") or {}))
 

@@ -14,7 +14,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Axis:
-    """One direction of a chart.
+    """Axis of a chart.
 
     Attributes:
         label: What is measured, with its unit.

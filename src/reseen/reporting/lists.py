@@ -113,7 +113,7 @@ def ranked_pictures(
             RankedPictures(
                 sample=sample,
                 first=entries[0] if entries else None,
-                facts=_facts(figures, hits=int(right.sum()), shown=len(entries)),
+                facts=_facts(figures, hits=int(right.sum()), places=len(entries)),
                 query=Shot(
                     thumbnail(sample),
                     alt=f"query: {_who(sample)}",
@@ -130,9 +130,9 @@ def ranked_pictures(
 
 def render_lists(lists: Iterable[RankedPictures]) -> Markup:
     """Return the lists below one another."""
-    shown = list(lists)
-    ratios = [one.ratio for one in shown if one.ratio]
-    return render("lists.html", lists=shown, ratio=float(np.median(ratios)) if ratios else 0.5)
+    ranked = list(lists)
+    ratios = [one.ratio for one in ranked if one.ratio]
+    return render("lists.html", lists=ranked, ratio=float(np.median(ratios)) if ratios else 0.5)
 
 
 def _found(
@@ -149,12 +149,12 @@ def _found(
     )
 
 
-def _facts(figures: Any, *, hits: int, shown: int) -> tuple[str, ...]:
+def _facts(figures: Any, *, hits: int, places: int) -> tuple[str, ...]:
     first, matches = int(figures.first_rank), int(figures.num_positives)
     return (
         f"AP {percent(figures.average_precision)}",
         f"first match at rank {first:,}",
-        f"{hits} of {matches} {'match' if matches == 1 else 'matches'} in the first {shown}",
+        f"{hits} of {matches} {'match' if matches == 1 else 'matches'} in the first {places}",
     )
 
 

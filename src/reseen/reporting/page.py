@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reseen.files import write_atomically
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,8 @@ def table(
 
 def facts(values: Mapping[str, object], *, files: Mapping[str, str] | None = None) -> Markup:
     """Return names with their values, those that are None left out, and longer texts folded away below them."""
-    said = {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in values.items() if v is not None}
-    return render("facts.html", facts=said, files=files or {})
+    texts = {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in values.items() if v is not None}
+    return render("facts.html", facts=texts, files=files or {})
 
 
 def charts(*figures: Markup) -> Markup:
@@ -151,6 +153,8 @@ def _text(cell: object, in_percent: bool) -> str:
 
 @cache
 def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # Not needed to show what a verb takes.
+
     return Environment(
         loader=PackageLoader("reseen.reporting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )

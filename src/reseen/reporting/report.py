@@ -59,8 +59,8 @@ def write_report(
     """
     report = outcome.report
     worst, best = worst_and_best(report, lists)
-    shown = ranked_pictures(outcome, benchmark, [*worst, *best], top=top)
-    bad, good = shown[: len(worst)], shown[len(worst) :]
+    ranked = ranked_pictures(outcome, benchmark, [*worst, *best], top=top)
+    bad, good = ranked[: len(worst)], ranked[len(worst) :]
     figures = [match_curve({"": report}), precision_spread({"": report}), *score_charts(outcome, benchmark)]
     curves = [] if run is None else learning_curves(_folder(run) / "metrics.jsonl")
     cameras = camera_table(report, benchmark)
@@ -97,25 +97,25 @@ def _looks(model: Embedder, lists: Sequence[RankedPictures]) -> Section:
 
 
 def _what_ran(benchmark: Benchmark, run: Path | None, model: Embedder | None, notes: Mapping[str, object]) -> Section:
-    said: dict[str, object] = {"data": benchmark.name}
-    said |= {name: _size(getattr(benchmark, name)) for name in ("train", "query", "gallery")}
+    run_facts: dict[str, object] = {"data": benchmark.name}
+    run_facts |= {name: _size(getattr(benchmark, name)) for name in ("train", "query", "gallery")}
     files = {}
     spec = None if model is None else model.spec
     if run is not None:
         if (config := _folder(run) / "config.yaml").is_file():
             files["config.yaml"] = config.read_text(encoding="utf-8")
         if (weights := run / "last.safetensors" if run.is_dir() else run).is_file():
-            told = checkpoint.describe(weights)
-            spec = spec or told.spec
-            said |= {"checkpoint": weights.name, **told.provenance}
+            stored = checkpoint.describe(weights)
+            spec = spec or stored.spec
+            run_facts |= {"checkpoint": weights.name, **stored.provenance}
     if spec is not None:
-        said["model"] = _model(spec)
+        run_facts["model"] = _model(spec)
     if model is not None:
         cost = complexity(model)
-        said["parameters"] = f"{cost.parameters / 1e6:,.2f} million"
-        said["operations"] = f"{cost.flops / 2e9:,.3f} billion multiply-adds for one picture"
-        said["speed"] = f"{cost.images_per_second:,.0f} pictures a second here, {cost.batch} at a time"
-    return Section("What was run", facts({**said, **checkpoint.versions(), **notes}, files=files))
+        run_facts["parameters"] = f"{cost.parameters / 1e6:,.2f} million"
+        run_facts["operations"] = f"{cost.flops / 2e9:,.3f} billion multiply-adds for one picture"
+        run_facts["speed"] = f"{cost.images_per_second:,.0f} pictures a second here, {cost.batch} at a time"
+    return Section("What was run", facts({**run_facts, **checkpoint.versions(), **notes}, files=files))
 
 
 def _folder(run: Path) -> Path:
@@ -139,5 +139,5 @@ def _model(spec: ModelSpec) -> str:
         if field.name not in ("backbone", "height", "width")
         and (value := getattr(spec, field.name)) != getattr(usual, field.name)
     }
-    told = "".join(f", {name} {value}" for name, value in others.items())
-    return f"{spec.backbone}, {spec.height} x {spec.width} pixels{told}"
+    options = "".join(f", {name} {value}" for name, value in others.items())
+    return f"{spec.backbone}, {spec.height} x {spec.width} pixels{options}"

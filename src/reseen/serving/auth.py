@@ -38,14 +38,14 @@ class BearerToken(HTTPBearer):
 
     def check(self, request: HTTPConnection) -> None:
         """Check a request, as above."""
-        given = request.headers.get("authorization", "").encode("latin-1")
-        accepted, other = matches(given, self._accepted), matches(given, self._other)
+        header = request.headers.get("authorization", "").encode("latin-1")
+        accepted, other = matches(header, self._accepted), matches(header, self._other)
         if other and not accepted:
             raise RefusedError(403, "Expected the token that may write; this one may only read.")
         if not accepted:
             raise RefusedError(401, "Expected the server's token as 'Authorization: Bearer TOKEN'.")
 
 
-def matches(given: bytes, tokens: Sequence[bytes]) -> bool:
+def matches(header: bytes, tokens: Sequence[bytes]) -> bool:
     """Return whether a header is one of some, in a time that says nothing about them."""
-    return sum(secrets.compare_digest(given, token) for token in tokens) > 0
+    return sum(secrets.compare_digest(header, token) for token in tokens) > 0

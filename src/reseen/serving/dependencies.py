@@ -21,7 +21,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Services:
-    """What routes work with."""
+    """Services that the routes use."""
 
     gallery: Gallery
     batcher: Batcher

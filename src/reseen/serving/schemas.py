@@ -59,7 +59,7 @@ class ItemAdded(BaseModel):
 
 
 class GalleryInfo(BaseModel):
-    """What there is to choose from, and how much may be sent."""
+    """Size, cameras and times of the gallery, and limits of requests."""
 
     items: int
     cameras: list[int | str]

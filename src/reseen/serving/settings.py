@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request, and all of them together, may ask for.
+    """Limits on one request, and on all of them together.
 
     Attributes:
         num_bytes: Size of a request's body.

@@ -1,4 +1,4 @@
-"""Where several networks look in the same pictures, side by side, and how wide.
+"""Attention maps of several networks on the same pictures, side by side, and how wide they are.
 
 FIDI paper (Yan et al., IEEE TMM 2022), section V-C and Figure 5: the triplet loss is said to look at single small
 parts, FIDI at many, over the whole person.

@@ -1,4 +1,4 @@
-"""Parts of a recipe, each on and off."""
+"""Ablation of a recipe: its parts, each on and off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train on each data set, test on all."""
+"""Cross-domain evaluation: train on each data set, test on all."""
 
 from __future__ import annotations
 

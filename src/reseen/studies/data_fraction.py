@@ -1,4 +1,4 @@
-"""100, 75, 50, 25 % of the identities to train on."""
+"""Data efficiency: losses on 100, 75, 50 and 25 % of the identities."""
 
 from __future__ import annotations
 

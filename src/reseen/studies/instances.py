@@ -1,4 +1,4 @@
-"""8, 16, 32 pictures of an identity in batches of one size: what does each loss lose?"""
+"""Pictures per identity: losses with 8, 16 and 32 of each in batches of one size."""
 
 from __future__ import annotations
 

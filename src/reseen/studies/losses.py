@@ -1,4 +1,4 @@
-"""Losses under the same conditions, several times; is a difference more than noise?"""
+"""Losses side by side, over several seeds, with tests of significance."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def losses(
         compared = [{"loss": name, "over": first, **vars(difference)} for name, difference in differences.items()]
         study.csv(pd.DataFrame(compared), "differences.csv")
     noise = {name: difference.cells() for name, difference in differences.items()}
-    shown = [[name, *figures[name][:2], noise[name][-1] if name in noise else None] for name in rows]
-    show([*SCORES[:3], "p"], shown, title=data.name)
+    summary = [[name, *figures[name][:2], noise[name][-1] if name in noise else None] for name in rows]
+    show([*SCORES[:3], "p"], summary, title=data.name)
     cells = [[name, *figures[name], f"{study.minutes(groups[name]):.1f}"] for name in rows]
     files = ["results.csv", *(["differences.csv"] if differences else [])]
     scores = table(SCORES, cells, percent=True, best=SCORES[1:4]) + _bars(figures) + downloads(*files)

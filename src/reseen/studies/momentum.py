@@ -1,4 +1,4 @@
-"""Each loss without and with MoReID's dictionary of past negatives."""
+"""MoReID: losses without and with its dictionary of past negatives."""
 
 from __future__ import annotations
 

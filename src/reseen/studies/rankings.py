@@ -1,4 +1,4 @@
-"""Two networks on the queries where they differ most; Figure 8 of the FIDI paper."""
+"""Ranked lists of two networks on the queries where they differ most; Figure 8 of the FIDI paper."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A grid over one or two settings."""
+"""Sensitivity: a grid over one or two settings."""
 
 from __future__ import annotations
 

@@ -140,8 +140,8 @@ def named_loss(name: str, settings: Mapping[str, Any]) -> Settings:
 
 
 def _is(loss: Mapping[str, Any], path: str) -> bool:
-    given = str(loss["class_path"])
-    return path in (given, f"reseen.losses.{given}")
+    own_path = str(loss["class_path"])
+    return path in (own_path, f"reseen.losses.{own_path}")
 
 
 def _parsed(name: str) -> tuple[str, Settings]:

@@ -1,4 +1,4 @@
-"""One recipe on every division of its data (RegDB's ten): the mean over them, setting by setting."""
+"""Mean of a recipe over all divisions of its data (RegDB's ten), setting by setting."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from reseen.geometry import Candidates, compare, euclidean, masked_mean
 
 @dataclass(frozen=True)
 class Sample:
-    """One whole batch with the keys it was given: keys of other pictures would have other neighbours in a batch norm.
+    """Batch with its keys, kept whole: keys of other pictures would have other neighbours in a batch norm.
 
     Attributes:
         images: (N, 3, H, W) uint8.

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch.utils.data import DataLoader
 
 from reseen.errors import DataError
@@ -102,6 +100,9 @@ def train(
     # Accelerate keeps one precision for a process; a second run may want another.
     forget_precision()
     join_group()
+    from accelerate import Accelerator  # Here, not above: to show what `train` takes needs none of it.
+    from accelerate.utils import DistributedDataParallelKwargs, set_seed
+
     accelerator = Accelerator(
         mixed_precision="no" if precision == "fp32" else precision,
         gradient_accumulation_steps=schedule.accumulation,

@@ -10,13 +10,15 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from reseen.errors import RunError, TrainingError
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 class MetricsLogger:

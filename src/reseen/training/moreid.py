@@ -74,13 +74,13 @@ class MoReID(CandidateSource):
                 f"expected momentum from 0 to 1, memory_size from 1 and warmup from 0 on, "
                 f"got {momentum}, {memory_size}, {warmup}"
             )
-        for given, known in (
+        for value, known in (
             (same_identity, ("exclude", "positive")),
             (buffers, ("own", "synchronised", "copied", "averaged")),
             (batch, ("queries", "keys")),
         ):
-            if given not in known:
-                raise ValueError(f"expected {' or '.join(known)}, got {given!r}")
+            if value not in known:
+                raise ValueError(f"expected {' or '.join(known)}, got {value!r}")
         self.momentum = momentum
         self.memory_size = memory_size
         self.warmup = warmup

@@ -53,7 +53,7 @@ class ProgressBar:
         self._bar.stop()
 
     def show(self, *, step: int, epoch: float, loss: float, images_per_second: float) -> None:
-        """Show how it goes."""
+        """Show the loss and the steps done."""
         self._bar.update(
             self._task,
             completed=step,

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from reseen import checkpoint
@@ -29,6 +28,9 @@ from reseen.training.run_folder import RunFolder
 from reseen.training.schedule import Schedule
 from reseen.training.state import Stateful, load_state, save_state
 from reseen.types import Benchmark
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +60,7 @@ class BestScore:
 
 @dataclass
 class Settings:
-    """What must be the same when a run is resumed, but for the epochs, which may become more.
+    """Settings that stay the same when a run is resumed, but for the epochs, which may become more.
 
     Attributes:
         values: By name.
@@ -73,7 +75,7 @@ class Settings:
         return self.values
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Compare.
+        """Compare with the state, which must have the same values.
 
         Raises:
             ValueError: A value is another.
@@ -192,10 +194,10 @@ class Run:
                 self.journal.cut(0)
 
     def _extend(self, epochs: float) -> None:
-        told = f"extended from {epochs:g} to {self.schedule.epochs:g} epochs after epoch {self.epoch:g}"
-        logger.info("%s: from here on the learning rate is that of the longer schedule", told)
+        change = f"extended from {epochs:g} to {self.schedule.epochs:g} epochs after epoch {self.epoch:g}"
+        logger.info("%s: from here on the learning rate is that of the longer schedule", change)
         if self.config is not None:
-            self.config = f"# {told}: in one go, the learning rates before it would be others.\n{self.config}"
+            self.config = f"# {change}: in one go, the learning rates before it would be others.\n{self.config}"
             if self.accelerator.is_main_process:
                 write_atomically(self.folder.config, self.config.encode())
 
@@ -208,7 +210,7 @@ class Run:
             self.look()
 
     def look(self) -> None:
-        """Stop on a loss that was not finite; write the others down.
+        """Log the mean losses since the last look; stop on one that was not finite.
 
         Raises:
             TrainingError: Names the term and the step.
@@ -234,7 +236,7 @@ class Run:
         self._bar.show(step=self.step, epoch=self.epoch, loss=loss, images_per_second=speed)
 
     def save(self) -> None:
-        """Write down what resuming needs.
+        """Save the state that resuming needs.
 
         Raises:
             TrainingError: A loss or a weight is not finite; the state before stays.
@@ -249,7 +251,7 @@ class Run:
         save_state(self.folder.state, self.parts, self.accelerator)
 
     def keep(self, path: Path, **scores: float) -> None:
-        """Write a checkpoint of the network as it is."""
+        """Write a checkpoint of the network."""
         if self.accelerator.is_main_process:
             provenance = {"data": self.data.name, "seed": self.batches.seed, "step": self.step, "epoch": self.epoch}
             checkpoint.save(path, self.objective.model, provenance={**provenance, **scores}, config=self.config)

@@ -10,16 +10,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.utils import gather_object
 
+from reseen.distributed import on_all_ranks
 from reseen.errors import CheckpointError, RunError
 from reseen.files import write_atomically
 from reseen.models.weights import read_pickled
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 class Stateful(Protocol):
@@ -37,7 +39,7 @@ def save_state(path: Path, parts: Mapping[str, Stateful], accelerator: Accelerat
 
     All ranks call it; the first writes.
     """
-    random_states = gather_object([random_state()])
+    random_states = on_all_ranks(random_state)
     if accelerator.is_main_process:
         state = {name: part.state_dict() for name, part in parts.items()}
         buffer = io.BytesIO()

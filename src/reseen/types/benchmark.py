@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -10,6 +12,7 @@ from reseen.errors import DataError
 from reseen.types.protocol import Protocol
 from reseen.types.sample import Box, Camera, Identity, Sample
 
+logger = logging.getLogger(__name__)
 AnyBenchmark = TypeVar("AnyBenchmark", bound="Benchmark")
 
 
@@ -74,11 +77,27 @@ class Benchmark:
         self.further = tuple(further)
         if type(self) is not Benchmark:
             require_sound(self)
+            self._compare_counts()
 
     @classmethod
     def published(cls, **arguments: Any) -> PublishedData:
         """Return what the papers' tables say of the data set made with these arguments, which need not be there."""
         return PublishedData()
+
+    def _compare_counts(self) -> None:
+        """Log one warning where pictures or identities of a part are not as many as published."""
+        args, named = self.arguments
+        bound = inspect.signature(type(self)).bind(*args, **named)
+        bound.apply_defaults()
+        differing = []
+        for part, expected in self.published(**bound.arguments).counts.items():
+            samples: Sequence[Sample] = getattr(self, part)
+            found = len(samples), len({sample.identity for sample in samples})
+            if found != expected:
+                counts = "{:,} pictures of {:,} identities instead of {:,} of {:,}".format(*found, *expected)
+                differing.append(f"{part} {counts}")
+        if differing:
+            logger.warning("%s is not as published, nor will its scores be: %s", self.name, "; ".join(differing))
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and {**vars(self), "arguments": ()} == {**vars(other), "arguments": ()}

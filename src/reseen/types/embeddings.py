@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Labels = NDArray[Any]
+# The columns that may be absent; a sample has each in the singular.
+COLUMNS = ("cameras", "modalities", "tracks", "paths")
+SINGULAR = dict(zip(COLUMNS, ("camera", "modality", "track", "path"), strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,14 +55,14 @@ class Embeddings:
     def __post_init__(self) -> None:
         from torch import Tensor  # Here, not above: exported models run where there is no torch.
 
-        given: Any = self.vectors
-        if isinstance(given, np.memmap) and given.mode != "c" and isinstance(given.base, mmap.mmap):
-            object.__setattr__(self, "_file", given.base)
-        vectors = given if isinstance(given, Tensor) else _as_tensor(np.asanyarray(given))
+        original: Any = self.vectors
+        if isinstance(original, np.memmap) and original.mode != "c" and isinstance(original.base, mmap.mmap):
+            object.__setattr__(self, "_file", original.base)
+        vectors = original if isinstance(original, Tensor) else _as_tensor(np.asanyarray(original))
         if vectors.ndim != 2 or not vectors.is_floating_point():
             raise ValueError(f"expected vectors (N, D) of a floating type, got {tuple(vectors.shape)} {vectors.dtype}")
         object.__setattr__(self, "vectors", vectors)
-        for name in ("identities", "cameras", "modalities", "tracks", "paths"):
+        for name in ("identities", *COLUMNS):
             column = getattr(self, name)
             if column is None and name != "identities":
                 continue
@@ -82,36 +85,17 @@ class Embeddings:
         import torch
 
         index: Any = rows if isinstance(rows, slice) else torch.from_numpy(np.asarray(rows))
-
-        def column(values: Labels | None) -> Labels | None:
-            return None if values is None else values[rows]
-
-        return Embeddings(
-            self.vectors[index],
-            self.identities[rows],
-            cameras=column(self.cameras),
-            modalities=column(self.modalities),
-            tracks=column(self.tracks),
-            paths=column(self.paths),
-        )
+        columns = {name: column[rows] for name in COLUMNS if (column := getattr(self, name)) is not None}
+        return Embeddings(self.vectors[index], self.identities[rows], **columns)
 
     @classmethod
     def joined(cls, parts: Sequence[Embeddings]) -> Embeddings:
         """Return several embeddings as one; a column that one of them lacks is absent."""
         import torch
 
-        def column(name: str) -> Labels | None:
-            columns = [getattr(part, name) for part in parts]
-            return None if any(c is None for c in columns) else join_labels(columns)
-
-        return cls(
-            torch.cat([part.vectors for part in parts]),
-            join_labels([part.identities for part in parts]),
-            cameras=column("cameras"),
-            modalities=column("modalities"),
-            tracks=column("tracks"),
-            paths=column("paths"),
-        )
+        columns = {name: [getattr(part, name) for part in parts] for name in ("identities", *COLUMNS)}
+        whole = {name: join_labels(each) for name, each in columns.items() if all(c is not None for c in each)}
+        return cls(torch.cat([part.vectors for part in parts]), **whole)
 
     @property
     def mapped(self) -> bool:
@@ -129,19 +113,9 @@ class Embeddings:
     @classmethod
     def of(cls, vectors: Tensor, samples: Sequence[Sample]) -> Embeddings:
         """Put vectors (N, D) beside the N samples that they were computed from."""
-
-        def column(name: str) -> Labels | None:
-            values = [getattr(s, name) for s in samples]
-            return None if all(v is None for v in values) else as_labels(values)
-
-        return cls(
-            vectors,
-            as_labels([s.identity for s in samples]),
-            cameras=column("camera"),
-            modalities=column("modality"),
-            tracks=column("track"),
-            paths=column("path"),
-        )
+        columns = {name: [getattr(sample, SINGULAR[name]) for sample in samples] for name in COLUMNS}
+        known = {name: as_labels(values) for name, values in columns.items() if any(v is not None for v in values)}
+        return cls(vectors, as_labels([sample.identity for sample in samples]), **known)
 
 
 def _as_tensor(array: NDArray[Any]) -> Tensor:

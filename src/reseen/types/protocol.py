@@ -41,6 +41,11 @@ class Protocol:
             each query among the pictures that are not neither; None for the whole gallery at once.
         seed: Where ``draws`` start.
         trials: Gives the repeats from query and gallery; None for one repeat with everything.
+
+    Example:
+        >>> from reseen.protocols import cross_camera
+        >>> cross_camera(name="any camera", same_camera="keep").name
+        'any camera'
     """
 
     name: str
@@ -65,15 +70,15 @@ class Protocol:
             "keep": "pictures by the same camera count",
         }
         areas = {"step": "AP without interpolation", "trapezoid": "AP by the trapezoid rule"}
-        said = [same_camera[self.same_camera], areas[self.average_precision]]
+        clauses = [same_camera[self.same_camera], areas[self.average_precision]]
         if self.locations:
-            said.append("pictures taken at the query's place are ignored")
+            clauses.append("pictures taken at the query's place are ignored")
         if self.by_track:
-            said.append("ranked by track")
+            clauses.append("ranked by track")
         if self.unique_identities:
-            said.append("CMC counts each identity once")
+            clauses.append("CMC counts each identity once")
         if self.draws:
-            said.append(f"CMC over {self.draws} draws of one picture per identity, seed {self.seed}")
+            clauses.append(f"CMC over {self.draws} draws of one picture per identity, seed {self.seed}")
         if self.trials:
-            said.append(f"repeats by {self.trials}")
-        return "; ".join(said)
+            clauses.append(f"repeats by {self.trials}")
+        return "; ".join(clauses)

@@ -38,6 +38,10 @@ class Sample:
         box: The part of the picture to use; None for the whole.
         view: From which side it is seen, for networks that are told.
         draw: Draws the picture, uint8 RGB (H, W, 3), in place of reading ``path``; must pickle.
+
+    Example:
+        >>> Sample("cows/0012_3.jpg", identity=12, camera=3).camera
+        3
     """
 
     path: str

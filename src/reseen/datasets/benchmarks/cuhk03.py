@@ -7,8 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from reseen.datasets.benchmarks.cuhk03_release import read_release, read_test_sets
-from reseen.datasets.benchmarks.layout import compare_counts, read_matlab
-from reseen.datasets.benchmarks.market_layout import FOLDERS, read_market_folder
+from reseen.datasets.benchmarks.layout import MARKET_FOLDERS, read_market_folder, read_matlab
 from reseen.errors import DataError, describe
 from reseen.protocols import cross_camera, cuhk03_classic
 from reseen.types import Benchmark, PublishedData, Sample
@@ -58,7 +57,6 @@ class CUHK03(Benchmark):
             name, parts = f"CUHK03-{boxes}, split {split}", _classic(root, boxes, split)
         else:
             name, parts = f"CUHK03-{boxes}", _new(root, boxes)
-            compare_counts(name, self.published(boxes=boxes).counts, parts._asdict())
         super().__init__(name, *parts, cuhk03_classic(seed=seed) if variant == "classic" else cross_camera)
 
     @classmethod
@@ -76,12 +74,12 @@ class _Parts(NamedTuple):
 def _new(root: Path, boxes: Boxes) -> _Parts:
     config = f"cuhk03_new_protocol_config_{boxes}.mat"
     for folder in (root, root / "cuhk03-np", root / "cuhk03"):
-        if all((folder / boxes / part).is_dir() for part in FOLDERS):
-            return _Parts(*(read_market_folder(folder / boxes / part) for part in FOLDERS))
+        if all((folder / boxes / part).is_dir() for part in MARKET_FOLDERS):
+            return _Parts(*(read_market_folder(folder / boxes / part) for part in MARKET_FOLDERS))
         if (folder / RELEASE).exists() and (folder / config).exists():
             return _configured(folder / RELEASE, folder / config, boxes)
     raise DataError(
-        f"expected {boxes}/{{{','.join(FOLDERS)}}}, or {RELEASE} with {config}, in {root}, or in its folder "
+        f"expected {boxes}/{{{','.join(MARKET_FOLDERS)}}}, or {RELEASE} with {config}, in {root}, or in its folder "
         f"cuhk03-np or cuhk03; found {describe(root)}; check the root"
     )
 

@@ -2,12 +2,12 @@
 
 import functools
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
-from reseen.datasets.benchmarks.layout import compare_counts, find_root
-from reseen.datasets.benchmarks.market_layout import FOLDERS, read_market_folder
+from reseen.datasets.benchmarks.layout import Parts, read_market_layout
 from reseen.protocols import cross_camera
-from reseen.types import Benchmark, PublishedData
+from reseen.types import Benchmark, Identity, PublishedData
 
 logger = logging.getLogger(__name__)
 
@@ -28,12 +28,8 @@ class DukeMTMCReID(Benchmark):
     """
 
     def __init__(self, root: str | Path) -> None:
-        _say_withdrawn()
-        folder = find_root(root, entries=FOLDERS, inside=["DukeMTMC-reID"])
-        train, query, gallery = (read_market_folder(folder / part) for part in FOLDERS)
-        compare_counts("DukeMTMC-reID", self.published().counts, {"train": train, "query": query, "gallery": gallery})
-        distractors = frozenset(s.identity for s in gallery) - {s.identity for s in query}
-        super().__init__("DukeMTMC-reID", train, query, gallery, cross_camera, distractors)
+        parts, distractors = _read(root, inside=["DukeMTMC-reID"])
+        super().__init__("DukeMTMC-reID", *parts, cross_camera, distractors)
 
     @classmethod
     def published(cls, **arguments: object) -> PublishedData:
@@ -52,17 +48,20 @@ class OccludedDuke(Benchmark):
     """
 
     def __init__(self, root: str | Path) -> None:
-        _say_withdrawn()
-        folder = find_root(root, entries=FOLDERS, inside=["Occluded_Duke", "Occluded-Duke"])
-        train, query, gallery = (read_market_folder(folder / part) for part in FOLDERS)
-        compare_counts("Occluded-Duke", self.published().counts, {"train": train, "query": query, "gallery": gallery})
-        distractors = frozenset(s.identity for s in gallery) - {s.identity for s in query}
-        super().__init__("Occluded-Duke", train, query, gallery, cross_camera, distractors)
+        parts, distractors = _read(root, inside=["Occluded_Duke", "Occluded-Duke"])
+        super().__init__("Occluded-Duke", *parts, cross_camera, distractors)
 
     @classmethod
     def published(cls, **arguments: object) -> PublishedData:
         """Return the name and the size in the papers' tables."""
         return PublishedData("occluded_duke", PUBLISHED_OCCLUDED)
+
+
+def _read(root: str | Path, *, inside: Sequence[str]) -> tuple[Parts, frozenset[Identity]]:
+    """Return the parts, and the gallery's identities that are no query's."""
+    _say_withdrawn()
+    train, query, gallery = read_market_layout(root, inside=inside)[1]
+    return (train, query, gallery), frozenset(s.identity for s in gallery) - {s.identity for s in query}
 
 
 @functools.cache

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,10 @@ from reseen.errors import DataError, describe
 from reseen.pictures import is_picture
 from reseen.types import Sample
 
-logger = logging.getLogger(__name__)
+# Market-1501 has the identity and the camera of a picture in its name, and so have later data sets.
+MARKET_FOLDERS = ("bounding_box_train", "query", "bounding_box_test")
+_MARKET_NAME = re.compile(r"(-?\d+)_c(\d+)")
+Parts = tuple[tuple[Sample, ...], tuple[Sample, ...], tuple[Sample, ...]]
 
 
 def find_root(root: str | Path, *, entries: Sequence[str], inside: Sequence[str] = ()) -> Path:
@@ -101,13 +103,28 @@ def parse_name(pattern: re.Pattern[str], name: str, *, folder: Path, example: st
     return match
 
 
-def compare_counts(name: str, published: Mapping[str, tuple[int, int]], parts: Mapping[str, Sequence[Sample]]) -> None:
-    """Log one warning where (pictures, identities) of a part differ from the published ones."""
-    found = {part: (len(samples), len({s.identity for s in samples})) for part, samples in parts.items()}
-    differing = [
-        f"{part} {found[part][0]:,} pictures of {found[part][1]:,} identities instead of {pictures:,} of {identities:,}"
-        for part, (pictures, identities) in published.items()
-        if found[part] != (pictures, identities)
-    ]
-    if differing:
-        logger.warning("%s is not as published, nor will its scores be: %s", name, "; ".join(differing))
+def read_market_layout(root: str | Path, *, inside: Sequence[str], further: Sequence[str] = ()) -> tuple[Path, Parts]:
+    """Return the folder of a data set laid out as Market-1501, and its three parts.
+
+    Args:
+        root: The folder of the three parts, or the one above it.
+        inside: Names that it may have there.
+        further: What else has to be in it.
+    """
+    folder = find_root(root, entries=[*MARKET_FOLDERS, *further], inside=inside)
+    train, query, gallery = (read_market_folder(folder / part) for part in MARKET_FOLDERS)
+    return folder, (train, query, gallery)
+
+
+def read_market_folder(folder: Path) -> tuple[Sample, ...]:
+    """Return a folder's pictures, sorted by name, without those of identity -1 ("junk": parts of bodies, of no use).
+
+    Raises:
+        DataError: A picture's name is of another form.
+    """
+    samples = []
+    for name in list_pictures(folder):
+        match = parse_name(_MARKET_NAME, name, folder=folder, example="0002_c1s1_000451_03.jpg")
+        if (identity := int(match[1])) != -1:
+            samples.append(Sample(f"{folder}/{name}", identity, int(match[2])))
+    return tuple(samples)

@@ -3,8 +3,7 @@
 import re
 from pathlib import Path
 
-from reseen.datasets.benchmarks.layout import compare_counts, find_root, list_pictures
-from reseen.datasets.benchmarks.market_layout import FOLDERS, read_market_folder
+from reseen.datasets.benchmarks.layout import list_pictures, read_market_layout
 from reseen.protocols import cross_camera
 from reseen.types import Benchmark, PublishedData, Sample
 
@@ -25,10 +24,8 @@ class Market1501(Benchmark):
     """
 
     def __init__(self, root: str | Path, *, distractors_500k: bool = False) -> None:
-        entries = (*FOLDERS, "images") if distractors_500k else FOLDERS
-        folder = find_root(root, entries=entries, inside=["Market-1501-v15.09.15", "Market-1501", "market1501"])
-        train, query, gallery = (read_market_folder(folder / part) for part in FOLDERS)
-        compare_counts("Market-1501", self.published().counts, {"train": train, "query": query, "gallery": gallery})
+        inside, further = ["Market-1501-v15.09.15", "Market-1501", "market1501"], ["images"] if distractors_500k else []
+        folder, (train, query, gallery) = read_market_layout(root, inside=inside, further=further)
         if distractors_500k:
             gallery += _read_distractors(folder / "images")
         super().__init__(
@@ -43,7 +40,9 @@ class Market1501(Benchmark):
     @classmethod
     def published(cls, *, distractors_500k: bool = False, **arguments: object) -> PublishedData:
         """Return the name and the size in the papers' tables."""
-        return PublishedData(None if distractors_500k else "market1501", PUBLISHED)
+        if distractors_500k:
+            return PublishedData(None, {**PUBLISHED, "gallery": (515_913, 751)})
+        return PublishedData("market1501", PUBLISHED)
 
 
 def _read_distractors(folder: Path) -> tuple[Sample, ...]:

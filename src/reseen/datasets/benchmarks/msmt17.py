@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from reseen.datasets.benchmarks.layout import compare_counts, read_pairs
+from reseen.datasets.benchmarks.layout import read_pairs
 from reseen.errors import DataError, describe
 from reseen.protocols import cross_camera
 from reseen.tables import require_files
@@ -41,8 +41,6 @@ class MSMT17(Benchmark):
         query = _read(folder / "list_query.txt", test_folder, offset=offset)
         gallery = _read(folder / "list_gallery.txt", test_folder, offset=offset)
         name = f"MSMT17-{version} ({'train + val' if with_val else 'train without val'})"
-        published = self.published(with_val=with_val)
-        compare_counts(name, published.counts, {"train": train, "query": query, "gallery": gallery})
         super().__init__(name, train, query, gallery, cross_camera)
 
     @classmethod

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from reseen.datasets.benchmarks.layout import compare_counts, find_root, read_pairs
+from reseen.datasets.benchmarks.layout import find_root, read_pairs
 from reseen.protocols import regdb
 from reseen.tables import require_files
 from reseen.types import Benchmark, PublishedData, Sample
@@ -46,9 +46,6 @@ class RegDB(Benchmark):
         forth = Benchmark(f"RegDB-{trial}", (), visible, thermal, regdb(direction="visible_to_thermal"))
         back = Benchmark(f"RegDB-{trial}", (), thermal, visible, regdb(direction="thermal_to_visible"))
         first, other = (forth, back) if direction == "visible_to_thermal" else (back, forth)
-        compare_counts(
-            first.name, self.published().counts, {"train": train, "query": first.query, "gallery": first.gallery}
-        )
         super().__init__(first.name, train, first.query, first.gallery, first.protocol, further=(other,))
 
     @classmethod

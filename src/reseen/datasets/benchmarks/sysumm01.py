@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.datasets.benchmarks.layout import (
-    compare_counts,
     find_root,
     list_folders,
     list_pictures,
@@ -65,7 +64,6 @@ class SYSUMM01(Benchmark):
         train = tuple(s for s in pictures if s.identity in trained)
         query = tuple(s for s in pictures if s.identity in tested and s.camera in INFRARED)
         gallery = tuple(s for s in pictures if s.identity in tested and s.camera in VISIBLE)
-        compare_counts("SYSU-MM01", self.published(with_val=with_val).counts, {"train": train, "query": query})
         permutations = _read_permutations(folder, gallery)
         name = f"SYSU-MM01 ({'train + val' if with_val else 'train without val'})"
         first, *others = [

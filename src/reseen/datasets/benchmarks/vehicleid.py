@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from reseen.datasets.benchmarks.layout import compare_counts, find_root, read_pairs
+from reseen.datasets.benchmarks.layout import find_root, read_pairs
 from reseen.protocols import vehicle_id, vehicle_id_retrieval
 from reseen.tables import require_files
 from reseen.types import Benchmark, PublishedData, Sample
@@ -44,15 +44,13 @@ class VehicleID(Benchmark):
         train = _read(folder / "train_test_split" / "train_list.txt", folder / "image")
         test = _read(folder / "train_test_split" / f"test_list_{SIZES[size]}.txt", folder / "image")
         require_files((s.path for s in (*train, *test)), source=folder / "train_test_split")
-        name = f"VehicleID-{size}"
-        compare_counts(name, self.published(size=size).counts, {"train": train, "test": test})
         protocol = vehicle_id if variant == "published" else vehicle_id_retrieval
-        super().__init__(name, train, test, test, protocol(repeats=repeats, seed=seed))
+        super().__init__(f"VehicleID-{size}", train, test, test, protocol(repeats=repeats, seed=seed))
 
     @classmethod
     def published(cls, *, size: str = "small", **arguments: object) -> PublishedData:
         """Return the name and the size in the papers' tables."""
-        test = {"test": PUBLISHED_TEST[size]} if size in PUBLISHED_TEST else {}
+        test = {"query": PUBLISHED_TEST[size]} if size in PUBLISHED_TEST else {}
         return PublishedData(f"vehicleid_{size}", {"train": PUBLISHED_TRAIN, **test})
 
 

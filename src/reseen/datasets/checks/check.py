@@ -37,7 +37,7 @@ FEW_LEVELS = 16
 
 
 class Finding(NamedTuple):
-    """Something worth knowing of a data set.
+    """Finding of a check: an error of the data, or something odd in it.
 
     Attributes:
         spoils: Whether a result on this data set would mean something else than it seems to.
@@ -85,7 +85,7 @@ class DataCheck:
 
 
 def check(benchmark: Benchmark, read: Callable[[Sample], NDArray[np.uint8]], *, progress: bool = False) -> DataCheck:
-    """Read every picture of a benchmark and say what is in it.
+    """Check a benchmark: read every picture, count, and look for errors.
 
     Args:
         benchmark: The data set.
@@ -266,5 +266,5 @@ def _cameras_grid(pictures: pd.DataFrame) -> Grid:
 
 
 def order(camera: Camera | None) -> tuple[str, Camera | None]:
-    """Sort numbers before names, and both before what is unknown."""
+    """Return the sort key of a camera: numbers, then names, then unknown."""
     return ("2" if camera is None else str(int(isinstance(camera, str)))), camera

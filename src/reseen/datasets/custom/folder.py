@@ -66,8 +66,8 @@ class Folder(Benchmark):
         names = walk(root)
         kept = [name for name in names if compiled.search(name)] if others == "skip" else names
         if not kept:
-            shown = names[0] if names else describe(root)
-            raise DataError(f"expected pictures that match {compiled.pattern} in {root}, found {shown}")
+            example = names[0] if names else describe(root)
+            raise DataError(f"expected pictures that match {compiled.pattern} in {root}, found {example}")
         rows = TextTable(root, {"path": kept, **columns_of(kept, compiled, root)})
         parts = divide(
             read_samples(rows, root=root),

@@ -1,4 +1,4 @@
-"""Rows of text turned into samples, for :class:`Table` and :class:`Folder`."""
+"""Samples from the rows of a text table, for :class:`Table` and :class:`Folder`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits of user data into training, query and gallery pictures, for :class:`Table` and :class:`Folder`."""
+"""Split of user data into training, query and gallery pictures, for :class:`Table` and :class:`Folder`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SameCamera = Literal["exclude", "exclude_all", "keep", "auto"]
 
 
 class Parts(NamedTuple):
-    """Pictures divided, and the rule by which they are searched."""
+    """Training, query and gallery pictures, the protocol of the search, and distractors."""
 
     train: tuple[Sample, ...]
     query: tuple[Sample, ...]

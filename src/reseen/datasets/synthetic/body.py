@@ -16,7 +16,7 @@ Point = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Pose:
-    """How a person walks by.
+    """Pose of a walking person.
 
     Attributes:
         phase: Of the step, in radians.

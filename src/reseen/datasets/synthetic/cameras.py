@@ -22,7 +22,7 @@ CHANNELS: dict[Modality, slice] = {"visible": slice(0, 3), "infrared": slice(3, 
 
 @dataclass(frozen=True)
 class Camera:
-    """What stays the same on every picture of one camera.
+    """Parameters of a camera, the same on all of its pictures.
 
     Attributes:
         number: From 1.

@@ -119,7 +119,7 @@ class Synthetic(Benchmark):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What all pictures of a `Synthetic` share; see there."""
+    """Parameters of a `Synthetic` that all of its pictures share; see there."""
 
     kind: Kind
     seed: int
@@ -131,7 +131,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Draws one picture; what a `Sample` of `Synthetic` carries.
+    """Callable that draws the picture of a sample of `Synthetic`.
 
     Attributes:
         look: What it shares with all others.
@@ -163,7 +163,7 @@ class Drawing:
         )
 
     def sample(self) -> Sample:
-        """Return the sample that is drawn."""
+        """Return the sample of this picture."""
         name = f"{self.look.kind}_{self.identity:04d}_c{self.camera}_{self.index:02d}.png"
         return Sample(name, self.identity, camera=self.camera, modality=self.modality, draw=self)
 
@@ -210,7 +210,7 @@ def latents(sample: Sample) -> Latents:
 
 @functools.lru_cache(maxsize=65536)
 def subject_of(kind: Kind, seed: int, identity: int, twin: int | None) -> Subject:
-    """Return who an identity is."""
+    """Return the person or vehicle of an identity."""
     rng = np.random.default_rng((seed, IDENTITY, identity))
     return new_subject(kind, rng) if twin is None else new_twin(subject_of(kind, seed, twin, None), rng)
 

@@ -31,7 +31,7 @@ class Hidden(NamedTuple):
 
 @dataclass(frozen=True)
 class Latents:
-    """What changes from picture to picture.
+    """Latent variables of a picture: pose, light and occlusion.
 
     Attributes:
         yaw: From where the individual is seen, in radians: 0 from the front, pi from the back.

@@ -1,4 +1,4 @@
-"""People: what stays the same on every picture of somebody."""
+"""Persons: build, colours and clothes, the same on all pictures of one."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Garment(NamedTuple):
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody. ``None`` is absent; ``build`` 1 is average; ``stride`` is the swing of the legs in radians."""
+    """A person's build, colours and clothes. ``None`` is absent; 1 is average; ``stride`` is in radians."""
 
     build: float
     legs: float
@@ -76,7 +76,7 @@ class Person:
 
 
 def new_person(rng: np.random.Generator) -> Person:
-    """Return somebody at random."""
+    """Return a person at random."""
 
     def chance(probability: float) -> bool:
         return bool(rng.random() < probability)
@@ -120,7 +120,7 @@ def new_garment(rng: np.random.Generator, colours: Sequence[Colour], *, patterne
 
 
 def look_alike(person: Person, rng: np.random.Generator) -> Person:
-    """Return somebody who differs from a person in one small thing: the bag, the shoes, the hat or a stripe."""
+    """Return a person who differs from another in one small thing: the bag, the shoes, the hat or a stripe."""
     things = ("bag", "shoes", "hat", "stripe") if person.bottom_kind == "trousers" else ("bag", "shoes", "hat")
     match choose(rng, things):
         case "bag":

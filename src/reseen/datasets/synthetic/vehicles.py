@@ -44,7 +44,7 @@ OUTLINES = {
 
 @dataclass(frozen=True)
 class Vehicle:
-    """What stays the same on every picture of one vehicle."""
+    """Shape, colours and parts of a vehicle, the same on all of its pictures."""
 
     outline: Outline
     width: float

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import torch
 
 from reseen.evaluation.reranking.neighbours import nearest
-from reseen.evaluation.similarity import MAX_ROWS, Cosine, chunks, unit_rows
+from reseen.evaluation.similarity import MAX_ROWS, Cosine, unit_rows
+from reseen.slicing import chunks
 from reseen.types import Embeddings
 
 
 def average_query_expansion(*, k: int = 5) -> Expansion:
-    """Each query becomes the mean of itself and its ``k`` nearest gallery vectors, all at unit length.
+    """Query expansion: each query becomes the mean of itself and its ``k`` nearest gallery vectors, all at unit length.
 
     From Total Recall (Chum et al., ICCV 2007). Cameras and identities play no part.
     """
@@ -42,7 +43,7 @@ def database_augmentation(*, k: int = 10, power: float = 3.0) -> Expansion:
 
 @dataclass(frozen=True)
 class Expansion:
-    """Gives one side new vectors; see the three functions of this module.
+    """Re-ranking that gives query or gallery new vectors; see the three functions of this module.
 
     Attributes:
         k: Neighbours taken in.

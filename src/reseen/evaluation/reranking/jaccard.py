@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reseen.evaluation.reranking.neighbours import nearest
-from reseen.evaluation.similarity import TILE_ELEMENTS, Codes, Cosine, Rows, Scores, TileFunction, chunks, ranges
+from reseen.evaluation.similarity import TILE_ELEMENTS, Codes, Cosine, Rows, Scores, TileFunction, ranges
 from reseen.exact import Floats
+from reseen.slicing import chunks
 from reseen.types import Embeddings
 
 Sparse = Any  # scipy.sparse.csr_array, which has no types
@@ -47,7 +48,7 @@ def k_reciprocal(*, k1: int = 20, k2: int = 6, weight: float = 0.3) -> KReciproc
 
 @dataclass(frozen=True)
 class KReciprocal:
-    """Re-ranks; see :func:`k_reciprocal`."""
+    """Re-ranking by k-reciprocal encoding; see :func:`k_reciprocal`."""
 
     k1: int
     k2: int

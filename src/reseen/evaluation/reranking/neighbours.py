@@ -1,4 +1,4 @@
-"""The nearest entries of every vector, found a tile at a time.
+"""Nearest-neighbour search of every vector, a tile at a time.
 
 Dimensions: N vectors, k neighbours; q and g are the rows of one tile.
 """
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reseen.evaluation.rounding import ErrorBound
-from reseen.evaluation.similarity import MAX_ROWS, Codes, Scores, chunks
+from reseen.evaluation.similarity import MAX_ROWS, Codes, Scores
 from reseen.evaluation.top_k import best_entries
 from reseen.exact import Floats
+from reseen.slicing import chunks
 
 # The few best of a row cost less, the longer the row.
 MAX_QUERIES = 2**10

@@ -34,7 +34,7 @@ class Hit(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What never changes once something has been added."""
+    """Model and dimension of a gallery, which never change once something has been added."""
 
     model: str | None
     dim: int | None

@@ -17,7 +17,7 @@ Method = Literal["isotonic", "logistic"]
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How well one way to turn similarities into probabilities did on individuals it had not seen.
+    """Scores of one calibrator on individuals that it had not seen.
 
     Attributes:
         method: Which way.
@@ -49,7 +49,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """Where to draw the line for a wanted rate of false positives.
+    """Threshold of similarity at a wanted rate of false positives.
 
     Attributes:
         rate: The wanted rate.
@@ -68,7 +68,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What similarities mean in a gallery.
+    """Calibration of a gallery: the probability of a similarity, and thresholds.
 
     Attributes:
         method: The way with the lower cross-validated log loss.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from reseen.gallery.calibration.pairs import LabelledPairs, Probes
 from reseen.gallery.gallery import Gallery
 from reseen.gallery.records import Item, Label, Where
-from reseen.gallery.rows import unit
+from reseen.gallery.rows import normalized
 
 MOST_ITEMS = 4_000
 MOST_OF_EACH = 100
@@ -31,7 +31,7 @@ def labelled(
     """
     generator = np.random.default_rng(seed)
     items = named_items(gallery, generator)
-    vectors = unit(gallery.vectors([item.id for item in items])) if items else np.empty((0, 1), np.float32)
+    vectors = normalized(gallery.vectors([item.id for item in items])) if items else np.empty((0, 1), np.float32)
     who = np.unique([repr(item.identity) for item in items], return_inverse=True)[1].astype(np.int64)
     same = who[:, None] == who
     usable = comparable(items, same, other_camera=other_camera, gap=gap)

@@ -48,7 +48,7 @@ def open_set_thresholds(probes: Probes, rates: Sequence[float], seed: int) -> tu
 def thresholds(
     wrong: Floats, groups: NDArray[np.int64], rates: Sequence[float], seed: int, *, detected: Callable[[float], float]
 ) -> tuple[Threshold, ...]:
-    """Draw the line through similarities (N,) that should not be matches.
+    """Return thresholds for similarities (N,) that should not be matches.
 
     The interval is a bootstrap over individuals (groups (N, 1 or 2)): pairs that share one are not independent.
     """
@@ -57,13 +57,13 @@ def thresholds(
     codes = codes.reshape(groups.shape)
     order = np.argsort(-wrong, kind="stable")
     falling, codes = wrong[order], codes[order]
-    shown = [rate for rate in rates if rate * len(wrong) >= 1]
-    resampled = np.empty((RESAMPLES, len(shown)))
+    reachable = [rate for rate in rates if rate * len(wrong) >= 1]
+    resampled = np.empty((RESAMPLES, len(reachable)))
     for row in resampled:
         counts = np.bincount(generator.integers(len(people), size=len(people)), minlength=len(people))
-        row[:] = [line(falling, rate, counts[codes].prod(1)) for rate in shown]
+        row[:] = [line(falling, rate, counts[codes].prod(1)) for rate in reachable]
     found = []
-    for rate, column in zip(shown, resampled.T, strict=True):
+    for rate, column in zip(reachable, resampled.T, strict=True):
         threshold = line(falling, rate, np.ones(len(falling)))
         low, high = np.nanquantile(column, [0.025, 0.975])
         found.append(Threshold(rate, threshold, float(low), float(high), detected(threshold)))

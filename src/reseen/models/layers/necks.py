@@ -30,39 +30,39 @@ class NoNeck(nn.Module):
         return Necked(vectors, vectors)
 
 
-class BNNeck(nn.Module):
-    """Batch norm between the feature and the embedding, with its bias fixed at zero.
-
-    Luo et al., Bag of Tricks and A Strong Baseline for Deep Person Re-identification, arXiv:1903.07071, section 4.
+class NormNeck(nn.Module):
+    """Base class of necks on a batch norm, whose bias is fixed at zero if ``centred``.
 
     Args:
         norm: ``Norm`` or ``NormPerModality``.
     """
 
+    centred = True
+
     def __init__(self, norm: Norm | NormPerModality) -> None:
         super().__init__()
         self.bn = norm
-        freeze_bias(norm)
+        if self.centred:
+            freeze_bias(norm)
+
+
+class BNNeck(NormNeck):
+    """Batch norm between the feature and the embedding, with its bias fixed at zero.
+
+    Luo et al., Bag of Tricks and A Strong Baseline for Deep Person Re-identification, arXiv:1903.07071, section 4.
+    """
 
     def forward(self, vectors: Tensor, side: SideInfo) -> Necked:
         """Return the vectors before and after the norm."""
         return Necked(vectors, self.bn(vectors, side))
 
 
-class CommonNorm(nn.Module):
+class CommonNorm(NormNeck):
     """Batch norm whose output is both: metric loss and classifier act on the same vectors.
 
     Ye et al., Bi-directional Exponential Angular Triplet Loss, arXiv:2006.00878, the common space batch
     normalization; its bias is fixed at zero, so that angles are those about the origin.
-
-    Args:
-        norm: ``Norm`` or ``NormPerModality``.
     """
-
-    def __init__(self, norm: Norm | NormPerModality) -> None:
-        super().__init__()
-        self.bn = norm
-        freeze_bias(norm)
 
     def forward(self, vectors: Tensor, side: SideInfo) -> Necked:
         """Return the normalised vectors twice."""
@@ -70,16 +70,10 @@ class CommonNorm(nn.Module):
         return Necked(normalised, normalised)
 
 
-class Rectified(nn.Module):
-    """Batch norm and ReLU, whose output is both; what ends each branch of MGN, BDB and PCB in their papers.
+class Rectified(NormNeck):
+    """Batch norm and ReLU, whose output is both; what ends each branch of MGN, BDB and PCB in their papers."""
 
-    Args:
-        norm: ``Norm`` or ``NormPerModality``.
-    """
-
-    def __init__(self, norm: Norm | NormPerModality) -> None:
-        super().__init__()
-        self.bn = norm
+    centred = False
 
     def forward(self, vectors: Tensor, side: SideInfo) -> Necked:
         """Return the normalised and rectified vectors twice."""
@@ -118,11 +112,7 @@ def freeze_bias(module: nn.Module) -> None:
             norm.bias.requires_grad_(False)
 
 
-NECKS: dict[str, type[BNNeck | CommonNorm | Rectified]] = {
-    "bnneck": BNNeck,
-    "common": CommonNorm,
-    "rectified": Rectified,
-}
+NECKS: dict[str, type[NormNeck]] = {"bnneck": BNNeck, "common": CommonNorm, "rectified": Rectified}
 
 
 def build_neck(name: str, dim: int, *, per_modality: bool = False) -> nn.Module:

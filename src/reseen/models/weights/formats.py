@@ -61,7 +61,7 @@ def wrapper_of(names: Collection[str], own: Collection[str]) -> str:
 
 
 def _marked(one: str, *others: str) -> Callable[[Collection[str]], bool]:
-    """Return what tells whether a file has one name and some name that starts with one of the others."""
+    """Return a predicate: whether a file has one name and some name that starts with one of the others."""
     return lambda names: one in names and any(n.startswith(others) for n in names)
 
 

@@ -40,14 +40,14 @@ class WeightsReport:
     format: str = "reseen"
 
     def __str__(self) -> str:
-        said = [f"loaded {len(self.used)} tensors"]
+        counts = [f"loaded {len(self.used)} tensors"]
         if self.renamed:
-            said.append(f"{len(self.renamed)} of them under other names")
+            counts.append(f"{len(self.renamed)} of them under other names")
         if self.left:
-            said.append(f"{len(self.left)} in the file not needed{_some(self.left)}")
+            counts.append(f"{len(self.left)} in the file not needed{_some(self.left)}")
         if self.kept:
-            said.append(f"{len(self.kept)} of the model not in the file{_some(self.kept)}")
-        return f"{self.source} ({self.format}): {', '.join(said)}"
+            counts.append(f"{len(self.kept)} of the model not in the file{_some(self.kept)}")
+        return f"{self.source} ({self.format}): {', '.join(counts)}"
 
 
 class Published(NamedTuple):
@@ -172,7 +172,7 @@ def _kind(network: nn.Module) -> str:
     return type(getattr(network, "network", network)).__name__
 
 
-def _some(names: Sequence[str], shown: int = 3) -> str:
+def _some(names: Sequence[str], most: int = 3) -> str:
     if not names:
         return ""
-    return f" ({', '.join(names[:shown])}{', ...' if len(names) > shown else ''})"
+    return f" ({', '.join(names[:most])}{', ...' if len(names) > most else ''})"

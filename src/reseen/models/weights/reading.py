@@ -61,7 +61,7 @@ def read_tensors(source: str) -> dict[str, Tensor]:
 
 
 def digest_of(tensors: Mapping[str, Tensor]) -> str:
-    """Return 64 hexadecimal digits that name tensors: by names, types, shapes and bits, in whatever order."""
+    """Return the SHA-256 digest of tensors, in hexadecimal: of names, types, shapes and bits, in any order."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())

@@ -1,4 +1,4 @@
-"""Routes that search: by picture, and what there is to choose from."""
+"""Routes that read the gallery: search by picture, and facts to choose filters from."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def search(
 
 @router.get("/facts")
 def facts(services: ServicesDependency) -> GalleryInfo:
-    """Say what there is to choose from."""
+    """Return the size, cameras and times of the gallery, and the limits of requests."""
     gallery, limits = services.gallery, services.limits
     since, until = gallery.times() or (None, None)
     return GalleryInfo(

@@ -1,4 +1,4 @@
-"""How many pictures of others come before one's own, on training and test pictures."""
+"""Fidelity: how many pictures of others come before one's own, on training and test pictures."""
 
 from reseen.studies.fidelity.study import fidelity
 

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from reseen.geometry import unit
+from reseen.slicing import chunks
 from reseen.types import Embeddings
 
 BINS = 40
@@ -42,8 +43,7 @@ def average_distances(embeddings: Embeddings) -> Averages:
     u = unit(embeddings.vectors.float())
     labels = torch.from_numpy(np.unique(embeddings.identities.astype(str), return_inverse=True)[1])
     same, different = torch.empty(len(u), dtype=torch.float64), torch.empty(len(u), dtype=torch.float64)
-    for start in range(0, len(u), ROWS):
-        rows = slice(start, start + ROWS)
+    for rows in chunks(len(u), ROWS):
         distances = (2 - 2 * (u[rows] @ u.T)).clamp(min=0).sqrt().double()
         own = labels[rows, None] == labels
         anchors = torch.arange(len(u))[rows]

@@ -202,13 +202,13 @@ def _claims(found: Mapping[str, Sequence[Repeated]]) -> Section | None:
 
     lower = all(mean[row][n] < mean["PF"][n] for row in losses for n in range(4))
     memorised = max(mean["BCL"][train_1], mean["BTL"][train_1]) < mean["FIDI"][train_1]
-    said = [
+    claims = [
         ("Training with any of the three lowers all four errors", lower, "as above"),
         ("On training pictures BCL and BTL have fewer Error-I cases than FIDI", memorised, figures(train_1)),
         ("On test pictures FIDI has the fewest Error-I cases", fewest(test_1), figures(test_1)),
         ("On test pictures FIDI has the fewest Error-II cases", fewest(test_2), figures(test_2)),
     ]
-    rows = [[claim, "yes" if held else "no", means] for claim, held, means in said]
+    rows = [[claim, "yes" if held else "no", means] for claim, held, means in claims]
     note = "Batch-hard contrastive (BCL) and triplet (BTL), and FIDI, by the means above; whether a difference is more "
     return Section(
         "Does the paper's reading hold here?",

@@ -1,4 +1,4 @@
-"""How often dense and sparse sampling draw positive pairs that look nothing alike."""
+"""Harmful positive pairs, which look nothing alike: how often dense and sparse sampling draw them."""
 
 from reseen.studies.harmful_pairs.study import harmful_pairs
 

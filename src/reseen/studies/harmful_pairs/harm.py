@@ -33,7 +33,7 @@ Judge = Callable[[Rows], Mask]
 
 
 def judge_of(samples: Sequence[Sample], vectors: Tensor, *, seed: int = 0) -> tuple[Judge, str]:
-    """Return what says which pairs are harmful, and its rule in words.
+    """Return the judge of which pairs are harmful, and its rule in words.
 
     On `Synthetic` it is known how much of an individual two pictures both show. On other data a positive pair counts
     as harmful that these vectors find less alike than half of the pairs of different identities.

@@ -23,7 +23,7 @@ from reseen.studies.harmful_pairs import harm, positive_pairs
 from reseen.studies.harmful_pairs.positive_pairs import ADASP, ALL, DENSE, EASY, SPH, SPLH
 from reseen.studies.results.table import downloads, show
 from reseen.studies.runner import OutputOptions, Study
-from reseen.studies.runner.networks import BEFORE, before_training, given, vectors
+from reseen.studies.runner.networks import BEFORE, before_training, finished, vectors
 from reseen.types import Benchmark
 
 SAMPLINGS = (ALL, DENSE, SPH, ADASP, SPLH, EASY)
@@ -81,7 +81,7 @@ def harmful_pairs(
     if model is None and not runs:
         raise ValueError("expected a network to embed with, got none: name --model.weights FILE or --runs '[FOLDER]'")
     networks = {} if model is None else {BEFORE: before_training(model)}
-    networks |= {network.name: network.load() for network in given(runs)}
+    networks |= {network.name: network.load() for network in finished(runs)}
     units = {}
     for name, network in networks.items():
         folder = study.out / "embeddings" / name.replace(" ", "_")

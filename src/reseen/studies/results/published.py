@@ -24,7 +24,7 @@ DEFAULT_TERM = {"output": "embedding", "weight": 1.0}
 
 @dataclass(frozen=True)
 class Measured:
-    """What a study found under one condition.
+    """Scores of a study under one condition.
 
     Attributes:
         name: Of the condition.
@@ -46,9 +46,9 @@ def beside(measured: Sequence[Measured]) -> Section | None:
         return None
     rows = [[m.name, m.mean_ap, _share(p.mean_ap), m.rank_1, _share(p.rank_1), p.source] for m, p in pairs]
     notes = [note for _, row in pairs for note in (row.note, _count_note(row)) if note]
-    said = ["Same data and same recipe, in percent.", *(f"Of the paper: {note}." for note in dict.fromkeys(notes))]
+    sentences = ["Same data and same recipe, in percent.", *(f"Of the paper: {note}." for note in dict.fromkeys(notes))]
     columns = ["", "mAP here", "published", "rank 1 here", "published", "source"]
-    return Section("Beside the papers", table(columns, rows, percent=True), " ".join(said))
+    return Section("Beside the papers", table(columns, rows, percent=True), " ".join(sentences))
 
 
 @functools.cache

@@ -19,8 +19,8 @@ def described(value: Any) -> Any:
         ValueError: It cannot be made again from plain values, as a data set of a class that no module has.
     """
     if isinstance(value, Benchmark):
-        kind, (given, named) = type(value), value.arguments
-        bound = inspect.signature(kind).bind(*given, **named)
+        kind, (positional, named) = type(value), value.arguments
+        bound = inspect.signature(kind).bind(*positional, **named)
         bound.apply_defaults()
         return {"class_path": _path_of(kind), "init_args": {name: described(v) for name, v in bound.arguments.items()}}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

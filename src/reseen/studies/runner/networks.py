@@ -40,7 +40,7 @@ class Network:
         return checkpoint.load(self.folder / "last.safetensors")
 
 
-def given(runs: Sequence[Path]) -> list[Network]:
+def finished(runs: Sequence[Path]) -> list[Network]:
     """Return networks that were trained elsewhere, under the names of their folders, spaces for underscores.
 
     Raises:
@@ -73,7 +73,7 @@ def networks_of(
     study: Study, runs: Sequence[Path], names: Sequence[str], weights: Mapping[str, float] | None = None
 ) -> list[Network]:
     """Return the networks that a study looks at: those of finished runs, or where none are given, trained ones."""
-    return given(runs) if runs else trained(study, names, weights)
+    return finished(runs) if runs else trained(study, names, weights)
 
 
 def before_training(spec: ModelSpec) -> Embedder:

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class StudyProgress:
-    """A bar over a whole study; where there is no terminal, a line in the log for every run that ends.
+    """Progress bar of a whole study; where there is no terminal, a line in the log for every run that ends.
 
     Args:
         runs: How many there are.

@@ -11,7 +11,7 @@ import pytest
 
 from reseen.gallery import Gallery, Where
 from reseen.gallery.backends.sqlite_faiss import index_files
-from reseen.gallery.rows import unit
+from reseen.gallery.rows import normalized
 
 DIM = 16
 NAME, CAMERA, TRACK, SOURCE, PICTURE, QUERY = (
@@ -62,7 +62,7 @@ def traces(folder: Path) -> set[str]:
         "picture": PICTURE,
         "query": QUERY.encode(),
         "vector": SECRET.tobytes(),
-        "direction": unit(SECRET).tobytes(),
+        "direction": normalized(SECRET).tobytes(),
     }
     return {what for what, trace in wanted.items() if trace in content}
 

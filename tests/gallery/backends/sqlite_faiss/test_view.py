@@ -14,13 +14,13 @@ from reseen.gallery.backends.sqlite_faiss.nearest import (
 )
 from reseen.gallery.backends.sqlite_faiss.view import Codes, Columns, View
 from reseen.gallery.records import EVERYTHING, Where
-from reseen.gallery.rows import unit
+from reseen.gallery.rows import normalized
 
 DIM = 8
 
 
 def vectors(count: int, seed: int = 0) -> np.ndarray:
-    return unit(np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32))
+    return normalized(np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32))
 
 
 def columns(rows: np.ndarray) -> Columns:
@@ -91,13 +91,13 @@ def crowd() -> np.ndarray:
     """6,000 vectors of 300 individuals."""
     generator = np.random.default_rng(3)
     centres = generator.normal(size=(300, 32)).repeat(20, 0)
-    return unit((centres + 0.3 * generator.normal(size=centres.shape)).astype(np.float32))
+    return normalized((centres + 0.3 * generator.normal(size=centres.shape)).astype(np.float32))
 
 
 def test_lists_reach_the_recall_they_were_made_for(crowd: np.ndarray) -> None:
     lists = make_lists(crowd, recall=0.98)
     assert 1 <= lists.nprobe < lists.nlist
-    queries = unit(crowd[::40] + 0.02 * np.random.default_rng(4).normal(size=(150, 32)).astype(np.float32))
+    queries = normalized(crowd[::40] + 0.02 * np.random.default_rng(4).normal(size=(150, 32)).astype(np.float32))
     products, truth = search_exactly(crowd, queries, 10)
     similarity, found = search_lists(lists, crowd, queries, 10)
     assert found_again(np.insert(found, 0, -1, 1), np.insert(truth, 0, -1, 1)) >= 0.97

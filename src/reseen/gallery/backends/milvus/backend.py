@@ -27,6 +27,7 @@ from reseen.gallery.backends.milvus.rows import COLUMNS, as_item, as_time, condi
 from reseen.gallery.records import Compaction, Item, Label, Mark, Where
 from reseen.gallery.rows import Rows
 from reseen.labels import ordered
+from reseen.slicing import chunks
 
 BATCH = 500
 """Rows of one request; with its picture a row may take 64 kB, and a request 64 MB."""
@@ -94,8 +95,8 @@ class MilvusBackend(Backend):
         new = 0
         self._remember(rows.cameras, rows.times)
         with self._translate_errors():
-            for start in range(0, len(rows), BATCH):
-                batch = [row(rows, n) for n in range(start, min(start + BATCH, len(rows)))]
+            for part in chunks(len(rows), BATCH):
+                batch = [row(rows, n) for n in range(part.start, part.stop)]
                 held = {found["id"] for found in self._get([made["id"] for made in batch], ["id"])}
                 fresh = {made["id"]: made for made in batch if made["id"] not in held}
                 if fresh:
@@ -114,8 +115,8 @@ class MilvusBackend(Backend):
             written |= as_time(written["time"])
         count = 0
         with self._translate_errors():
-            for start in range(0, len(ids), BATCH):
-                held = self._get(ids[start : start + BATCH], [*COLUMNS, "vector", "picture"])
+            for part in chunks(len(ids), BATCH):
+                held = self._get(ids[part], [*COLUMNS, "vector", "picture"])
                 if held:
                     self._client.upsert(self._name, [found | written for found in held])
                 count += len(held)
@@ -134,8 +135,8 @@ class MilvusBackend(Backend):
             # Verdicts first: a call that broke off in between can then be repeated.
             if marks := [name for name, mark in self._marks() if mark.item in deleted] if held else []:
                 self._client.delete(self._notes, ids=marks)
-            for start in range(0, len(held), BATCH):
-                self._client.delete(self._name, ids=held[start : start + BATCH])
+            for part in chunks(len(held), BATCH):
+                self._client.delete(self._name, ids=held[part])
         return len(held)
 
     def search(
@@ -259,8 +260,8 @@ class MilvusBackend(Backend):
 
     def _get(self, ids: Sequence[str], columns: list[str]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        for start in range(0, len(ids), BATCH):
-            found += self._client.get(self._name, ids=list(ids[start : start + BATCH]), output_fields=columns)
+        for part in chunks(len(ids), BATCH):
+            found += self._client.get(self._name, ids=list(ids[part]), output_fields=columns)
         return [dict(row) for row in found]
 
     def _all(self, name: str, filter: str, columns: list[str], limit: int | None) -> Iterator[dict[str, Any]]:

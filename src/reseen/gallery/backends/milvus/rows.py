@@ -1,4 +1,4 @@
-"""How a sighting and a filter are written in Milvus.
+"""Conversion of items and filters to Milvus rows and expressions, and back.
 
 Milvus has no absent values: an absent text is empty, and a time has a column beside it that says whether it is known.
 """

@@ -23,6 +23,7 @@ from reseen.errors import GalleryError
 from reseen.gallery.backends.base import Facts
 from reseen.gallery.records import Item, Label, Mark
 from reseen.gallery.rows import Rows
+from reseen.slicing import chunks
 
 FILE = "truth.sqlite"
 FORMAT = 2
@@ -348,9 +349,8 @@ def has_had(db: sqlite3.Connection, revision: Revision) -> bool:
 
 def select_in(db: sqlite3.Connection, query: str, values: Sequence[int | bytes]) -> Iterator[tuple[Any, ...]]:
     """Run a query that ends in ``IN`` on values of any number."""
-    for start in range(0, len(values), CHUNK):
-        some = values[start : start + CHUNK]
-        yield from db.execute(f"{query} ({', '.join('?' * len(some))})", some)
+    for part in chunks(len(values), CHUNK):
+        yield from db.execute(f"{query} ({', '.join('?' * (part.stop - part.start))})", values[part])
 
 
 def keys(ids: Sequence[str]) -> list[bytes]:

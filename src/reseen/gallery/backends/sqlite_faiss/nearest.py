@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.exact import MARGIN, cosines
+from reseen.slicing import chunks
 
 ABSENT = -1
 """The position of an absent answer."""
@@ -90,8 +91,7 @@ def similarities(
 ) -> NDArray[np.float64]:
     """Return the cosines (n,) of pairs of a query and a vector in float64, the same bits on any machine."""
     found = np.empty(len(query))
-    for start in range(0, len(query), PAIRS_AT_ONCE):
-        part = slice(start, start + PAIRS_AT_ONCE)
+    for part in chunks(len(query), PAIRS_AT_ONCE):
         found[part] = cosines(queries[query[part]], vectors[position[part]])
     return found
 
@@ -134,8 +134,8 @@ def make_lists(vectors: Vectors, *, recall: float, seed: int = 0) -> Any:
     lists.pq.cp.min_points_per_centroid = 1  # Few vectors need no warning: they are scored exactly in the end.
     generator = np.random.default_rng(seed)
     lists.train(vectors[np.sort(generator.permutation(count)[: max(1000, PER_LIST * number)])])
-    for start in range(0, count, 65536):
-        lists.add(vectors[start : start + 65536])
+    for part in chunks(count, 65536):
+        lists.add(vectors[part])
     probes = vectors[generator.permutation(count)[:256]]
     truth = search_exactly(vectors, probes, 1 + NEAREST)[1]
     for lists.nprobe in looked_into(number):

@@ -21,7 +21,7 @@ from reseen.gallery.backends.sqlite_faiss import index_files
 from reseen.gallery.backends.sqlite_faiss.item_store import CHUNK, ItemStore, has_had, latest
 from reseen.gallery.backends.sqlite_faiss.nearest import ABSENT, SMALLEST
 from reseen.gallery.backends.sqlite_faiss.view import CODED, Codes, Columns, View
-from reseen.gallery.rows import unit
+from reseen.gallery.rows import normalized
 
 logger = logging.getLogger(__name__)
 
@@ -185,7 +185,7 @@ def blocks(db: sqlite3.Connection, after: int, codes: Mapping[str, Codes]) -> It
     )
     while block := found.fetchmany(CHUNK):
         vectors = np.frombuffer(b"".join(vector for *_, vector in block), np.float32).reshape(len(block), -1)
-        yield index_files.Block(as_columns([row for *row, _ in block], codes), unit(vectors))
+        yield index_files.Block(as_columns([row for *row, _ in block], codes), normalized(vectors))
 
 
 def last(view: View) -> int:

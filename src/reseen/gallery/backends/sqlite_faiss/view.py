@@ -1,4 +1,4 @@
-"""What one process holds of a gallery for searching: vectors and filter columns, as of one revision.
+"""View of a gallery in memory, for searching: vectors and filter columns, as of one revision.
 
 A `View` is never changed. Catching up gives another that shares what did not change, so searches in other threads
 finish on the view they began with.
@@ -50,7 +50,7 @@ class Codes:
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """What filters look at; N rows, in ascending order of ``rows``.
+    """Columns that filters look at; N rows, in ascending order of ``rows``.
 
     Attributes:
         rows: (N,) int64, the row in the database; a row's number is never used again.
