@@ -1,7 +1,7 @@
 """Every `reseen` command of README and docs runs, page by page, on miniatures of the data that the pages name.
 
 The shell itself takes the blocks apart, with a function in place of each program: variables, loops and quotes mean
-what they mean to a reader. Trainings are short, those of studies are pretended, what cannot run here is at least parsed.
+what they mean to a reader. Trainings are short, studies pretend theirs, what cannot run here is at least parsed.
 """
 
 import csv
