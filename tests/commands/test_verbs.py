@@ -259,7 +259,7 @@ def test_training_from_python_is_a_run_like_any_other(table, tmp_path, capsys):
     model = Embedder(ModelSpec("tests.training.tiny.Tiny", height=32, width=16))
     schedule = Schedule(epochs=1)
     train(data, model, batches=IdentityBatchSampler(4, 2), schedule=schedule, out=tmp_path / "run", tensorboard=False)
-    assert "epoch 1: mAP" in capsys.readouterr().err
+    assert "epoch 1: mAP" in "".join(capsys.readouterr())  # on standard error, or where a verb has set up the log
     settings = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert settings["data"]["init_args"]["path"] == str(table)
     assert [(term["output"], term["weight"]) for term in settings["terms"]] == [("embedding", 1.0), ("feature", 0.1)]
@@ -301,13 +301,3 @@ def test_defaults_are_one_set_in_python_and_on_the_command_line():
     assert [(type(t.loss), t.output, t.weight) for t in default_terms()] == [
         (getattr(losses, t["loss"]["class_path"].rpartition(".")[2]), t["output"], t["weight"]) for t in DEFAULT_TERMS
     ]
-
-
-def test_a_training_in_vain_says_what_to_try(table, tmp_path, capsys):
-    nothing = ["--schedule.learning_rate", "1e-12", "--schedule.weight_decay", "0"]
-    flags = [*TINY, "--schedule.epochs", "1", *nothing, "--model.neck", "none", "--loss", "null"]
-    main(["train", "--data", "Table", "--data.path", str(table), "--out", str(tmp_path / "run"), *flags])
-    said = " ".join(capsys.readouterr().out.split())
-    assert "training ended no better than it began: mAP" in said
-    assert "--model.weights" in said
-    assert "--schedule.epochs" in said

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Collection
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -350,3 +351,26 @@ def test_a_loss_with_a_rate_of_its_own_moves_by_plain_sgd(tmp_path: Path) -> Non
         schedule=Schedule(epochs=1),
     )
     torch.testing.assert_close(own.centre.detach(), torch.tensor([1 - 6 * 0.5 * 3.0]))
+
+
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [
+        (
+            [0.5, 0.6, 0.55, 0.4],
+            "mAP 50.0 % before, 40.0 % after (it was 60.0 % after epoch 1); try pretrained weights",
+        ),
+        ([0.5, 0.4, 0.45, 0.5], "mAP 50.0 % before, 50.0 % after; try pretrained weights (--model.weights)"),
+        ([0.5, 0.4, 0.45, 0.51], None),
+    ],
+)
+def test_a_training_in_vain_says_what_to_try(
+    scores: list[float], told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    reports = [SimpleNamespace(mean_ap=score, mean_inp=0.1, cmc=lambda rank: 0.2) for score in scores]
+    outcomes = (SimpleNamespace(report=report) for report in reports)
+    monkeypatch.setattr("reseen.training.run.evaluate_model", lambda *_, **__: next(outcomes))
+    with caplog.at_level(logging.WARNING, "reseen"):
+        run(tmp_path / "run")
+    assert ("training ended no better than it began" in caplog.text) == (told is not None)
+    assert told is None or told in caplog.text
