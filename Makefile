@@ -3,7 +3,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+THREADS := $(OMP_NUM_THREADS)
 export OMP_NUM_THREADS ?= 1
+# The demonstration takes all idle cores, unless it is told how many.
+DEMO := $(if $(THREADS),,env -u OMP_NUM_THREADS) $(BIN)/reseen demo
 
 NUMERICAL := tests/losses tests/contract/test_losses.py tests/test_geometry.py tests/evaluation tests/protocols \
 	tests/gallery/backends/sqlite_faiss/test_view.py tests/gallery/test_gallery.py
@@ -19,10 +22,10 @@ install: .venv/installed
 	touch $@
 
 demo: install            ## train, evaluate and report on the built-in synthetic data
-	$(BIN)/reseen demo
+	$(DEMO)
 
 demo-infrared: install   ## the same with visible and infrared pictures
-	$(BIN)/reseen demo --recipe demo_infrared
+	$(DEMO) --recipe demo_infrared
 
 test: install            ## every test but those marked slow
 	$(BIN)/python -m pytest

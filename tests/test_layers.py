@@ -17,7 +17,7 @@ ROOT = Path(reseen.__file__).parent
 
 # From the lowest up, by the names of docs/architecture.md. Modules of one layer do not import one another.
 LAYERS: dict[str, set[str]] = {
-    "base": {"errors", "exact", "labels", "slicing", "upstream"},
+    "base": {"description", "errors", "exact", "labels", "slicing", "upstream"},
     "values": {
         "extras",
         "files",

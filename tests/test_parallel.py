@@ -2,11 +2,12 @@
 
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
 
-from reseen.parallel import parallel_for, usable
+from reseen.parallel import idle_cores, parallel_for, usable
 
 
 def test_every_piece_once(several_threads: None) -> None:
@@ -66,3 +67,15 @@ def test_no_more_workers_than_cores_and_said_once(
         "8 workers on 2 cores would wait for one another: taking 2"
     ]
     usable.cache_clear()
+
+
+def test_idle_cores_are_those_that_others_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    statistics = tmp_path / "stat"
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr("reseen.parallel.num_cores", lambda: 6)
+    for busy, idle, expected in ((0, 800, 6), (400, 400, 4), (800, 0, 1)):  # all idle, but six may be used; half; none
+        before, after = (f"cpu  {100 + b} 0 0 {500 + i} 0 0 0 0 0 0\n" for b, i in ((0, 0), (busy, idle)))
+        statistics.write_text(before)
+        monkeypatch.setattr("time.sleep", lambda _, text=after: statistics.write_text(text))
+        assert idle_cores(statistics=statistics) == expected
+    assert idle_cores(statistics=tmp_path / "none") == 6  # not Linux

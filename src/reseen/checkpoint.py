@@ -93,6 +93,7 @@ def load(path: str | Path, *, trust: Iterable[str] = (), unchecked: bool = False
     except (ValueError, RuntimeError, MemoryError) as error:
         raise CheckpointError(f"expected a network that can be built in {path}, got: {one_line(error)}") from error
     load_weights(model, read_tensors(str(path)), source=str(path))
+    model.pretrained = True
     return model.eval()
 
 
@@ -181,6 +182,7 @@ def initialise(model: Embedder, path: str | Path) -> WeightsReport:
             "choose the backbone that they were trained with, or name another project's file in the model's `weights`"
         )
     model.load_state_dict({name: published[name] for name in used}, strict=False)
+    model.pretrained = True
     return WeightsReport(
         str(path),
         tuple(used),

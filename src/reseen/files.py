@@ -47,6 +47,16 @@ def replacing(path: Path) -> Iterator[Path]:
         raise write_error(path, error, "; what was there before is intact") from error
 
 
+def require_new(path: Path | None, *, force: bool) -> None:
+    """Make sure that writing a file takes nobody's work away; None is no file.
+
+    Raises:
+        WriteError: It is there, and is not to be replaced.
+    """
+    if path is not None and path.exists() and not force:
+        raise WriteError(f"expected a new file at {path}, found one there; name another, or say --force true")
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it, where they are not there yet.
 

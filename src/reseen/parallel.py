@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -15,10 +17,32 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
+def num_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def idle_cores(seconds: float = 0.3, *, statistics: Path = Path("/proc/stat")) -> int:
+    """Return how many cores have nothing to do, at least one: those that others leave, measured for a moment."""
+
+    def idle_and_all() -> tuple[int, int]:
+        ticks = [int(word) for word in statistics.read_text().partition("\n")[0].split()[1:9]]
+        return ticks[3] + ticks[4], sum(ticks)
+
+    try:
+        idle, everything = idle_and_all()
+        time.sleep(seconds)
+        later = idle_and_all()
+    except (OSError, IndexError, ValueError):  # not Linux
+        return num_cores()
+    share = (later[0] - idle) / max(1, later[1] - everything)
+    return max(1, min(num_cores(), round(share * (os.cpu_count() or 1))))
+
+
 @functools.lru_cache  # says it once
 def usable(workers: int) -> int:
     """Return how many worker processes to start where so many are asked for: at most one a core of this process."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = num_cores()
     if workers > cores:
         logger.warning("%d workers on %d cores would wait for one another: taking %d", workers, cores, cores)
     return min(workers, cores)

@@ -32,24 +32,28 @@ def call(name: str | None, flags: list[str]) -> dict[str, Any]:
     return parse("train", [*recipe, "--data", "Synthetic", "--data.modality", modality, "--out", "unused", *flags])[1]
 
 
-def described(terms: list[Term]) -> list[tuple[str, str, float, str]]:
+def described(terms: list[Term]) -> list[tuple[str, str, float | None, str]]:
     """What is trained: the losses as built, with their arguments; role as the loss or the term has it."""
     return [(describe(t.loss), t.output, t.weight, t.role or t.loss.role) for t in terms]
 
 
 def describe(loss: Any) -> str:
-    values = {k: v for k, v in vars(loss).items() if not k.startswith("_") and k not in ("training", "learning_rate")}
+    values = {
+        k: v
+        for k, v in vars(loss).items()
+        if not k.startswith("_") and k not in ("arguments", "training", "learning_rate")
+    }
     inside = {k: describe(v) for k, v in loss.named_children()}
     return f"{type(loss).__name__}{sorted({**values, **inside}.items())}"
 
 
 @functools.cache
-def plain(name: str) -> list[tuple[str, str, float, str]]:
+def plain(name: str) -> list[tuple[str, str, float | None, str]]:
     """The recipe's own terms."""
     return described(call(name, [])["terms"])
 
 
-def expected(name: str, flags: list[str]) -> list[tuple[str, str, float, str]] | None:
+def expected(name: str, flags: list[str]) -> list[tuple[str, str, float | None, str]] | None:
     """The recipe's terms as a reader would change them by hand; None where it is not clear which is meant."""
     flag, _, value = " ".join(flags[:2]).replace("=", " ").partition(" ")
     role = "identity" if flag.startswith("--identity") else "metric"
@@ -71,7 +75,7 @@ def expected(name: str, flags: list[str]) -> list[tuple[str, str, float, str]] |
         arguments = {"--loss": {"beta": 0.7}, "--identity_loss": {"smoothing": 0.25} if "Identity" in value else {}}
         kind = value.partition(" ")[0]
         loss = describe(getattr(__import__("reseen.losses", fromlist=[kind]), kind)(**arguments[flag]))
-        usual = ("", "embedding" if role == "identity" else "feature", 1.0, role)
+        usual = ("", "embedding" if role == "identity" else "feature", None, role)
         new = [(loss, *t[1:]) for t in own or [usual]]
     return sorted([*new, *others])
 

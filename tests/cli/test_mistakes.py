@@ -36,7 +36,7 @@ MISTAKES = {
     "train --data Synthetic": "expected --out, got none",
     "train --out": "expected a value after --out, got none",
     f"train --schedule.epoch 3 {DRAWN}": "got --schedule.epoch; did you mean --schedule.epochs?",
-    f"train --schedule.epochs three {DRAWN}": "expected a whole number for --schedule.epochs, got three",
+    f"train --schedule.epochs three {DRAWN}": "expected a whole number or null for --schedule.epochs, got three",
     f"train --schedule.milestones 3 {DRAWN}": "each a number, or null for --schedule.milestones, got 3; did you mean "
     "[3]?",
     f"train --schedule foo {DRAWN}": "expected a YAML file of settings for --schedule, got foo",

@@ -23,6 +23,18 @@ def test_the_list_has_every_recipe_its_figures_and_its_cost_in_a_hundred_columns
     assert row.split()[-5:-2] == ["76.4", "86.4", "23.5"]
 
 
+def test_eighty_columns_lose_nothing(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    main(["recipes", "--data", "market1501"])
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 80
+    (row,) = (line for line in said.splitlines() if line.split()[:1] == ["adasp_mgn"])
+    assert row.split()[-5:] == ["88.5", "95.5", "68.8", "8.2", "1.2"]
+    main(["recipes", "market1501/strong_baseline_center"])
+    said = capsys.readouterr().out
+    assert str(path_of("market1501/strong_baseline_center")) in said  # unbroken, to be copied
+
+
 def test_one_data_set_s_recipes_and_none_of_others(capsys):
     main(["recipes", "--data", "veri776", "--teraflops", "20"])
     said = capsys.readouterr().out

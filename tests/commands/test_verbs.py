@@ -2,16 +2,27 @@
 
 import csv
 import dataclasses
+import inspect
+import itertools
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
+from reseen import losses
 from reseen.cli import main
-from reseen.datasets import Synthetic
+from reseen.cli.parser import verb
+from reseen.commands.train import Augmentation
+from reseen.datasets import Synthetic, Table
+from reseen.loading import IdentityBatchSampler, training_transform
 from reseen.models import Embedder, ModelSpec
+from reseen.recipes.objective import DEFAULT_TERMS
+from reseen.training import Schedule, train
+from reseen.training.objective import default_terms
 from reseen.types import Embeddings
 
 TINY = [
@@ -209,3 +220,84 @@ def test_help_explains(capsys):
         main(["train", "--help"])
     assert stopped.value.code == 0
     assert "--loss_weight" in capsys.readouterr().out
+
+
+def test_two_runs_are_compared_on_one_page(run, tmp_path, capsys):
+    main(["train", "--config", str(run / "config.yaml"), "--seed", "1", "--out", str(tmp_path / "second")])
+    main(["report", str(run), str(tmp_path / "second"), "--title", "Seeds <0> & 1"])
+    page = (tmp_path / "second" / "comparison.html").read_text()
+    assert "<h1>Seeds &lt;0&gt; &amp; 1</h1>" in page
+    assert "mAP of second minus that of first" in page
+    levels = [int(level) for level in re.findall(r"<h([1-6])", page)]
+    assert all(after <= before + 1 for before, after in itertools.pairwise([0, *levels]))
+    assert failing(capsys, "report", run, run)[1].endswith("twice; name another one")
+
+
+def test_a_page_is_named_shows_its_pictures_on_paper_and_says_everything_aloud(run, tmp_path):
+    main(["report", str(run), "--title", "Our gates", "--out", str(tmp_path / "page.html")])
+    page = (tmp_path / "page.html").read_text()
+    assert "<title>Our gates</title>" in page
+    assert 'loading="lazy"' not in page  # a printed page has no scrolling
+    assert "print-color-adjust: exact" in page
+    assert "prefers-color-scheme: dark" in page
+    spoken = re.findall(r'(?:aria-label|alt)="(.*?)"', page)
+    assert spoken
+    assert not [said for said in spoken if re.search(r"(^|[.:;] ?)[,:;]|None|^\s*$", said)]
+
+
+def test_nothing_is_written_over_by_itself(run, tmp_path, capsys):
+    taken = tmp_path / "model.onnx"
+    taken.write_text("mine")
+    status, line = failing(capsys, "export", run, taken)
+    assert (status, taken.read_text()) == (1, "mine")
+    assert "expected a new file at" in line
+    assert "--force true" in line
+
+
+def test_training_from_python_is_a_run_like_any_other(table, tmp_path, capsys):
+    data = Table(table)
+    model = Embedder(ModelSpec("tests.training.tiny.Tiny", height=32, width=16))
+    schedule = Schedule(epochs=1)
+    train(data, model, batches=IdentityBatchSampler(4, 2), schedule=schedule, out=tmp_path / "run", tensorboard=False)
+    assert "epoch 1: mAP" in "".join(capsys.readouterr())  # on standard error, or where a verb has set up the log
+    settings = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert settings["data"]["init_args"]["path"] == str(table)
+    assert [(term["output"], term["weight"]) for term in settings["terms"]] == [("embedding", 1.0), ("feature", 0.1)]
+    main(["evaluate", str(tmp_path / "run")])
+    main(["report", str(tmp_path / "run")])
+    main(["train", "--config", str(tmp_path / "run" / "config.yaml"), "--out", str(tmp_path / "again")])
+    again = yaml.safe_load((tmp_path / "again" / "config.yaml").read_text())
+    assert {name: again[name] for name in settings if name != "terms"} == {
+        name: settings[name] for name in settings if name != "terms"
+    }
+
+
+def test_what_plain_values_cannot_say_is_named_in_the_configuration(table, tmp_path):
+    model = Embedder(ModelSpec("tests.training.tiny.Tiny", height=32, width=16))
+    crop = training_transform((32, 16), erase=None)
+    train(
+        Table(table),
+        model,
+        batches=IdentityBatchSampler(4, 2),
+        schedule=Schedule(epochs=1),
+        out=tmp_path / "run",
+        transform=crop,
+        tensorboard=False,
+        evaluate_every=None,
+    )
+    text = (tmp_path / "run" / "config.yaml").read_text()
+    assert text.startswith("# Left out, as plain values cannot say it: augmentation.\n")
+    assert "augmentation" not in yaml.safe_load(text)
+
+
+def test_defaults_are_one_set_in_python_and_on_the_command_line():
+    command, function = (inspect.signature(each).parameters for each in (verb("train"), train))
+    shared = set(command) & set(function) - {"data", "model", "out"}
+    assert shared >= {"terms", "batches", "schedule", "candidates", "evaluate_every", "patience", "precision", "seed"}
+    assert {name: command[name].default for name in shared} == {name: function[name].default for name in shared}
+    augmentation = {name: value for name, value in vars(Augmentation()).items() if name != "visible"}
+    transform = inspect.signature(training_transform).parameters
+    assert augmentation == {name: transform[name].default for name in augmentation}
+    assert [(type(t.loss), t.output, t.weight) for t in default_terms()] == [
+        (getattr(losses, t["loss"]["class_path"].rpartition(".")[2]), t["output"], t["weight"]) for t in DEFAULT_TERMS
+    ]

@@ -58,3 +58,6 @@ def test_flags_are_checked_under_postponed_annotations() -> None:
 def test_it_says_what_it_holds() -> None:
     data = Benchmark("some", [Sample("a.jpg", 1, 1)], (), (), cross_camera)
     assert repr(data) == "Benchmark('some': 1 to train, 0 queries, 0 in the gallery; cross_camera)"
+    shown = data._repr_html_()
+    assert shown.startswith("<table><caption>some, protocol cross_camera</caption>")
+    assert "<td>train</td><td>1</td><td>1</td>" in shown

@@ -36,6 +36,14 @@ def golden_case(
     return sides[0], sides[1]
 
 
+def test_a_report_is_short_in_a_prompt_and_a_table_in_a_notebook() -> None:
+    query, gallery = golden_case(**GOLDEN[next(iter(GOLDEN))]["args"])
+    report = evaluate(query, gallery, cross_camera)
+    assert repr(report).startswith(f"Report(cross_camera: mAP {100 * report.mean_ap:.1f}, rank 1 ")
+    assert repr(report).endswith(f"; {report.num_queries} queries)")
+    assert f"<th>mINP</th></tr></thead><tbody><tr><td>{100 * report.mean_ap:.1f}</td>" in report._repr_html_()
+
+
 @pytest.mark.parametrize("name", GOLDEN)
 @pytest.mark.parametrize("reranked", [False, True])
 def test_published_evaluator(name: str, reranked: bool) -> None:

@@ -1,14 +1,17 @@
 """Probabilities and thresholds against definitions, other implementations and data whose truth is known."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from reseen.errors import GalleryError
 from reseen.gallery import Calibration, Gallery, LabelledPairs, Probes, calibrate, labelled
+from reseen.gallery.calibration.calibration import as_percent
 from reseen.gallery.calibration.calibrators import isotonic, logistic
 from reseen.gallery.calibration.fit import reliability, score
+from reseen.gallery.calibration.labelled_pairs import prior_of
 from reseen.gallery.calibration.thresholds import line, thresholds
 
 
@@ -34,7 +37,7 @@ def test_isotonic_is_the_minimax_formula() -> None:
     expected = np.array([max(min(mean(a, b) for b in range(i, 30)) for a in range(i + 1)) for i in range(30)])
     assert (np.diff(knots) > 0).all()
     assert (np.diff(values) >= 0).all()
-    np.testing.assert_allclose(values, np.clip(np.unique(expected.round(12)), 0.5 / 30, 1 - 0.5 / 30), atol=1e-9)
+    assert_between_the_ends(values, np.unique(expected.round(12)), atol=1e-9)
 
 
 def test_isotonic_agrees_with_scikit_learn() -> None:
@@ -43,7 +46,23 @@ def test_isotonic_agrees_with_scikit_learn() -> None:
     similarities = pairs.similarities.round(2)  # with ties
     expected = fitted.fit(similarities, pairs.same, sample_weight=np.ones(2000)).predict(similarities)
     _, values = isotonic(similarities, pairs.same, np.ones(2000))
-    np.testing.assert_allclose(values, np.clip(np.unique(expected.round(9)), 0.5 / 2000, 1 - 0.5 / 2000), atol=1e-6)
+    assert_between_the_ends(values, np.unique(expected.round(9)), atol=1e-6)
+
+
+def assert_between_the_ends(values: np.ndarray, expected: np.ndarray, *, atol: float) -> None:
+    """Pools of both kinds have their share; one of a single kind is held off 0 and 1, but not beyond its neighbour."""
+    both = (expected > 0) & (expected < 1)
+    np.testing.assert_allclose(values[both], expected[both], atol=atol)
+    assert (values > 0).all()
+    assert (values < 1).all()
+
+
+def test_a_pool_of_one_kind_counts_half_a_pair_of_the_other() -> None:
+    similarities, same = np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True])
+    weights = np.where(same, 0.01, 0.99)  # a prior of 1 %
+    _, (low, high) = isotonic(similarities, same, weights)
+    assert low == pytest.approx(0.005 / (1.98 + 0.005))
+    assert high == pytest.approx(0.02 / (0.02 + 0.495))  # two pairs do not make anybody sure
 
 
 def test_logistic_is_at_a_minimum_and_finds_the_curve_behind_the_data() -> None:
@@ -82,6 +101,52 @@ def test_a_higher_prior_gives_higher_probabilities() -> None:
     low, high = (calibrate(known_pairs(3000), prior=prior) for prior in (0.1, 0.9))
     s = np.linspace(0.1, 0.9, 9)
     assert (np.asarray(low.probability(s)) < np.asarray(high.probability(s))).all()
+
+
+def test_probabilities_can_be_had_at_another_prior() -> None:
+    pairs, s = known_pairs(20_000), np.linspace(0.2, 0.8, 13)
+    rare, even = (calibrate(pairs, prior=prior) for prior in (0.04, 0.5))
+    np.testing.assert_allclose(even.probability(s, prior=0.04), rare.probability(s), atol=0.03)
+    np.testing.assert_allclose(even.probability(s, prior=0.5), even.probability(s))
+
+
+def test_the_prior_of_a_search_follows_from_the_gallery(tmp_path: Path) -> None:
+    with Gallery(tmp_path / "g") as gallery:
+        assert prior_of(gallery) == 0.5
+        gallery.add(np.eye(8), identities=[0, 0, 1, 1, 2, 3, 4, None])
+        assert prior_of(gallery) == pytest.approx(0.5 / 5)
+        assert prior_of(gallery, strangers=0) == pytest.approx(1 / 5)
+        with pytest.raises(ValueError, match="strangers of at least 0 and below 1, got 1"):
+            prior_of(gallery, strangers=1.0)
+
+
+def test_a_query_unlike_the_whole_gallery_is_told_apart() -> None:
+    probes = Probes(np.full(1000, 0.9), np.linspace(0.3, 0.7, 1000), np.arange(1000))
+    calibration = calibrate(known_pairs(500), probes)
+    assert calibration.familiar == pytest.approx(0.304, abs=1e-3)
+    assert calibration.unfamiliar(0.29)
+    assert not calibration.unfamiliar(0.31)
+    assert not calibrate(known_pairs(500)).unfamiliar(-1.0)  # nothing was measured
+
+
+def test_a_copy_of_the_query_is_no_evidence_and_a_mark_can_be_taken_back(tmp_path: Path) -> None:
+    with Gallery(tmp_path / "g") as gallery:
+        ids = gallery.add(np.eye(3), identities=["a", "b", None]).ids
+        for item, similarity in zip(ids, (1.0, 0.7, 0.6), strict=True):
+            gallery.mark("q", item, similarity=similarity, same=True)
+        assert sorted(labelled(gallery)[0].similarities[labelled(gallery)[0].same].tolist()) == [0.6, 0.7]
+        gallery.unmark("q", ids[1])
+        gallery.unmark("another", ids[0])
+        assert [(mark.item, mark.similarity) for mark in gallery.marks()] == sorted([(ids[0], 1.0), (ids[2], 0.6)])
+        assert [match.is_copy for match in gallery.search(np.eye(3)[:1], 2)[0]] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"),
+    [(0.00012, "0.012 %"), (0.0357, "3.6 %"), (0.0999, "10 %"), (0.71, "71 %"), (0.99, "99.0 %"), (1.0, "over 99.9 %")],
+)
+def test_probabilities_as_people_read_them(probability: float, text: str) -> None:
+    assert as_percent(probability) == text
 
 
 def test_scores_are_their_definitions() -> None:

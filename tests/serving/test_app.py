@@ -52,6 +52,7 @@ def test_searching_finds_who_it_is(asking: httpx.Client, filled: Gallery) -> Non
     for match, found in zip(answer["matches"], expected, strict=True):
         assert match.pop("picture") == match["source"].endswith(("0.png", "1.png", "2.png"))
         assert (match.pop("similarity"), match.pop("probability")) == (pytest.approx(found.similarity, abs=1e-5), None)
+        assert match.pop("is_copy") is False
         assert match == {name: getattr(found.item, name) for name in match}
 
 
@@ -123,6 +124,8 @@ def test_marks_are_kept_and_calibration_shows(asking: httpx.Client, filled: Gall
     assert asking.post("/marks", json=verdict).json() == {"kept": 1}
     (mark,) = filled.marks()
     assert (mark.query, mark.item, mark.same) == (answer["query"], match["id"], True)
+    assert asking.post("/marks", json={**verdict, "same": None}).json() == {"kept": 0}
+    assert filled.marks() == []
 
     assert asking.get("/facts").json() == {
         "items": 60, "cameras": [3, "3", "gate", "hall"], "since": 0.0, "until": 1104.0, "calibrated": False,
@@ -135,6 +138,9 @@ def test_marks_are_kept_and_calibration_shows(asking: httpx.Client, filled: Gall
     assert answer["threshold"] == filled.calibration().open_set_threshold(0.05).threshold
     probabilities = [m["probability"] for m in answer["matches"]]
     assert probabilities[0] > 0.8 > 0.2 > probabilities[-1]
+    assert (answer["prior"], answer["unfamiliar"], match["is_copy"]) == (0.5, False, False)
+    black = asking.post("/search", content=packed(np.zeros((32, 16, 3), np.uint8))).json()
+    assert black["unfamiliar"] is (black["matches"][0]["similarity"] < filled.calibration().familiar)
 
 
 def test_the_token_is_asked_for_everywhere_but_at_the_door(asking: httpx.Client) -> None:

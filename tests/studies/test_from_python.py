@@ -17,11 +17,11 @@ from tests.training import tiny
 from reseen import datasets
 from reseen.cli import main
 from reseen.cli.parser import parse, verb
+from reseen.description import described
 from reseen.models import ModelSpec
 from reseen.studies import summaries
 from reseen.studies.losses import losses
 from reseen.studies.runner import OutputOptions, Study, StudyOptions, TrainingOptions
-from reseen.studies.runner.description import described
 from reseen.studies.sensitivity import sensitivity
 from reseen.types import Benchmark
 
@@ -139,7 +139,7 @@ def test_data_of_ones_own_is_said_by_its_arguments() -> None:
 def test_data_that_no_other_process_can_make_is_refused(tmp_path: Path) -> None:
     data = small()
     plain = Benchmark("mine", data.train, data.query, data.gallery, data.protocol)
-    with pytest.raises(ValueError, match="expected data of a class that another process can import"):
+    with pytest.raises(ValueError, match="expected data or a loss of a class that another process can import"):
         losses(plain, StudyOptions(tmp_path / "out"))
 
     class Local(Mine):

@@ -5,10 +5,12 @@ import signal
 from collections.abc import Callable, Collection
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from tests.training.tiny import HEIGHT, WIDTH, Tiny, data, model, run, same, samples, terms
 from torch import Tensor
 
@@ -39,7 +41,7 @@ def lines(out: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("accumulation", [1, 2])
 def test_it_trains_as_a_plain_loop_does(tmp_path: Path, accumulation: int) -> None:
     """Twenty lines of torch, from the same seeds, give the same weights to the last bit."""
-    schedule = Schedule(epochs=2, warmup=1, accumulation=accumulation, clip=1.0)
+    schedule = Schedule(epochs=2, learning_rate=3.5e-4, warmup=1, accumulation=accumulation, clip=1.0)
     trained, _ = run(tmp_path / "run", schedule=schedule, evaluate_every=None, seed=3)
 
     plain, pictures = model(), ImageDataset(data().train, training_transform((HEIGHT, WIDTH)))
@@ -83,11 +85,14 @@ def test_training_makes_the_loss_small_and_the_map_high(tmp_path: Path) -> None:
 
 def test_the_folder_holds_what_it_promises(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    trained, standing = run(out, config="a: 1\n", tensorboard=True, seed=5)
-    assert (out / "config.yaml").read_text() == "a: 1\n"
+    trained, standing = run(out, config={"a": 1}, tensorboard=True, seed=5)
+    text = (out / "config.yaml").read_text()
+    settings = yaml.safe_load(text)
+    assert settings["a"] == 1
+    assert (settings["schedule"]["epochs"], settings["schedule"]["learning_rate"]) == (3, 3.5e-4)
     assert same(checkpoint.load(out / "last.safetensors"), trained)
     best, last = (checkpoint.describe(out / f"{name}.safetensors") for name in ("best", "last"))
-    assert best.config == last.config == "a: 1\n"
+    assert best.config == last.config == text
     assert (last.provenance["step"], last.provenance["seed"], last.provenance["data"]) == (18, 5, "tiny")
     assert best.provenance["mean_ap"] == standing.best
     assert best.provenance["epoch"] == standing.best_epoch
@@ -346,3 +351,26 @@ def test_a_loss_with_a_rate_of_its_own_moves_by_plain_sgd(tmp_path: Path) -> Non
         schedule=Schedule(epochs=1),
     )
     torch.testing.assert_close(own.centre.detach(), torch.tensor([1 - 6 * 0.5 * 3.0]))
+
+
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [
+        (
+            [0.5, 0.6, 0.55, 0.4],
+            "mAP 50.0 % before, 40.0 % after (it was 60.0 % after epoch 1); try pretrained weights",
+        ),
+        ([0.5, 0.4, 0.45, 0.5], "mAP 50.0 % before, 50.0 % after; try pretrained weights (--model.weights)"),
+        ([0.5, 0.4, 0.45, 0.51], None),
+    ],
+)
+def test_a_training_in_vain_says_what_to_try(
+    scores: list[float], told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    reports = [SimpleNamespace(mean_ap=score, mean_inp=0.1, cmc=lambda rank: 0.2) for score in scores]
+    outcomes = (SimpleNamespace(report=report) for report in reports)
+    monkeypatch.setattr("reseen.training.run.evaluate_model", lambda *_, **__: next(outcomes))
+    with caplog.at_level(logging.WARNING, "reseen"):
+        run(tmp_path / "run")
+    assert ("training ended no better than it began" in caplog.text) == (told is not None)
+    assert told is None or told in caplog.text

@@ -5,8 +5,18 @@ import torch
 from tests.training.tiny import model
 from torch import Tensor, nn
 
+from reseen.datasets import Joined, Subset, Synthetic, VehicleID, VeRi776, VERIWild
 from reseen.geometry import Candidates
-from reseen.losses import AcrossRanks, AdaSPLoss, CrossBatchMemory, CrossModal, HardTripletLoss, IdentityLoss
+from reseen.losses import (
+    AcrossRanks,
+    AdaSPLoss,
+    CenterLoss,
+    CrossBatchMemory,
+    CrossModal,
+    ExpATLoss,
+    HardTripletLoss,
+    IdentityLoss,
+)
 from reseen.models import Outputs
 from reseen.training import BatchCandidates, Objective, Term
 from reseen.training.candidate_source import CandidateSource
@@ -113,3 +123,28 @@ def test_impossible_terms_are_refused() -> None:
         Objective(model(), [], 3)
     with pytest.raises(ValueError, match=r"one of feature, embedding, got 'branch\.\*'"):
         Objective(model(), [Term(AdaSPLoss(), output="branch.*")], 3)
+
+
+@pytest.mark.parametrize(
+    ("loss", "weights"),
+    [
+        (AdaSPLoss(), (0.1, 0.1, 0.5)),
+        (AcrossRanks(CrossModal(AdaSPLoss())), (0.1, 0.1, 0.5)),
+        (ExpATLoss(), (0.1, 0.1, 0.1)),
+        (CenterLoss(), (0.0005, 0.0005, 0.0005)),
+        (HardTripletLoss(), (1.0, 1.0, 1.0)),
+        (nn.Identity(), (1.0, 1.0, 1.0)),  # of another library
+    ],
+)
+def test_a_term_without_a_weight_has_that_of_its_paper(loss: nn.Module, weights: tuple[float, ...]) -> None:
+    kinds = (None, "person", "vehicle")
+    assert tuple(Term(loss).weighted(kind).weight for kind in kinds) == weights  # type: ignore[arg-type]
+    assert Term(loss, weight=0.3).weighted("vehicle").weight == 0.3  # type: ignore[arg-type]
+
+
+def test_data_sets_say_what_they_show() -> None:
+    small = {"num_train_identities": 2, "num_test_identities": 2, "num_cameras": 2, "images_per_camera": 2}
+    vehicles, people = (Synthetic(kind=kind, height=16, **small) for kind in ("vehicle", "person"))  # type: ignore[arg-type]
+    assert [vehicles.kind, Subset(vehicles, share=1.0).kind, people.kind] == ["vehicle", "vehicle", "person"]
+    assert Joined([people, vehicles]).kind is None
+    assert {VeRi776.kind, VehicleID.kind, VERIWild.kind} == {"vehicle"}

@@ -229,7 +229,7 @@ def test_more_epochs_extend_a_run(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     """Where the learning rate does not depend on the length, a run that is extended is a longer run, bit for bit."""
 
     def steady(epochs: int) -> dict[str, Any]:
-        return {**settings(), "schedule": Schedule(epochs=epochs, warmup=1, milestones=(1.0,)), "config": "seed: 0\n"}
+        return {**settings(), "schedule": Schedule(epochs=epochs, warmup=1, milestones=(1.0,)), "config": {"seed": 0}}
 
     run(tmp_path / "long", **steady(3))
     run(tmp_path / "short", **steady(2))

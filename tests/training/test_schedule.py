@@ -113,3 +113,18 @@ def test_a_rate_of_ones_own_is_kept_apart_from_weight_and_schedule() -> None:
 def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="expected"):
         Schedule(**wrong)  # type: ignore[arg-type]
+
+
+def test_what_is_not_said_follows_from_data_and_model() -> None:
+    few, many = (Schedule().resolved(steps_per_epoch=steps, pretrained=False) for steps in (18, 500))
+    assert (few.epochs, many.epochs) == (56, 30)  # 1,000 steps and a few, and 30 epochs
+    assert Schedule().resolved(steps_per_epoch=18, pretrained=True).epochs == 30
+    assert Schedule(epochs=3, learning_rate=0.1).resolved(steps_per_epoch=18, pretrained=True) == Schedule(
+        epochs=3, learning_rate=0.1
+    )
+    own = model()
+    for pretrained, rates in ((False, {3.5e-3}), (True, {3.5e-3, 3.5e-4})):
+        own.pretrained = pretrained
+        groups = Schedule().optimizers(Objective(own, [Term(IdentityLoss())], 5))[0].param_groups
+        assert {round(group["full_rate"], 9) for group in groups} == rates
+    assert Schedule(optimizer="sgd").resolved(steps_per_epoch=9, pretrained=False).learning_rate == pytest.approx(0.035)

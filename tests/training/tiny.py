@@ -81,7 +81,7 @@ def run(out: Path, **changes: Any) -> tuple[Embedder, BestScore]:
         "model": model(),
         "terms": terms(),
         "batches": IdentityBatchSampler(4, 2),
-        "schedule": Schedule(epochs=3, warmup=1),
+        "schedule": Schedule(epochs=3, warmup=1, learning_rate=3.5e-4),
         "tensorboard": False,
         "evaluate_every": 1,
         "log_every": 2,

@@ -77,7 +77,7 @@ def adapt(
     clustering: Clustering = Clustering(),
     memory: Memory = Memory(),
     batches: IdentityBatchSampler = IdentityBatchSampler(8, 4),
-    schedule: Schedule = Schedule(epochs=2, warmup=0.5, final_factor=0.1),
+    schedule: Schedule = Schedule(epochs=2, learning_rate=3.5e-4, warmup=0.5, final_factor=0.1),
     transform: Transforms | None = None,
     rounds: int = 10,
     stable: float = 0.98,

@@ -11,7 +11,9 @@ from PIL import Image
 from rich.table import Table
 
 from reseen.gallery import Gallery, Match, Where
+from reseen.gallery.calibration.calibration import as_percent
 from reseen.gallery.queries import Query
+from reseen.gallery.records import EVERYTHING
 from reseen.labels import visible
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ def cells(match: Match) -> dict[str, str]:
         "camera": item.camera,
         "time": None if item.time is None else f"{item.time:.1f}",
         "similarity": f"{match.similarity:.3f}",
-        "probability": None if match.probability is None else f"{match.probability:.1%}",
+        "probability": None if match.probability is None else as_percent(match.probability),
         "source": item.source,
     }
     return {name: visible(str(value)) for name, value in known.items() if value is not None}
@@ -97,8 +99,50 @@ class Listed:
     missed: None = None
 
 
-def write_search_page(out: Path, gallery: Gallery, answers: Sequence[Answer], *, nobody: str) -> None:
-    """Write each query with the pictures of its answers."""
+def before_looking(gallery: Gallery, answers: Sequence[Answer]) -> str | None:
+    """Return what the probabilities of answers take for granted; None where there are none."""
+    calibration = gallery.calibration()
+    if calibration is None or all(match.probability is None for _, matches in answers for match in matches):
+        return None
+    return f"if it was {as_percent(calibration.prior)} before"
+
+
+def unlike_all(gallery: Gallery, answers: Sequence[Answer], *, where: Where) -> list[str]:
+    """Return a sentence about each query that is unlike every picture of a gallery, as a picture of something else."""
+    calibration = gallery.calibration()
+    if calibration is None:
+        return []
+    said = []
+    for query, matches in answers:
+        nearest = matches if where == EVERYTHING else gallery.search(query.vector[None], 1)[0]
+        if nearest and calibration.unfamiliar(nearest[0].similarity):
+            said.append(
+                f"{visible(query.name)} is unlike every picture of this gallery (the nearest is at "
+                f"{nearest[0].similarity:.2f}, while 99 % of the gallery's own have somebody else at "
+                f"{calibration.familiar:.2f} or above): it may show something else, and no probability holds."
+            )
+    return said
+
+
+def write_search_page(
+    out: Path,
+    gallery: Gallery,
+    answers: Sequence[Answer],
+    *,
+    nobody: str,
+    before: str | None = None,
+    warnings: Sequence[str] = (),
+) -> None:
+    """Write each query with the pictures of its answers.
+
+    Args:
+        out: The page.
+        gallery: Where the answers are from.
+        answers: Q queries with what was found.
+        nobody: What to say of a query without answers.
+        before: From `before_looking`.
+        warnings: From `unlike_all`.
+    """
     from reseen.reporting import Section, write_page
     from reseen.reporting.page import render
     from reseen.reporting.pictures import Shot, Thumbnail
@@ -107,7 +151,7 @@ def write_search_page(out: Path, gallery: Gallery, answers: Sequence[Answer], *,
         item, jpeg = match.item, gallery.picture(match.item.id)
         picture = None if jpeg is None else Thumbnail.of(np.asarray(Image.open(io.BytesIO(jpeg))))
         name = "no name" if item.identity is None else str(item.identity)
-        sure = f"{match.similarity:.3f}" if match.probability is None else f"{match.probability:.1%}"
+        sure = f"{match.similarity:.3f}" if match.probability is None else as_percent(match.probability)
         place = [] if item.camera is None else [str(item.camera)]
         place += [] if item.time is None else [f"{item.time:.1f} s"]
         alt = f"rank {rank}: {name}, {sure}"
@@ -128,9 +172,8 @@ def write_search_page(out: Path, gallery: Gallery, answers: Sequence[Answer], *,
         )
         for query, matches in answers
     ]
-    sure = any(match.probability is not None for _, matches in answers for match in matches)
-    figure = "how likely it shows the same individual" if sure else "its similarity (-1 to 1)"
-    note = f"Below each picture: {figure}, its name, camera and time."
+    figure = "its similarity (-1 to 1)" if before is None else f"how likely it shows the same individual, {before}"
+    note = " ".join([f"Below each picture: {figure}, its name, camera and time.", *warnings])
     section = Section("Most alike", render("lists.html", lists=lists, ratio=0.5), note=note)
     lead = "; ".join([f"{len(gallery):,} sightings", *score(gallery, answers)])
     write_page(out, f"Search in {Path(gallery.location).name}", sections=[section], lead=lead)

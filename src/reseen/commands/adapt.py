@@ -38,7 +38,7 @@ def adapt(
     memory: Memory = Memory(),
     batches: IdentityBatchSampler = IdentityBatchSampler(8, 4),
     augmentation: Augmentation = Augmentation(jitter=0.2),
-    schedule: Schedule = Schedule(epochs=2, warmup=0.5, final_factor=0.1),
+    schedule: Schedule = Schedule(epochs=2, learning_rate=3.5e-4, warmup=0.5, final_factor=0.1),
     rounds: int = 10,
     stable: float = 0.98,
     patience: int = 3,

@@ -5,8 +5,11 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
+from reseen.files import require_new
 from reseen.gallery import Calibration, Gallery, LabelledPairs, labelled
 from reseen.gallery import calibrate as fit
+from reseen.gallery.calibration.calibration import as_percent
+from reseen.gallery.calibration.labelled_pairs import prior_of
 from reseen.terminal import Terminal
 
 
@@ -14,11 +17,13 @@ def calibrate(
     gallery: str,
     /,
     *,
-    prior: float = 0.5,
+    prior: float | None = None,
+    strangers: float = 0.5,
     rates: list[float] | None = None,
     other_camera: bool | None = None,
     gap: float = 0.0,
     out: Path | None = None,
+    force: bool = False,
     seed: int = 0,
 ) -> None:
     """Calibrate a gallery: learn from its named items and marked matches which probability a similarity means.
@@ -28,22 +33,28 @@ def calibrate(
 
     Args:
         gallery: A folder, or milvus://host:port/name, with identities or marks in it.
-        prior: Assumed share of pairs that show the same individual.
+        prior: How likely a picture of the gallery shows whom one searches for, before one looks; if not given, it
+            follows from the gallery: (1 - strangers) / number of individuals.
+        strangers: Assumed share of searches for somebody who is not in the gallery.
         rates: Rates of false matches at which to set thresholds; 0.1, 0.01 and 0.001 if not given.
         other_camera: Learn from pairs of different cameras only; if the data allows it, when not given.
         gap: Least number of seconds between two pictures of one camera, for galleries of videos.
         out: Also write the reliability diagram and the rest as an HTML page.
+        force: Replace a page that is there.
         seed: Seed of all random numbers.
     """
+    require_new(out, force=force)
     with Gallery(gallery, create=False) as kept:
         pairs, probes = labelled(kept, other_camera=other_camera, gap=gap, seed=seed)
-        found = fit(pairs, probes, prior=prior, rates=rates or (0.1, 0.01, 0.001), seed=seed)
+        assumed = prior_of(kept, strangers=strangers) if prior is None else prior
+        found = fit(pairs, probes, prior=assumed, rates=rates or (0.1, 0.01, 0.001), seed=seed)
         kept.put_calibration(found)
     console = Terminal()
     console.print(
-        f"{found.num_same:,} pairs of one individual, {found.num_different:,} of two; assumed share of pairs of "
-        f"one individual {prior:.4g}; {found.method} curve chosen"
+        f"learnt from {found.num_same:,} pairs of one individual and {found.num_different:,} of two; "
+        f"{found.method} curve chosen"
     )
+    console.print(BEFORE.format(as_percent(found.prior)))
     for table in tables(found):
         console.print(table)
     if out is not None:
@@ -51,6 +62,10 @@ def calibrate(
         console.print(f"page: {out}")
 
 
+BEFORE = (
+    "probabilities hold if it was {} before that a picture of the gallery shows whom one searches for; "
+    "--prior or --strangers change that"
+)
 FITS = ["curve", "log loss", "Brier", "ECE"]
 THRESHOLDS = ["rate", "threshold", "95 % interval", "same pairs found"]
 
@@ -119,7 +134,8 @@ def write_calibration_page(out: Path, gallery: str, calibration: Calibration, pa
         out,
         f"Calibration of {Path(gallery).name}",
         lead=f"{calibration.num_same:,} pairs of one individual, {calibration.num_different:,} of two; "
-        f"assumed share of pairs of one individual {calibration.prior:.4g}; {calibration.method} curve chosen",
+        f"{calibration.method} curve chosen. Probabilities hold if it was {as_percent(calibration.prior)} before that "
+        "a picture of the gallery shows whom one searches for.",
         sections=[
             Section("Reliability", charts(reliability, curve, spread)),
             Section(

@@ -6,6 +6,7 @@ import numpy as np
 from rich.table import Table
 
 from reseen.embedding.encoder import load
+from reseen.files import require_new
 from reseen.gallery import Calibration, Gallery
 from reseen.pictures import Pixels, as_pixels
 from reseen.terminal import Terminal
@@ -19,6 +20,7 @@ def compare(
     model: Path,
     gallery: str | None = None,
     out: Path | None = None,
+    force: bool = False,
     device: str | None = None,
 ) -> None:
     """Compare two pictures: their similarity, and the probability that they show the same individual.
@@ -29,8 +31,10 @@ def compare(
         model: The folder of a run, a checkpoint, or an exported .onnx file.
         gallery: A calibrated gallery of this model, for probability and verdicts.
         out: Also write both pictures with the verdict as an HTML page.
+        force: Replace a page that is there.
         device: Device of the model; a GPU where there is one if not given.
     """
+    require_new(out, force=force)
     encoder = load(model, device)
     pictures = [as_pixels(first), as_pixels(second)]
     a, b = encoder(pictures).astype(float)
@@ -53,6 +57,8 @@ def compare(
         console.print(f"page: {out}")
 
 
+PRIOR = 0.5
+"""How likely two pictures that somebody compares show the same individual, before one looks at them."""
 VERDICTS = ["different pairs called the same", "threshold", "95 % interval", "the same ones found", "verdict"]
 
 
@@ -61,10 +67,10 @@ def sentences(similarity: float, calibration: Calibration | None) -> list[str]:
     alike = f"similarity {similarity:.4f} (cosine, -1 to 1)"
     if calibration is None:
         return [alike, "no probability: name a calibrated gallery with --gallery; see reseen calibrate"]
-    probability = float(calibration.probability(similarity))
+    probability = float(calibration.probability(similarity, prior=PRIOR))
     return [
         alike,
-        f"the same individual with a probability of {probability:.1%}, if it was {calibration.prior:.0%} before",
+        f"the same individual with a probability of {probability:.1%}, if it was {PRIOR:.0%} before",
     ]
 
 

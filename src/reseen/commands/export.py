@@ -6,6 +6,7 @@ from typing import Literal
 from reseen.cli.runs import model_of
 from reseen.errors import ExportError
 from reseen.export import export as write
+from reseen.files import require_new
 from reseen.gallery.ingest import from_folder
 from reseen.terminal import Terminal
 
@@ -17,6 +18,7 @@ def export(
     *,
     precision: Literal["float32", "float16", "int8"] = "float32",
     pictures: Path | None = None,
+    force: bool = False,
 ) -> None:
     """Write a trained model as an ONNX file, and check on pictures that both give the same vectors.
 
@@ -25,11 +27,13 @@ def export(
         out: The file, ending in .onnx.
         precision: float16 halves the file; int8 quarters it, and its vectors need a gallery of their own.
         pictures: A folder of pictures to check with, the first 64 of them; 16 are drawn if not given.
+        force: Replace a file that is there.
     """
     if run.suffix == ".onnx":
         raise ExportError(
             f"expected a run or a checkpoint, got {run}, which is exported already; name the run it is of"
         )
+    require_new(out, force=force)
     shown = None
     if pictures is not None:
         found = from_folder(pictures, folders=False, camera=None)

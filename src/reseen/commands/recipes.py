@@ -48,7 +48,7 @@ def recipes(
         raise RunError(f"expected a data set among {', '.join(filter(None, groups))}, got {data!r}")
     for group, members in groups.items():
         if data in (None, group):
-            console.print(_listed(group, members, teraflops))
+            console.print(_listed(group, members, teraflops, width=min(98, console.width)))
     console.print(
         f"Scores are the papers', in percent; a slash parts the tests of a row. GB and hours are estimates: one GPU, "
         f"{teraflops:g} teraflops kept up.\n`reseen recipes NAME` shows one, `--data NAME` those of a data set.",
@@ -88,18 +88,18 @@ def _check(console: Terminal, recipes: list[str]) -> None:
         )
 
 
-def _listed(group: str, members: list[str], teraflops: float) -> Table:
+def _listed(group: str, members: list[str], teraflops: float, *, width: int) -> Table:
     table = Table(
         title=group or "without files",
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
-        width=98,
+        width=width,
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
     table.add_column("recipe", no_wrap=True)
-    table.add_column("published as", ratio=1)
+    table.add_column("published as", ratio=1, overflow="fold")
     for column in ("mAP", "rank 1", "M par.", "GB", "hours"):
         table.add_column(column, justify="right", no_wrap=True)
     for member in members:
@@ -123,7 +123,7 @@ def _headline(recipe: str) -> list[Published]:
 def _show(console: Terminal, name: str, *, teraflops: float, speed: bool) -> None:
     settings, path = settings_of(name), path_of(name)
     cost = cost_of(settings)
-    console.print(console.render_str(name, style="bold"), f" {path}")
+    console.print(console.render_str(name, style="bold"), f" {path}", soft_wrap=True)
     console.print(Padding(about(name), (1, 2)))
     rows = [row for row in published() if row.recipe == name]
     if rows:
@@ -150,7 +150,7 @@ def _show(console: Terminal, name: str, *, teraflops: float, speed: bool) -> Non
         Padding(Syntax((text[1] + text[2]).strip(), "yaml", background_color="default", word_wrap=True), (1, 2))
     )
     root = "" if cost.flops is None else " --data.root FOLDER"
-    console.print(f"reseen train --config {name}{root} --out runs/{name.replace('/', '_')}")
+    console.print(f"reseen train --config {name}{root} --out runs/{name.replace('/', '_')}", soft_wrap=True)
 
 
 def _millions(cost: Cost) -> str:

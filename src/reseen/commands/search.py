@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.cli.answers import score, tables, write_search_page
+from reseen.cli.answers import before_looking, score, tables, unlike_all, write_search_page
 from reseen.embedding.encoder import load
 from reseen.errors import DataError, GalleryError
+from reseen.files import require_new
 from reseen.gallery import Gallery, Where
 from reseen.gallery.ingest import from_video, naming
 from reseen.gallery.queries import of_pictures, of_tracks
@@ -38,6 +39,7 @@ def search(
     every: int = 1,
     people: Path | None = None,
     out: Path | None = None,
+    force: bool = False,
     device: str | None = None,
 ) -> None:
     """Search a gallery: where and when has the individual on a picture been seen?
@@ -62,10 +64,12 @@ def search(
         every: Use every n-th frame of the video.
         people: Table of track and identity, for the tracks of a video, to count right answers.
         out: Also write the answers with their pictures as an HTML page.
+        force: Replace a page that is there.
         device: Device of the model; a GPU where there is one if not given.
     """
     if boxes is None and (every != 1 or any(given is not None for given in (begin, end, people))):
         raise DataError("expected --boxes with --begin, --end, --every or --people, got none; they are of a video")
+    require_new(out, force=force)
     encoder = load(model, device)
     with Gallery(gallery, encoder.fingerprint, create=False, approximate_above=approximate_above) as kept:
         where = Where(cameras=None if cameras == "" else parse_arguments(cameras), since=since, until=until)
@@ -89,6 +93,7 @@ def search(
         )
         if boxes is not None:  # Calibrated is what two pictures have in common, not a mean of many and one.
             found = [[replace(match, probability=None) for match in matches] for matches in found]
+        warnings = [] if boxes is not None else unlike_all(kept, list(zip(queries, found, strict=True)), where=where)
         if threshold is not None:
             found = [[match for match in matches if match.similarity >= threshold] for matches in found]
         answers = list(zip(queries, found, strict=True))
@@ -96,10 +101,11 @@ def search(
         console = Terminal()
         for table in tables(answers, short=k == 1, nobody=nobody):
             console.print(table)
-        for line in score(kept, answers):
+        before = before_looking(kept, answers)
+        for line in ([] if before is None else [f"probabilities hold {before}"]) + warnings + score(kept, answers):
             console.print(line)
         if out is not None:
-            write_search_page(out, kept, answers, nobody=nobody)
+            write_search_page(out, kept, answers, nobody=nobody, before=before, warnings=warnings)
             console.print(f"page: {out}")
 
 

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from reseen import checkpoint, training
 from reseen.cli.runs import checkpoint_of
 from reseen.commands.evaluate import print_scores
 from reseen.launcher import is_first
 from reseen.loading import IdentityBatchSampler, Transforms, training_transform
-from reseen.losses import AdaSPLoss, IdentityLoss
 from reseen.model_evaluation import evaluate_model
 from reseen.models import Embedder, ModelSpec
 from reseen.terminal import Terminal
@@ -124,11 +121,11 @@ def train(
     if init is not None:
         logger.info("%s", checkpoint.initialise(embedder, checkpoint_of(init)))
     started = time.monotonic()
-    settings = {} if resolved is None else {**resolved, "resume": False}
+    settings = None if resolved is None else {**resolved, "resume": False}
     training.train(
         data,
         embedder,
-        terms if terms is not None else default_terms(),
+        terms,
         batches,
         schedule,
         out,
@@ -141,7 +138,7 @@ def train(
         workers=workers,
         seed=seed,
         tensorboard=tensorboard,
-        config=yaml.safe_dump(settings, sort_keys=False),
+        config=settings,
         resume=resume,
     )
     seconds = time.monotonic() - started
@@ -154,8 +151,3 @@ def train(
         outcome.save(out, data=data.name, mirrored=mirrored, training_seconds=round(seconds, 1))
         print_scores(outcome, title=data.name)
     Terminal(soft_wrap=True).print(f"trained in {seconds / 60:.1f} minutes: {out}")
-
-
-def default_terms() -> list[Term]:
-    """Return the terms of a run that names none: a classifier on the embedding, and a metric loss before the neck."""
-    return [Term(IdentityLoss()), Term(AdaSPLoss(), "feature")]

@@ -42,6 +42,8 @@ class Joined(Benchmark):
             distractors=test.distractors,
             further=test.further,
         )
+        kinds = {source.kind for source in sources}
+        self.kind = kinds.pop() if len(kinds) == 1 else None
 
 
 def _distinct(sources: list[Benchmark]) -> list[str]:

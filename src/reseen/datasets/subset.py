@@ -40,6 +40,7 @@ class Subset(Benchmark):
             source.distractors,
             source.further,
         )
+        self.kind = source.kind
 
 
 def _order(identity: Identity) -> tuple[str, Identity]:

@@ -64,6 +64,10 @@ class Encoder(ABC):
     dim: int
     size: tuple[int, int]
 
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f"{type(self).__name__}({height} x {width} pixels to {self.dim} components, {self.fingerprint[:12]})"
+
     def __call__(self, pictures: Iterable[Picture], *, batch_size: int = 64, progress: bool = False) -> Vectors:
         """Return the vectors (N, D), float32, not normalised.
 

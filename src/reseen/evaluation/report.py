@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reseen.description import html_table
 from reseen.types import Protocol
 
 if TYPE_CHECKING:
@@ -60,6 +61,18 @@ class Report:
         if rank < 1:
             raise ValueError(f"expected a rank from 1, got {rank}")
         return math.fsum(float((first <= rank).mean()) for first in self.first_ranks) / len(self.first_ranks)
+
+    def __repr__(self) -> str:
+        figures = ", ".join(f"{name} {value}" for name, value in self._figures())
+        return f"Report({self.protocol}: {figures}; {self.num_queries:,} queries)"
+
+    def _repr_html_(self) -> str:
+        names, values = zip(*self._figures(), strict=True)
+        return html_table(f"{self.num_queries:,} queries, protocol {self.protocol}", names, [values])
+
+    def _figures(self) -> list[tuple[str, str]]:
+        ranks = [(f"rank {rank}", self.cmc(rank)) for rank in (1, 5, 10)]
+        return [(n, f"{100 * v:.1f}") for n, v in [("mAP", self.mean_ap), *ranks, ("mINP", self.mean_inp)]]
 
     def to_dict(self, *, ranks: int = DEFAULT_RANKS) -> dict[str, Any]:
         """Return the figures as they stand in ``report.json``; ``cmc`` is a list from rank 1."""

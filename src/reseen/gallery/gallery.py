@@ -319,6 +319,10 @@ class Gallery:
         """
         self._backend.mark(Mark(query, checked_ids([item])[0], float(similarity), bool(same)))
 
+    def unmark(self, query: str, item: str) -> None:
+        """Take back the verdict on a match, if there is one."""
+        self._backend.unmark(query, checked_ids([item])[0])
+
     def marks(self) -> list[Mark]:
         """Return the verdicts."""
         return self._backend.marks()

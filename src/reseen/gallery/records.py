@@ -10,6 +10,10 @@ Label = int | str
 """The name of an identity, a camera or a track."""
 
 
+COPY = 1 - 1e-5
+"""Similarity from which two pictures are the same one; a network gives it slightly other vectors in other batches."""
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One sighting: where and when an individual was seen, and who it is if that is known.
@@ -68,6 +72,11 @@ class Match:
     item: Item
     similarity: float
     probability: float | None = None
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether the item is the query's own picture, or a copy of it: that it matches is no evidence of anything."""
+        return self.similarity >= COPY
 
 
 @dataclass(frozen=True, slots=True)

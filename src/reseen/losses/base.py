@@ -12,15 +12,17 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
+from reseen.description import KeepsArguments
 from reseen.distributed import gather
 from reseen.geometry import Candidates, Measure, Pairs, Relation, compare, masked_mean, row_blocks
 from reseen.losses.mining import mine
+from reseen.types import ObjectKind
 
 Role = Literal["identity", "metric", "auxiliary"]
 """What a loss is for: to classify identities, to compare pictures, or beside a loss that does either."""
 
 
-class Loss(nn.Module, ABC):
+class Loss(KeepsArguments, nn.Module, ABC):
     """Base class of losses: embeddings and identity labels to a scalar to minimise.
 
     Attributes:
@@ -36,6 +38,10 @@ class Loss(nn.Module, ABC):
     def takes_modalities(self) -> bool:
         """Whether the loss is called with ``modalities=`` (A,) bool as well."""
         return False
+
+    def default_weight(self, kind: ObjectKind | None = None) -> float:
+        """Return the weight beside an identity loss, where none is named: its paper's for what the pictures show."""
+        return 1.0
 
     @abstractmethod
     def forward(self, embeddings: Tensor, labels: Tensor, candidates: Candidates | None = None) -> Tensor:
@@ -217,6 +223,10 @@ class Wrapper(Loss):
     def takes_modalities(self) -> bool:
         """Whether the loss is called with ``modalities=`` (A,) bool as well: where the one inside is."""
         return self.loss.takes_modalities
+
+    def default_weight(self, kind: ObjectKind | None = None) -> float:
+        """Return the weight of the loss inside."""
+        return self.loss.default_weight(kind)
 
     def require_pair_loss(self) -> None:
         """Raise ValueError unless the loss inside, through all wrappers, is over pairs."""

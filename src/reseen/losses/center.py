@@ -7,6 +7,7 @@ from torch import Tensor
 
 from reseen.geometry import Candidates
 from reseen.losses.base import ClassifierLoss, mean_over_anchors
+from reseen.types import ObjectKind
 
 
 class CenterLoss(ClassifierLoss):
@@ -26,6 +27,10 @@ class CenterLoss(ClassifierLoss):
 
     role = "auxiliary"
     learning_rate = 0.5
+
+    def default_weight(self, kind: ObjectKind | None = None) -> float:
+        """Return 0.0005, that of "Bag of tricks"."""
+        return 0.0005
 
     def initial_weight(self, num_identities: int, dim: int) -> Tensor:
         """Return centres from a standard normal distribution."""

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from reseen.geometry import Relation, cosine, masked_max, masked_mean, masked_min
 from reseen.losses.base import PairLoss
+from reseen.types import ObjectKind
 
 
 class ExpATLoss(PairLoss):
@@ -39,6 +40,10 @@ class ExpATLoss(PairLoss):
             raise ValueError(f"expected form 'mean_exp' or 'exp_mean', got {form!r}")
         self.margin = margin
         self.form = form
+
+    def default_weight(self, kind: ObjectKind | None = None) -> float:
+        """Return 0.1, as the published code has it beside softmax and centres."""
+        return 0.1
 
     def per_anchor(self, s: Tensor, pair: Relation) -> Tensor:
         """Return each anchor's exponent, and whether it has one: (rows, 2)."""

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from reseen.geometry import Relation, cosine, masked_logsumexp
 from reseen.losses.base import PairLoss
+from reseen.types import ObjectKind
 
 
 class SparseLoss(PairLoss):
@@ -42,6 +43,10 @@ class SparseLoss(PairLoss):
         if not temperature > 0:
             raise ValueError(f"expected a temperature above 0, got {temperature}")
         self.temperature = temperature
+
+    def default_weight(self, kind: ObjectKind | None = None) -> float:
+        """Return 0.5 for vehicles, else 0.1, as in the published code."""
+        return 0.5 if kind == "vehicle" else 0.1
 
     @abstractmethod
     def positive(self, hardest: Tensor, least_hard: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from reseen.description import html_table
 from reseen.models.backbones.base import SideInfo
 from reseen.models.backbones.build import build_backbone
 from reseen.models.networks import BDB, MGN, PCB, GlobalNetwork, HeadOptions, Network, Outputs
@@ -34,6 +35,7 @@ class Embedder(nn.Module):
         spec: As given.
         dims: Name of an output (``feature``, ``embedding``, ``branch.NAME``) -> its number of components.
         report: Account of the tensors of the spec's weights; None where it names none.
+        pretrained: Whether the backbone has been trained before: by the spec's weights, or a checkpoint read since.
 
     Raises:
         ValueError: The spec names no network, or asks for what the network does not have.
@@ -47,6 +49,7 @@ class Embedder(nn.Module):
 
     dims: dict[str, int]
     report: WeightsReport | None
+    pretrained: bool
 
     def __init__(self, spec: ModelSpec, *, pretrained: bool = True) -> None:
         super().__init__()
@@ -57,9 +60,15 @@ class Embedder(nn.Module):
         kind = NETWORKS.get(spec.network) or import_class(spec.network, Network, expected=EXPECTED)
         self.network: Network = kind(backbone, options)
         self.report = None if published is None else load_head(self.network, published)
+        self.pretrained = pretrained and spec.weights is not None
         self.dims = self.network.dims
         # Channels last in memory: on a CPU, OSNet trains and embeds 1.4 times as fast, and no network is much slower.
         self.to(memory_format=torch.channels_last)
+
+    def _repr_html_(self) -> str:
+        count = sum(parameter.numel() for parameter in self.parameters())
+        rows = [[self.spec.backbone, f"{self.spec.height} x {self.spec.width}", f"{count:,}", self.dims["embedding"]]]
+        return html_table("Embedder", ["backbone", "pixels", "parameters", "components"], rows)
 
     def forward(
         self,

@@ -14,8 +14,8 @@ Terms = Sequence[Mapping[str, Any]]
 
 # What is trained where nothing is said.
 DEFAULT_TERMS: list[Settings] = [
-    {"loss": {"class_path": "reseen.losses.IdentityLoss"}, "output": "embedding", "weight": 1.0},
-    {"loss": {"class_path": "reseen.losses.AdaSPLoss"}, "output": "feature", "weight": 1.0},
+    {"loss": {"class_path": "reseen.losses.IdentityLoss"}, "output": "embedding", "weight": None},
+    {"loss": {"class_path": "reseen.losses.AdaSPLoss"}, "output": "feature", "weight": None},
 ]
 # Flags and settings about single losses, and the role of the terms that they change.
 LOSS_FLAGS: dict[str, Role] = {"loss": "metric", "identity_loss": "identity"}
@@ -53,7 +53,7 @@ def with_loss(terms: Terms, role: Role, change: Callable[[Any], Any]) -> list[Se
     if len(kinds) > 1:
         raise ValueError(f"expected one {role} loss to change, got {', '.join(kinds)}; say all losses with --terms")
     if not chosen:
-        added = {"output": OUTPUTS[role], "loss": change(None), "weight": 1.0, "role": role}
+        added = {"output": OUTPUTS[role], "loss": change(None), "weight": None, "role": role}
         return [*map(dict, terms), *([_concise(added)] if added["loss"] is not None else [])]
     changed = [{**term, "loss": change(term["loss"]), "role": role} if term in chosen else dict(term) for term in terms]
     return [_concise(term) for term in changed if term["loss"] is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,7 +27,8 @@ from reseen.types import Sample
 Picture = NDArray[np.uint8]
 
 SIDE = 288
-HOW_TO_READ = "Each map is scaled to its own highest value: red speaks most for it, grey not at all."
+HOW_TO_READ = "Each map is scaled to its own highest value; the colours are evenly spaced to the eye."
+COLORS = "inferno"
 logger = logging.getLogger(__name__)
 
 
@@ -59,7 +61,7 @@ def write_attention(
         path.parent.mkdir(parents=True, exist_ok=True)
         _sheet(_columns(models, samples, references)).save(path)
         return path
-    section = side_by_side(models, samples, references=references)
+    section = dataclasses.replace(side_by_side(models, samples, references=references), heading="Attention")
     return write_page(out, "Where the network looks", sections=[section], eyebrow=", ".join(models))
 
 
@@ -137,7 +139,7 @@ def overlay(picture: Picture, heat: Tensor) -> Picture:
     wide = F.interpolate(heat[None, None], size=(height, width), mode="bilinear", align_corners=False)[0, 0].numpy()
     from matplotlib import colormaps
 
-    color = colormaps["turbo"](wide)[..., :3] * 255
+    color = colormaps[COLORS](wide)[..., :3] * 255
     pale = 0.6 * picture.mean(axis=2, keepdims=True) + 0.4 * picture
     share = 0.6 * np.clip(1.5 * wide, 0, 1)[..., None]
     blended: Picture = ((1 - share) * pale + share * color).round().astype(np.uint8)
@@ -162,7 +164,20 @@ def _shot(picture: Picture, name: str, alt: str, *, kind: Literal["right", "wron
 def _gallery(names: Sequence[str], rows: Sequence[Sequence[Shot]]) -> Markup:
     shapes = [shot.picture.width / shot.picture.height for row in rows for shot in row if shot.picture]
     ratio = float(np.median(shapes)) if shapes else 0.5
-    return render("attention.html", rows=rows, names=names, ratio=ratio, width=max(map(len, rows), default=1))
+    return render(
+        "attention.html",
+        rows=rows,
+        names=names,
+        ratio=ratio,
+        width=max(map(len, rows), default=1),
+        heat=legend_colors(),
+    )
+
+
+def legend_colors() -> list[str]:
+    """Return the colours of a grey picture under attention from none to the most, as CSS writes them."""
+    grey = np.full((1, 9, 3), 150, dtype=np.uint8)
+    return [f"rgb({r} {g} {b})" for r, g, b in overlay(grey, torch.linspace(0, 1, 9)[None])[0].tolist()]
 
 
 def _sheet(columns: Mapping[str, Sequence[Picture]], *, height: int = 256, gap: int = 8, head: int = 28) -> Image.Image:

@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 
 
 def write_comparison(
-    outcomes: Mapping[str, Outcome], out: str | Path, *, benchmark: Benchmark, lists: int = 4, top: int = 10
+    outcomes: Mapping[str, Outcome],
+    out: str | Path,
+    *,
+    benchmark: Benchmark,
+    lists: int = 4,
+    top: int = 10,
+    title: str | None = None,
 ) -> Path:
     """Write a page about two models on one benchmark.
 
@@ -35,6 +41,7 @@ def write_comparison(
         benchmark: What both searched.
         lists: How many queries to show where the second is better, and as many where the first is.
         top: Places shown of each list.
+        title: Of the page; None for the models' names.
 
     Returns:
         The path written.
@@ -43,7 +50,9 @@ def write_comparison(
         ValueError: There are not two, or they have no query in common.
     """
     sections = compared(outcomes, benchmark=benchmark, lists=lists, top=top)
-    return write_page(out, " and ".join(outcomes), sections=sections, eyebrow=f"Comparison on {benchmark.name}")
+    return write_page(
+        out, title or " and ".join(outcomes), sections=sections, eyebrow=f"Comparison on {benchmark.name}"
+    )
 
 
 def compared(

@@ -80,7 +80,7 @@ def histogram(title: str, edges: ArrayLike, counts: Mapping[str, ArrayLike], *, 
         drawn.append(f'<path class="line {_color(number)}"{_dash(number)} d="{path}"/>')
     middles = (at[::2][1:] + at[::2][:-1]) / 2
     described = "; ".join(
-        f"{name}: {int(np.sum(counts[name])):,} in all, mean {float(middles @ values):.3g}"
+        f"{f'{name}: ' if name else ''}{int(np.sum(counts[name])):,} in all, mean {float(middles @ values):.3g}"
         for name, values in shares.items()
     )
     return figure(title, list(shares), _grid(across, up) + "".join(drawn), described, under=share.label)
@@ -176,10 +176,11 @@ def figure(
 
 
 def _describe(name: str, line: tuple[Array, ...], *, x: Axis, y: Axis) -> str:
+    name = f"{name}, " if name else ""
     if not len(line[0]):
-        return f"{name}: no values"
+        return f"{name}no values"
     first, last = (f"{y.write(round(float(line[1][n]), 4))} at {x.write(float(line[0][n]))}" for n in (0, -1))
-    return f"{name}, {y.label} by {x.label}: from {first} to {last}"
+    return f"{name}{y.label} by {x.label}: from {first} to {last}"
 
 
 def _plain(axis: Axis, value: float) -> str:

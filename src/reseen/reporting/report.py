@@ -36,6 +36,7 @@ def write_report(
     model: Embedder | None = None,
     lists: int = 6,
     top: int = 10,
+    title: str | None = None,
     notes: Mapping[str, object] | None = None,
 ) -> Path:
     """Write one self-contained HTML page about an evaluation and, where there is one, the run behind it.
@@ -49,6 +50,7 @@ def write_report(
         model: Adds what the network costs and where it looks.
         lists: How many of the worst and how many of the best queries to show.
         top: Places shown of each.
+        title: Of the page; None for the data's name.
         notes: More to say of the run, name -> value, such as its command.
 
     Returns:
@@ -80,7 +82,7 @@ def write_report(
     ]
     lead = f"{len(benchmark.query):,} queries in a gallery of {len(benchmark.gallery):,} pictures"
     eyebrow = f"Re-identification, protocol {report.protocol}"
-    return write_page(out, benchmark.name, sections=sections, eyebrow=eyebrow, lead=lead)
+    return write_page(out, title or benchmark.name, sections=sections, eyebrow=eyebrow, lead=lead)
 
 
 def _settings(outcome: Outcome) -> Section | None:

@@ -31,23 +31,31 @@ class ItemInfo(BaseModel):
 
 
 class SearchMatch(ItemInfo):
-    """A match of a search; ``picture`` says whether one is kept."""
+    """A match of a search.
+
+    ``picture`` says whether one is kept, ``is_copy`` whether it is the very picture that is searched with.
+    """
 
     similarity: float
     probability: float | None
     picture: bool
+    is_copy: bool
 
 
 class SearchResponse(BaseModel):
     """The matches of a search, best first.
 
     ``query`` names the picture in feedback. Of searches for unknown individuals, a share of ``false_alarms`` has a
-    match as similar as ``threshold``; both are null while the gallery is not calibrated for it.
+    match as similar as ``threshold``; both are null while the gallery is not calibrated for it. Probabilities hold if
+    it was ``prior`` before that an item shows the individual; ``unfamiliar``: the picture is unlike every one of the
+    gallery, and they do not hold.
     """
 
     query: str
     threshold: float | None
     false_alarms: float | None
+    prior: float | None
+    unfamiliar: bool
     matches: list[SearchMatch]
 
 
@@ -83,12 +91,12 @@ class RequestModel(BaseModel):
 
 
 class FeedbackRequest(RequestModel):
-    """Whether a match was right, kept for the next calibration."""
+    """Whether a match was right, kept for the next calibration; null takes back what was said."""
 
     query: Hex
     item: Hex
     similarity: float = Field(ge=-1.001, le=1.001)
-    same: bool
+    same: bool | None
 
 
 class RelabelRequest(RequestModel):
@@ -116,6 +124,7 @@ def as_match(match: Match, pictured: set[str]) -> SearchMatch:
         similarity=match.similarity,
         probability=match.probability,
         picture=match.item.id in pictured,
+        is_copy=match.is_copy,
     )
 
 

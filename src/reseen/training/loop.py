@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch.utils.data import DataLoader
@@ -17,7 +17,8 @@ from reseen.loading import IdentityBatchSampler, ImageDataset, Transforms, numbe
 from reseen.models import Embedder
 from reseen.parallel import usable
 from reseen.training.candidate_source import BatchCandidates, CandidateSource
-from reseen.training.objective import Objective, Term
+from reseen.training.configuration import configuration
+from reseen.training.objective import Objective, Term, default_terms
 from reseen.training.run import BestScore, Run
 from reseen.training.run_folder import RunFolder
 from reseen.training.schedule import Schedule
@@ -31,14 +32,14 @@ logger = logging.getLogger(__name__)
 def train(
     data: Benchmark,
     model: Embedder,
-    terms: Sequence[Term],
-    batches: IdentityBatchSampler,
-    schedule: Schedule,
-    out: str | Path,
+    terms: Sequence[Term] | None = None,
+    batches: IdentityBatchSampler = IdentityBatchSampler(),
+    schedule: Schedule = Schedule(),
+    out: str | Path = "runs/first",
     *,
     transform: Transforms | None = None,
     candidates: CandidateSource | None = None,
-    evaluate_every: int | None = 5,
+    evaluate_every: int | None = 10,
     patience: int | None = None,
     save_every: int | None = None,
     log_every: int = 20,
@@ -46,7 +47,7 @@ def train(
     workers: int = 0,
     seed: int = 0,
     tensorboard: bool = True,
-    config: str | None = None,
+    config: Mapping[str, Any] | None = None,
     resume: bool = False,
 ) -> BestScore:
     """Train a model; afterwards it has the last weights, and the run's folder has the best and the last.
@@ -57,7 +58,8 @@ def train(
     Args:
         data: Data set: ``train`` to train on, ``query`` and ``gallery`` for the evaluations.
         model: Model to train, changed in place.
-        terms: Losses of the objective, a weighted sum.
+        terms: Losses of the objective, a weighted sum; None for an identity loss on the embedding and AdaSP on the
+            feature.
         batches: Sampler of identities and pictures.
         schedule: Epochs, learning rates and optimiser.
         out: The run's folder; must not exist, or be empty, unless ``resume``.
@@ -73,7 +75,8 @@ def train(
         workers: Processes that read pictures, up to as many as there are cores; 0 reads them between the steps.
         seed: Seed of all random numbers.
         tensorboard: Write TensorBoard events too.
-        config: The run's resolved configuration, YAML, to keep in the folder and in the checkpoints.
+        config: The run's settings, to keep in the folder (config.yaml) and in the checkpoints; None for the arguments
+            above, as far as plain values can say them.
         resume: Go on with the run in ``out``, with the same arguments, or with more epochs.
 
     Returns:
@@ -109,6 +112,21 @@ def train(
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     device, rank = accelerator.device, accelerator.process_index
+    # By the names that the command line has for them.
+    arguments: dict[str, Any] = {
+        "data": data,
+        "model": model.spec,
+        "batches": batches,
+        **({} if transform is None else {"augmentation": transform}),
+        "candidates": candidates,
+        "evaluate_every": evaluate_every,
+        "patience": patience,
+        "save_every": save_every,
+        "precision": precision,
+        "workers": workers,
+        "seed": seed,
+        "tensorboard": tensorboard,
+    }
     candidates = BatchCandidates() if candidates is None else candidates
 
     # The data: which pictures meet, and the pictures.
@@ -139,6 +157,9 @@ def train(
     )
 
     # The network with its losses, and what changes them.
+    schedule = schedule.resolved(steps_per_epoch=len(sequence) // schedule.accumulation, pretrained=model.pretrained)
+    terms = [term.weighted(data.kind) for term in (default_terms() if terms is None else terms)]
+    written = configuration(config, arguments, terms=terms, schedule=schedule)
     set_seed(seed)
     objective = Objective(model, terms, len(images.identities)).to(device)
     pretrained = [p for p in model.pretrained_parameters() if p.requires_grad]
@@ -155,7 +176,7 @@ def train(
     interruption = InterruptGuard(enabled=accelerator.num_processes == 1)
     with (
         interruption,
-        folder.open(resume=resume, config=config),
+        folder.open(resume=resume, config=written),
         Run(
             accelerator,
             folder,
@@ -168,12 +189,12 @@ def train(
             log_every=log_every,
             tensorboard=tensorboard,
             resume=resume,
-            config=config,
+            config=written,
         ) as run,
     ):
         if evaluate_every is not None and run.step == 0:
             run.evaluate()
-        for epoch in range(sequence.epoch, schedule.epochs):
+        for epoch in range(sequence.epoch, schedule.length):
             sequence.begin(epoch)
             objective.train()
             for parameter in pretrained:
@@ -207,11 +228,12 @@ def train(
                 run.save()
                 run.keep(folder.last)
                 interruption.raise_if_asked()
-            if evaluate_every is not None and ((epoch + 1) % evaluate_every == 0 or epoch + 1 == schedule.epochs):
+            if evaluate_every is not None and ((epoch + 1) % evaluate_every == 0 or epoch + 1 == schedule.length):
                 run.evaluate()
                 if patience is not None and run.standing.waited >= patience:
                     logger.info("stopped early: no better mAP in %d evaluations", patience)
                     break
+        run.warn_if_useless()
     return run.standing
 
 

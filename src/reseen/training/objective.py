@@ -6,6 +6,7 @@ Dimensions: B pictures, T terms.
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ from fnmatch import filter as matching
 import torch
 from torch import Tensor, nn
 
-from reseen.losses import ClassifierLoss, Loss, PairLoss
+from reseen.losses import AdaSPLoss, ClassifierLoss, IdentityLoss, Loss, PairLoss
 from reseen.losses.base import Role
 from reseen.models import Embedder, Outputs
 from reseen.training.candidate_source import CandidateSource
 from reseen.training.loss_adapter import LossAdapter, as_loss
+from reseen.types import ObjectKind
 
 
 @dataclass(frozen=True)
@@ -31,15 +33,28 @@ class Term:
             belongs), a branch, or a pattern such as ``branch.*``: then each output that matches has the loss, with
             the weight, and a classifier of its own. Names with a ``+`` between them, as in
             ``branch.part_2_1+branch.part_2_2``, are one output: these side by side.
-        weight: Factor in the sum.
+        weight: Factor in the sum; None for the loss's own (`Loss.default_weight`): 0.1 for AdaSP on persons, 0.5 on
+            vehicles, 1 for most.
         role: ``identity`` for a classifier, ``metric`` for a loss that compares pictures, ``auxiliary`` for one beside
             these; None for what the loss's class says. It changes no value: flags and studies find terms by it.
     """
 
     loss: Loss
     output: str = "embedding"
-    weight: float = 1.0
+    weight: float | None = None
     role: Role | None = None
+
+    def weighted(self, kind: ObjectKind | None = None) -> Term:
+        """Return the term with a number for its weight, where pictures show objects of a kind."""
+        if self.weight is not None:
+            return self
+        own = self.loss.default_weight(kind) if hasattr(self.loss, "default_weight") else 1.0
+        return dataclasses.replace(self, weight=own)
+
+
+def default_terms() -> list[Term]:
+    """Return the terms of a training that names none: a classifier on the embedding, a metric loss before the neck."""
+    return [Term(IdentityLoss()), Term(AdaSPLoss(), "feature")]
 
 
 class Objective(nn.Module):
@@ -76,7 +91,7 @@ class Objective(nn.Module):
                 size(loss, num_identities, dim)
                 self.losses.append(as_loss(loss, dim=dim, num_identities=num_identities))
                 self.outputs.append(output)
-                weights.append(term.weight)
+                weights.append(term.weighted().weight)
         self.register_buffer("weights", torch.tensor(weights), persistent=False)
         self.names = distinct(
             f"{name_of(loss)} on {output}" for loss, output in zip(self.losses, self.outputs, strict=True)

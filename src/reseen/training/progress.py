@@ -1,7 +1,8 @@
-"""Progress bar of a run: on a terminal a bar, elsewhere lines in the log."""
+"""Progress bar of a run: on a terminal or with a notebook's widgets a bar, elsewhere lines in the log."""
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ SECONDS_BETWEEN_LINES = 30.0
 
 
 class ProgressBar:
-    """Steps done, the loss, pictures a second and the time left: a bar on a terminal, else a line in the log.
+    """Steps done, the loss, pictures a second and the time left: a bar where one can be drawn, else a line in the log.
 
     Args:
         total: Steps of the run.
@@ -28,7 +29,9 @@ class ProgressBar:
     def __init__(self, *, total: int, done: int, shown: bool) -> None:
         console = Console(stderr=True)
         self._total, self._done, self._shown = total, done, shown
-        self._lines = shown and not console.is_terminal
+        widgets = console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None
+        bar = shown and (console.is_terminal or widgets)
+        self._lines = shown and not bar
         self._stack = ExitStack()
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -37,7 +40,7 @@ class ProgressBar:
             TextColumn("{task.fields[figures]}"),
             TimeRemainingColumn(),
             console=console,
-            disable=not (shown and console.is_terminal),
+            disable=not bar,
         )
         self._task = self._bar.add_task("training", total=total, completed=done, figures="")
 

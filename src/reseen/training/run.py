@@ -43,11 +43,15 @@ class BestScore:
         best: The highest mAP of an evaluation, from 0 to 1; None before the first.
         best_epoch: How many epochs had been trained then.
         waited: Evaluations since.
+        first: The mAP before the first step; None where that was not measured.
+        last: The latest mAP.
     """
 
     best: float | None = None
     best_epoch: int = 0
     waited: int = 0
+    first: float | None = None
+    last: float | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the fields."""
@@ -156,7 +160,7 @@ class Run:
     def __enter__(self) -> Run:
         if self._resuming:
             self._resume()
-        total = self.steps_per_epoch * self.schedule.epochs
+        total = self.steps_per_epoch * self.schedule.length
         self._bar = ProgressBar(total=total, done=self.step, shown=self.accelerator.is_main_process)
         self._bar.__enter__()
         return self
@@ -194,7 +198,7 @@ class Run:
                 self.journal.cut(0)
 
     def _extend(self, epochs: float) -> None:
-        change = f"extended from {epochs:g} to {self.schedule.epochs:g} epochs after epoch {self.epoch:g}"
+        change = f"extended from {epochs:g} to {self.schedule.length} epochs after epoch {self.epoch:g}"
         logger.info("%s: from here on the learning rate is that of the longer schedule", change)
         if self.config is not None:
             self.config = f"# {change}: in one go, the learning rates before it would be others.\n{self.config}"
@@ -276,11 +280,27 @@ class Run:
         if self.journal is not None:
             self.journal.write(step=self.step, epoch=self.epoch, **scores)
             logger.info("epoch %g: mAP %.1f %%, rank-1 %.1f %%", self.epoch, 100 * report.mean_ap, 100 * report.cmc(1))
+        if self.step == 0:
+            self.standing.first = report.mean_ap
+        self.standing.last = report.mean_ap
         self.standing.waited += 1
         if self.standing.best is None or report.mean_ap > self.standing.best:
             self.standing.best, self.standing.best_epoch, self.standing.waited = report.mean_ap, round(self.epoch), 0
             self.keep(self.folder.best, **scores)
         self._images, self._since = 0, time.perf_counter()
+
+    def warn_if_useless(self) -> None:
+        """Say so where training ended no better than it began, and what to try."""
+        first, last = self.standing.first, self.standing.last
+        best = self.standing.best
+        if self.journal is not None and first is not None and last is not None and best is not None and last <= first:
+            between = f" (it was {100 * best:.1f} % after epoch {self.standing.best_epoch})"
+            logger.warning(
+                "training ended no better than it began: mAP %.1f %% before, %.1f %% after%s; try pretrained weights "
+                "(--model.weights), a lower weight of the metric loss (--loss_weight), another learning rate "
+                "(--schedule.learning_rate), or a longer training (--schedule.epochs)",
+                *(100 * first, 100 * last, between if best > first else ""),
+            )
 
 
 def all_finite(module: nn.Module) -> bool:

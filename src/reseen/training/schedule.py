@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,15 +13,21 @@ from torch import nn
 from reseen.losses import Loss
 from reseen.training.objective import Objective
 
+USUAL_RATE = 3.5e-3
+USUAL_EPOCHS = 30
+FEWEST_STEPS, FEWEST_STEPS_PRETRAINED = 1_000, 500
+
 
 @dataclass(frozen=True)
 class Schedule:
     """Epochs, learning rates and optimiser. Lengths are in epochs and may be fractions; rates change every step.
 
     Attributes:
-        epochs: Passes over the training identities.
+        epochs: Passes over the training identities; None for as many as the data asks for: 30, and more where 30 are
+            fewer than 1,000 steps (500 from pretrained weights).
         optimizer: ``adam`` (decay as part of the gradient, as the field has it), ``adamw`` (apart from it) or ``sgd``.
-        learning_rate: Highest learning rate, after the warm-up.
+        learning_rate: Highest learning rate, after the warm-up; None for 0.0035, with sgd
+            0.035, and a tenth of that for pretrained weights.
         momentum: Momentum of ``sgd``.
         nesterov: Nesterov momentum for ``sgd``.
         weight_decay: Weight decay.
@@ -40,9 +47,9 @@ class Schedule:
         accumulation: Batches whose gradients are averaged into one step.
     """
 
-    epochs: int = 30
+    epochs: int | None = None
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    learning_rate: float = 3.5e-4
+    learning_rate: float | None = None
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 5e-4
@@ -61,9 +68,9 @@ class Schedule:
     accumulation: int = 1
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.accumulation < 1:
+        if (self.epochs is not None and self.epochs < 1) or self.accumulation < 1:
             raise ValueError(f"expected at least 1 epoch and 1 batch a step, got {self.epochs} and {self.accumulation}")
-        if not self.learning_rate > 0 or not 0 <= self.weight_decay < math.inf:
+        if not (self.learning_rate is None or self.learning_rate > 0) or not 0 <= self.weight_decay < math.inf:
             raise ValueError(
                 f"expected a learning rate above 0 and a weight decay from 0 on, "
                 f"got {self.learning_rate} and {self.weight_decay}"
@@ -71,13 +78,34 @@ class Schedule:
         if not 0 < self.warmup_factor <= 1:
             raise ValueError(f"expected a warm-up from a factor above 0, up to 1, got {self.warmup_factor}")
 
+    def resolved(self, *, steps_per_epoch: int, pretrained: bool) -> Schedule:
+        """Return the schedule with numbers for what it leaves to the data and the model.
+
+        Args:
+            steps_per_epoch: Steps of an epoch.
+            pretrained: Whether the backbone has pretrained weights.
+        """
+        values: dict[str, Any] = {}
+        if self.epochs is None:
+            least = FEWEST_STEPS_PRETRAINED if pretrained else FEWEST_STEPS
+            values["epochs"] = max(USUAL_EPOCHS, -(-least // steps_per_epoch))
+        if self.learning_rate is None:
+            values["learning_rate"] = USUAL_RATE * (10 if self.optimizer == "sgd" else 1)
+            values["pretrained_factor"] = self.pretrained_factor * (0.1 if pretrained else 1.0)
+        return dataclasses.replace(self, **values)
+
+    @property
+    def length(self) -> int:
+        """Epochs; where they are left to the data, those of much data."""
+        return USUAL_EPOCHS if self.epochs is None else self.epochs
+
     def factor(self, epoch: float) -> float:
         """Return the learning rate at a time, in epochs from 0, relative to ``learning_rate``."""
         start = self.warmup_factor
         rise = 1.0 if epoch >= self.warmup else start + (1 - start) * epoch / self.warmup
         if self.milestones is not None:
             return float(rise * 0.1 ** sum(epoch >= m for m in self.milestones))
-        done = max(0.0, epoch - self.cosine_after) / max(self.epochs - self.cosine_after, 1e-9)
+        done = max(0.0, epoch - self.cosine_after) / max(self.length - self.cosine_after, 1e-9)
         return rise * (self.final_factor + (1 - self.final_factor) * (1 + math.cos(math.pi * min(done, 1.0))) / 2)
 
     def optimizers(self, objective: Objective) -> list[torch.optim.Optimizer]:
@@ -85,6 +113,9 @@ class Schedule:
 
         Every group's ``full_rate`` is what ``set_rates`` multiplies with ``factor``.
         """
+        if self.learning_rate is None:
+            known = self.resolved(steps_per_epoch=1, pretrained=objective.model.pretrained)
+            return known.optimizers(objective)
         apart = own_rates(objective)
         taken = {id(p) for group in apart for p in group["params"]}
         groups = self._groups(objective, taken)
@@ -104,6 +135,7 @@ class Schedule:
 
     def _groups(self, objective: Objective, taken: set[int]) -> list[dict[str, Any]]:
         """Return the parameters that are not taken, grouped by learning rate and decay."""
+        assert self.learning_rate is not None
         pretrained = {id(p) for p in objective.model.pretrained_parameters()}
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for name, parameter in objective.named_parameters():

@@ -1,6 +1,6 @@
 """Types that travel between modules: Sample, Embeddings, Protocol and Benchmark. Needs no torch."""
 
-from reseen.types.benchmark import Benchmark, PublishedData, require_sound
+from reseen.types.benchmark import Benchmark, ObjectKind, PublishedData, require_sound
 from reseen.types.embeddings import Embeddings, Labels, as_labels, join_labels
 from reseen.types.protocol import Protocol, Trial
 from reseen.types.sample import MODALITIES, Box, Camera, Identity, Sample
@@ -13,6 +13,7 @@ __all__ = [
     "Embeddings",
     "Identity",
     "Labels",
+    "ObjectKind",
     "Protocol",
     "PublishedData",
     "Sample",

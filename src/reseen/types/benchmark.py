@@ -6,14 +6,15 @@ import inspect
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
+from reseen.description import KeepsArguments, html_table
 from reseen.errors import DataError
 from reseen.types.protocol import Protocol
 from reseen.types.sample import Box, Camera, Identity, Sample
 
 logger = logging.getLogger(__name__)
-AnyBenchmark = TypeVar("AnyBenchmark", bound="Benchmark")
+ObjectKind = Literal["person", "vehicle"]
 
 
 class PublishedData(NamedTuple):
@@ -28,7 +29,7 @@ class PublishedData(NamedTuple):
     counts: Mapping[str, tuple[int, int]] = {}
 
 
-class Benchmark:
+class Benchmark(KeepsArguments):
     """Data set with training, query and gallery pictures, and the protocol of its evaluation.
 
     A data set is a subclass, whose constructor takes where its files are and ends by calling this one, which then
@@ -45,20 +46,13 @@ class Benchmark:
             rules, or other parts of these very queries and gallery pictures. Nothing to train on.
 
     Attributes:
-        arguments: What its class was called with, positional and named: another process makes the same data set of
-            them.
+        kind: What its pictures show, where that is known: some losses have another weight for vehicles.
 
     Raises:
         DataError: A subclass is not sound.
     """
 
-    arguments: tuple[tuple[Any, ...], dict[str, Any]]
-
-    def __new__(cls: type[AnyBenchmark], *args: Any, **named: Any) -> AnyBenchmark:
-        """Keep the arguments of the class, of whichever one of its subclasses."""
-        benchmark = super().__new__(cls)
-        benchmark.arguments = (args, named)
-        return benchmark
+    kind: ObjectKind | None = None
 
     def __init__(
         self,
@@ -108,6 +102,20 @@ class Benchmark:
     def __repr__(self) -> str:
         counts = f"{len(self.train):,} to train, {len(self.query):,} queries, {len(self.gallery):,} in the gallery"
         return f"{type(self).__name__}({self.name!r}: {counts}; {self.protocol.name})"
+
+    def _repr_html_(self) -> str:
+        parts = {name: getattr(self, name) for name in ("train", "query", "gallery")}
+        rows = [
+            [
+                name,
+                f"{len(part):,}",
+                f"{len({s.identity for s in part}):,}",
+                len({s.camera for s in part} - {None}) or "",
+            ]
+            for name, part in parts.items()
+        ]
+        columns = ["part", "pictures", "identities", "cameras"]
+        return html_table(f"{self.name}, protocol {self.protocol.name}", columns, rows)
 
 
 def require_sound(benchmark: Benchmark) -> None:

@@ -31,6 +31,8 @@ class VehicleID(Benchmark):
         DataError: The folder or a list is not there, a line is of another form, or a picture is missing.
     """
 
+    kind = "vehicle"
+
     def __init__(
         self,
         root: str | Path,

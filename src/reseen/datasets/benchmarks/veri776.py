@@ -29,6 +29,8 @@ class VeRi776(Benchmark):
         DataError: The folders or the list are not there, a name is of another form, or a picture has no track.
     """
 
+    kind = "vehicle"
+
     def __init__(self, root: str | Path, *, search: Literal["image", "track"] = "image") -> None:
         folder = find_root(root, entries=FOLDERS, inside=["VeRi", "VeRi-776", "veri"])
         train, query, gallery = (_read(folder / part) for part in FOLDERS)

@@ -34,6 +34,8 @@ class VERIWild(Benchmark):
         DataError: The folder or a list is not there, a line is of another form, or a picture or its camera is missing.
     """
 
+    kind = "vehicle"
+
     def __init__(
         self,
         root: str | Path,

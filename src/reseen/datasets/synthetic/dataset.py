@@ -114,7 +114,8 @@ class Synthetic(Benchmark):
             protocol=cross_camera,
             further=tuple(Benchmark(name, (), query, gallery, protocol) for protocol in settings),
         )
-        object.__setattr__(self, "cameras", cameras)
+        self.cameras = cameras
+        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True)

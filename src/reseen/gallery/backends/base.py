@@ -183,6 +183,10 @@ class Backend(ABC):
         """Keep a verdict on an item that is held; a later one on the same query and item takes its place."""
 
     @abstractmethod
+    def unmark(self, query: str, item: str) -> None:
+        """Remove the verdict on a query and an item, if there is one."""
+
+    @abstractmethod
     def marks(self) -> list[Mark]:
         """Return every verdict."""
 

@@ -81,6 +81,8 @@ class Calibration:
         reliability: The diagram of the way chosen, cross-validated.
         pairs: Thresholds for "are these two the same?", at rates of different pairs that are called the same.
         open_set: Thresholds for "who of these is it, or none?", at rates of strangers who are given a name.
+        familiar: 99 % of the gallery's own pictures have a picture of somebody else at least as similar as this; None
+            where that was not measured.
     """
 
     method: Method
@@ -93,11 +95,29 @@ class Calibration:
     reliability: tuple[Bin, ...]
     pairs: tuple[Threshold, ...]
     open_set: tuple[Threshold, ...]
+    familiar: float | None = None
 
-    def probability(self, similarity: ArrayLike) -> NDArray[np.float64]:
-        """Return the probability that two pictures of this similarity show the same individual."""
+    def probability(self, similarity: ArrayLike, *, prior: float | None = None) -> NDArray[np.float64]:
+        """Return the probability that two pictures of this similarity show the same individual.
+
+        Args:
+            similarity: Any shape.
+            prior: How likely it was before, where that is not the calibration's own `prior`.
+        """
         value = np.interp(np.asarray(similarity, np.float64), self.similarities, self.values)
-        return 1 / (1 + np.exp(-value)) if self.method == "logistic" else value
+        probability = 1 / (1 + np.exp(-value)) if self.method == "logistic" else value
+        if prior is None:
+            return probability
+        odds = prior / (1 - prior) / (self.prior / (1 - self.prior))
+        shifted: NDArray[np.float64] = probability * odds / (probability * odds + 1 - probability)
+        return shifted
+
+    def unfamiliar(self, similarity: float) -> bool:
+        """Return whether a query whose most similar picture is no more similar than this is unlike all of the gallery.
+
+        Then it may not show what the gallery shows at all, and a probability learnt from the gallery means nothing.
+        """
+        return self.familiar is not None and similarity < self.familiar
 
     def pair_threshold(self, rate: float) -> Threshold:
         """Return the threshold at which this share of different pairs is called the same.
@@ -136,3 +156,12 @@ def at_rate(thresholds: tuple[Threshold, ...], rate: float) -> Threshold:
             return threshold
     known = ", ".join(f"{t.rate:g}" for t in thresholds) or "none: too few pairs were labelled"
     raise GalleryError(f"expected a rate the gallery is calibrated for ({known}), got {rate:g}; run `reseen calibrate`")
+
+
+def as_percent(probability: float) -> str:
+    """Return a probability as people read it: ``3.6 %``, ``98 %``, ``over 99.9 %``."""
+    if probability > 0.999:
+        return "over 99.9 %"
+    if probability < 0.0995:
+        return f"{100 * probability:.2g} %"
+    return f"{100 * probability:.0f} %" if probability < 0.985 else f"{100 * probability:.1f} %"

@@ -21,7 +21,7 @@ def isotonic(similarities: Floats, same: NDArray[np.bool_], weights: Floats) -> 
     """Fit the rising curve nearest to the labels: pool adjacent violators (Ayer et al., 1955).
 
     Returns:
-        The pools' mean similarities and their shares of the same, held off 0 and 1 by half a pair.
+        The pools' mean similarities and their shares of the same; one of a single kind counts half a pair of the other.
     """
     at, where = np.unique(similarities, return_inverse=True)
     mass, sums = np.bincount(where, weights), np.bincount(where, weights * same)
@@ -32,8 +32,13 @@ def isotonic(similarities: Floats, same: NDArray[np.bool_], weights: Floats) -> 
             last, before = pools.pop(), pools.pop()
             pools.append((last[0] + before[0], last[1] + before[1], last[2] + before[2]))
     weight, positive, moment = np.array(pools).T
-    edge = 0.5 / len(same)
-    return moment / weight, np.clip(positive / weight, edge, 1 - edge)
+    share = positive / weight
+    half_same, half_different = (0.5 * float(weights[kind].max(initial=0)) for kind in (same, ~same))
+    if share[0] == 0:
+        share[0] = min([half_same / (weight[0] + half_same), *share[1:2]])
+    if share[-1] >= 1 - 1e-12:
+        share[-1] = max([*share[-2:-1], weight[-1] / (weight[-1] + half_different)])
+    return moment / weight, share
 
 
 def logistic(similarities: Floats, same: NDArray[np.bool_], weights: Floats) -> Curve:

@@ -19,6 +19,8 @@ from reseen.gallery.calibration.thresholds import open_set_thresholds, pair_thre
 
 RATES = (0.1, 0.01, 0.001)
 FOLDS = 5
+UNFAMILIAR = 0.01
+"""Share of the gallery's own pictures that are less similar to everybody else than what is called familiar."""
 FEWEST = 10
 """Fewer pairs of either kind than this say nothing."""
 
@@ -72,6 +74,7 @@ def calibrate(
         reliability=reliability(*promised[best]),
         pairs=pair_thresholds(pairs, rates, seed),
         open_set=() if probes is None else open_set_thresholds(probes, rates, seed),
+        familiar=None if probes is None or not len(probes.other) else float(np.quantile(probes.other, UNFAMILIAR)),
     )
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from reseen.gallery.calibration.pairs import LabelledPairs, Probes
 from reseen.gallery.gallery import Gallery
-from reseen.gallery.records import Item, Label, Where
+from reseen.gallery.records import COPY, Item, Label, Where
 from reseen.gallery.rows import normalized
 
 MOST_ITEMS = 4_000
@@ -49,6 +49,21 @@ def labelled(
     return pairs.then(marked(gallery, start=len(items))), probes
 
 
+def prior_of(gallery: Gallery, *, strangers: float = 0.5) -> float:
+    """Return how likely a picture of a gallery shows whom one searches for, before one looks: (1 - strangers) / N.
+
+    Args:
+        gallery: With N named individuals.
+        strangers: Assumed share of searches for somebody who is not in the gallery.
+
+    Raises:
+        ValueError: The share is not at least 0 and below 1.
+    """
+    if not 0 <= strangers < 1:
+        raise ValueError(f"expected strangers of at least 0 and below 1, got {strangers:g}")
+    return min((1 - strangers) / max(1, len(gallery.identities())), 0.5)
+
+
 def named_items(gallery: Gallery, generator: np.random.Generator) -> list[Item]:
     """Return at most 4,000 items with an identity, those of an individual, at most 100, together."""
     named = [item for item in gallery.items(gallery.select(Where(named=True))) if item is not None]
@@ -83,8 +98,11 @@ def some(rows: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.
 
 
 def marked(gallery: Gallery, start: int) -> LabelledPairs:
-    """Return the matches that users have marked; each query stands for an individual of its own, from ``start`` on."""
-    marks = gallery.marks()
+    """Return the matches that users have marked, but for copies of the query; each query is an individual of its own.
+
+    These are numbered from ``start`` on.
+    """
+    marks = [mark for mark in gallery.marks() if mark.similarity < COPY]  # a copy of the query proves nothing
     who = start + np.unique([mark.query for mark in marks], return_inverse=True)[1].astype(np.int64)
     similarities = np.array([mark.similarity for mark in marks], dtype=np.float64)
     return LabelledPairs(similarities, np.array([mark.same for mark in marks], dtype=bool), who, who)

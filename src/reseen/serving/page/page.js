@@ -53,7 +53,7 @@ async function begin() {
     const button = make("button", { type: "button", textContent: camera });
     button.value = JSON.stringify(camera);
     button.setAttribute("aria-pressed", "true");
-    button.onclick = () => { toggle(button); search(); };
+    button.onclick = () => { choose_camera(button); search(); };
     return button;
   }));
 
@@ -68,8 +68,11 @@ async function begin() {
   }
 }
 
-const toggle = (button) =>
-  button.setAttribute("aria-pressed", button.getAttribute("aria-pressed") === "true" ? "false" : "true");
+function choose_camera(button) { // Of all cameras, the first click chooses one alone; later ones add or take away.
+  const buttons = [...$("camera-list").children];
+  if (buttons.every(pressed)) buttons.forEach((each) => each.setAttribute("aria-pressed", String(each === button)));
+  else button.setAttribute("aria-pressed", String(!pressed(button)));
+}
 const pressed = (button) => button.getAttribute("aria-pressed") === "true";
 
 function asInput(seconds) {
@@ -142,7 +145,7 @@ function clear() {
   $("timeline").hidden = true;
 }
 
-const percent = (p) => p > 0.999 ? "over 99.9 %" : p < 0.001 ? "under 0.1 %" : `${(100 * p).toFixed(p > 0.99 || p < 0.01 ? 1 : 0)} %`;
+const percent = (p) => p > 0.999 ? "over 99.9 %" : p < 0.001 ? "under 0.1 %" : `${(100 * p).toFixed(p > 0.985 || p < 0.0995 ? 1 : 0)} %`;
 const strength = (match) => match.probability ?? Math.max(0, match.similarity);
 
 function named(match) {
@@ -150,16 +153,19 @@ function named(match) {
   return match.track === null ? "no name" : `track ${match.track}`;
 }
 
-function verdict({ matches, threshold }) {
+function verdict({ matches, threshold, prior, unfamiliar }) {
   if (!matches.length) return "Nothing to compare with: no sighting by these cameras in this time.";
-  const [best] = matches;
+  if (unfamiliar) return "Unlike every picture of this gallery: it may show something else, and no probability holds.";
+  const best = matches.find((match) => !match.is_copy);
+  if (!best) return "This very picture is in the gallery, and nothing else to compare it with.";
   const who = best.identity === null && best.track === null ? "someone without a name" : named(best);
-  const where = [best.camera === null ? "" : `by ${best.camera}`, asTime(best.time)].filter(Boolean).join(", ");
-  const sure = best.probability === null ? `similarity ${best.similarity.toFixed(2)}` : percent(best.probability);
+  const where = [best.camera === null ? "" : `by camera ${best.camera}`, asTime(best.time)].filter(Boolean).join(", ");
+  const sure = best.probability === null ? `similarity ${best.similarity.toFixed(2)}` : `${percent(best.probability)} if it was ${percent(prior)} before`;
   const below = threshold !== null && best.similarity < threshold;
   if (best.probability === null ? below : best.probability < 0.5) return `None of these, it seems. The nearest is ${who} (${sure}).`;
   const how = below ? "Perhaps" : best.probability === null ? "Most alike" : "Most likely";
-  return `${how} ${who}${where ? `, seen ${where}` : ""} (${sure}).`;
+  const copy = matches[0].is_copy ? " This very picture is in the gallery too." : "";
+  return `${how} ${who}${where ? `, seen ${where}` : ""} (${sure}).${copy}`;
 }
 
 function show(answer) {
@@ -190,10 +196,12 @@ function card(match, rank, name, below) {
   const bar = make("div", { className: "bar" }, make("i"));
   bar.firstChild.style.width = `${100 * strength(match)}%`;
   const marks = make("div", { className: "marks" });
-  for (const [same, kind, text] of [[true, "right", "right"], [false, "wrong", "wrong"]]) {
+  if (match.is_copy) marks.append(make("span", { className: "quiet", textContent: "the very picture searched with" }));
+  else for (const [same, kind, text] of [[true, "right", "right"], [false, "wrong", "wrong"]]) {
     const button = make("button", { type: "button", className: kind, textContent: text });
     button.setAttribute("aria-pressed", "false");
     button.setAttribute("aria-label", `Match ${rank + 1} is ${text}`);
+    button.title = "A second click takes it back";
     button.onclick = () => mark(marks, button, { query: name, item: match.id, similarity: match.similarity, same });
     marks.append(button);
   }
@@ -212,9 +220,11 @@ function card(match, rank, name, below) {
 }
 
 async function mark(marks, button, verdict) {
+  const again = pressed(button); // A second click takes it back.
+  if (again) verdict.same = null;
   try {
     await ask("/marks", { method: "POST", body: JSON.stringify(verdict), headers: { "Content-Type": "application/json" } });
-    for (const other of marks.children) other.setAttribute("aria-pressed", String(other === button));
+    for (const other of marks.children) other.setAttribute("aria-pressed", String(other === button && !again));
   } catch (error) {
     say(error.message, "fault");
   }

@@ -111,9 +111,12 @@ def rename(
 def mark(
     feedback: Annotated[FeedbackRequest, Depends(json_body(FeedbackRequest))], services: ServicesDependency
 ) -> dict[str, int]:
-    """Keep whether a match was right."""
+    """Keep whether a match was right, or take it back."""
     if services.gallery.items([feedback.item])[0] is None:
         raise no_such_item()
+    if feedback.same is None:
+        services.gallery.unmark(feedback.query, feedback.item)
+        return {"kept": 0}
     services.gallery.mark(feedback.query, feedback.item, similarity=feedback.similarity, same=feedback.same)
     return {"kept": 1}
 

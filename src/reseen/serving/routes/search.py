@@ -10,6 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from numpy.typing import NDArray
 
 from reseen.gallery import Where
+from reseen.gallery.records import EVERYTHING
 from reseen.labels import listed
 from reseen.pictures import Pixels, digest, resized
 from reseen.serving.dependencies import ServicesDependency
@@ -60,11 +61,15 @@ async def search(
             raise RefusedError(422, f"Expected camera among {known}, got {listed(unknown)}.")
         matches = gallery.search(vector[None], k, where=where, by=by)[0]
         pictured = gallery.pictured([match.item.id for match in matches])
-        threshold = threshold_of(gallery.calibration())
+        calibration = gallery.calibration()
+        threshold = threshold_of(calibration)
+        nearest = matches if where == EVERYTHING else gallery.search(vector[None], 1)[0]
         return SearchResponse(
             query=query,
             threshold=None if threshold is None else threshold.threshold,
             false_alarms=None if threshold is None else threshold.rate,
+            prior=None if calibration is None else calibration.prior,
+            unfamiliar=calibration is not None and bool(nearest) and calibration.unfamiliar(nearest[0].similarity),
             matches=[as_match(match, pictured) for match in matches],
         )
 

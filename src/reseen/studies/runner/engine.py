@@ -31,7 +31,6 @@ from reseen.errors import RunError
 from reseen.files import write_atomically
 from reseen.studies.results.table import write_csv
 from reseen.studies.runner.progress import StudyProgress
-from reseen.training import Schedule
 
 PARENT_DIED = 1  # PR_SET_PDEATHSIG
 PATIENCE_SECONDS = 10.0
@@ -250,8 +249,8 @@ def _share(folder: Path, run: Run) -> float:
     own = folder / run.name
     if _done(own):
         return 1.0
-    epochs = (run.settings.get("schedule") or {}).get("epochs", Schedule.epochs)
     try:
+        epochs = yaml.safe_load((own / "config.yaml").read_text(encoding="utf-8"))["schedule"]["epochs"]
         with (own / "metrics.jsonl").open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
             whole_lines = file.read().rpartition(b"\n")[0]

@@ -25,12 +25,12 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
+from reseen.description import described
 from reseen.files import write_atomically
 from reseen.reporting import Section, facts, table, write_page
 from reseen.studies.results.published import Measured, beside
 from reseen.studies.results.significance import Difference, paired
 from reseen.studies.results.table import downloads, over_seeds, show, write_csv
-from reseen.studies.runner.description import described
 from reseen.studies.runner.engine import Run, commands, perform, report_of
 from reseen.studies.settings import Settings, shared, title_of, with_loss
 

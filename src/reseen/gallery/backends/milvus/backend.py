@@ -219,8 +219,13 @@ class MilvusBackend(Backend):
     def mark(self, mark: Mark) -> None:
         if self.dim is None or self.items([mark.item]) == [None]:
             return
-        name = hashlib.blake2b(json.dumps([mark.query, mark.item]).encode(), digest_size=16).hexdigest()
-        self.put_note(MARK + name, json.dumps([mark.query, mark.item, mark.similarity, mark.same]))
+        note = json.dumps([mark.query, mark.item, mark.similarity, mark.same])
+        self.put_note(_mark_name(mark.query, mark.item), note)
+
+    def unmark(self, query: str, item: str) -> None:
+        if self.dim is not None:
+            with self._translate_errors():
+                self._client.delete(self._notes, ids=[_mark_name(query, item)])
 
     def marks(self) -> list[Mark]:
         with self._translate_errors():
@@ -306,3 +311,7 @@ class MilvusBackend(Backend):
 def without_password(location: str) -> str:
     """Return a location as it may be shown."""
     return re.sub("^milvus://[^/]*@", "milvus://", location)
+
+
+def _mark_name(query: str, item: str) -> str:
+    return MARK + hashlib.blake2b(json.dumps([query, item]).encode(), digest_size=16).hexdigest()

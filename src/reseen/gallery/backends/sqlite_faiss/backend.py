@@ -142,6 +142,9 @@ class SqliteFaissBackend(Backend):
     def mark(self, mark: Mark) -> None:
         self.store.mark(mark)
 
+    def unmark(self, query: str, item: str) -> None:
+        self.store.unmark(query, item)
+
     def marks(self) -> list[Mark]:
         return self.store.marks()
 

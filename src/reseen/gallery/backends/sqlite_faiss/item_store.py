@@ -287,6 +287,11 @@ class ItemStore:
                 (mark.query, mark.similarity, mark.same, *keys([mark.item])),
             )
 
+    def unmark(self, query: str, item: str) -> None:
+        """Remove the verdict on a query and an item, if there is one."""
+        with self._transaction("BEGIN IMMEDIATE") as db:
+            db.execute("DELETE FROM marks WHERE query = ? AND item = ?", (query, *keys([item])))
+
     def marks(self) -> list[Mark]:
         """Return every verdict."""
         with self.reading() as db:
