@@ -25,6 +25,7 @@ from reseen.files import write_atomically
 from reseen.models import Embedder, ModelSpec, WeightsReport
 from reseen.models.weights import TENSORS_DIGEST, digest_of, load_weights, read_tensors
 from reseen.trust import may_be_unchecked, named_classes, require_trusted
+from reseen.zoo import entry, fetch_own, find, is_hub_address, near
 
 FORMAT = "reseen-1"
 DIGEST = "sha256"
@@ -73,10 +74,10 @@ def save(
 
 
 def load(path: str | Path, *, trust: Iterable[str] = (), unchecked: bool = False) -> Embedder:
-    """Return the model in a file, in evaluation mode, on the CPU.
+    """Return the model in a file, or a published one, in evaluation mode, on the CPU.
 
     Args:
-        path: The file.
+        path: The file, ``hf:owner/repository`` for one on the Hugging Face hub, or a name that `reseen models` lists.
         trust: Packages whose backbones the file may name; making one runs the package's code. Those in the
             environment's RESEEN_TRUST are taken as well, and this library's and timm's always.
         unchecked: Also read a file without a digest, as earlier versions wrote them.
@@ -85,6 +86,8 @@ def load(path: str | Path, *, trust: Iterable[str] = (), unchecked: bool = False
         CheckpointError: There is no such file, it is damaged or no checkpoint, or its weights are another network's.
         TrustError: The backbone is of a package that is not trusted.
     """
+    if is_published(path):
+        return published(str(path))
     path = file_of(path)
     description = describe(path, unchecked=unchecked)
     require_trusted(named_classes(description.spec.to_dict()), source=path, trust=trust)
@@ -97,12 +100,34 @@ def load(path: str | Path, *, trust: Iterable[str] = (), unchecked: bool = False
     return model.eval()
 
 
+def is_published(name: str | Path) -> bool:
+    """Tell whether something is the name of a published model, and of no file."""
+    return find(str(name)) is not None and not Path(name).exists()
+
+
+def published(name: str) -> Embedder:
+    """Return a published model with its weights, fetched if they are not there yet, in evaluation mode.
+
+    Raises:
+        CheckpointError: There is no such model, torch does not run it, or its weights cannot be had.
+    """
+    wanted = entry(name)
+    if wanted.kind != "torch":
+        raise CheckpointError(
+            f"expected a model that torch runs, got {name} of the kind {wanted.kind}; index, search, compare, embed "
+            "and serve take it"
+        )
+    return Embedder(ModelSpec.from_dict({**wanted.spec, "weights": name})).eval()
+
+
 def file_of(path: str | Path) -> Path:
     """Return the file of a checkpoint; of a run's folder, that of its last weights.
 
     Raises:
-        CheckpointError: The folder holds no weights.
+        CheckpointError: The folder holds no weights, or the hub has none.
     """
+    if is_hub_address(str(path)):
+        return fetch_own(str(path))
     place = Path(path)
     if not place.is_dir():
         return place
@@ -124,7 +149,8 @@ def describe(path: str | Path, *, unchecked: bool = False) -> Description:
     """
     path = file_of(path)
     if not path.is_file():
-        raise CheckpointError(f"expected a checkpoint at {path}, found no such file; check the path")
+        hint = f"; reseen models has {' and '.join(close)}" if (close := near(str(path))) else ""
+        raise CheckpointError(f"expected a checkpoint at {path}, found no such file; check the path{hint}")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -166,7 +192,7 @@ def _digest(metadata: Mapping[str, str]) -> str:
 
 
 def initialise(model: Embedder, path: str | Path) -> WeightsReport:
-    """Initialise a model from a file of weights: tensors that fit by name and shape; the others are listed.
+    """Initialise a model from weights: tensors that fit by name and shape; the others are listed.
 
     For going on from a checkpoint with other identities, another neck or another size of picture. To repeat a model
     exactly use ``load``, to go on with a run ``train(..., resume=True)``.
@@ -174,20 +200,21 @@ def initialise(model: Embedder, path: str | Path) -> WeightsReport:
     Raises:
         CheckpointError: The file cannot be read, or nothing in it fits.
     """
-    own, published = model.state_dict(), read_tensors(str(path))
-    used = [name for name in own if name in published and published[name].shape == own[name].shape]
+    tensors = published(str(path)).state_dict() if is_published(path) else read_tensors(str(path))
+    own = model.state_dict()
+    used = [name for name in own if name in tensors and tensors[name].shape == own[name].shape]
     if not used:
         raise CheckpointError(
-            f"expected weights of a {model.spec.backbone} in {path}, got {len(published)} tensors none of which fits; "
+            f"expected weights of a {model.spec.backbone} in {path}, got {len(tensors)} tensors none of which fits; "
             "choose the backbone that they were trained with, or name another project's file in the model's `weights`"
         )
-    model.load_state_dict({name: published[name] for name in used}, strict=False)
+    model.load_state_dict({name: tensors[name] for name in used}, strict=False)
     model.pretrained = True
     return WeightsReport(
         str(path),
         tuple(used),
         {},
-        tuple(name for name in published if name not in used),
+        tuple(name for name in tensors if name not in used),
         tuple(name for name in own if name not in used),
     )
 

@@ -10,7 +10,7 @@ from tests.gpus import Gpu, PretendedGpu
 from torch import Tensor
 
 from reseen.models import Embedder, ModalityOptions, ModelSpec, Outputs, ResNetOptions, ViTOptions
-from reseen.models.backbones.osnet import CHANNELS
+from reseen.models.backbones.osnet import NAMES
 from reseen.models.embedder import NETWORKS
 from reseen.models.layers.necks import NECKS
 from reseen.models.layers.pooling import POOLINGS
@@ -27,7 +27,7 @@ TIMM = {
     "efficientnet": ModelSpec("timm:tf_efficientnet_lite0", 64, 32),
     "mobilenet": ModelSpec("timm:mobilenetv3_small_050", 64, 32),
 }
-NETS = {name: ModelSpec(name, 64, 32) for name in CHANNELS} | TIMM
+NETS = {name: ModelSpec(name, 64, 32) for name in NAMES} | TIMM
 for kind in NETWORKS:
     if kind != "global":
         for name in ("osnet_x0_25", "resnet", "vit", "efficientnet"):

@@ -28,6 +28,7 @@ COMMANDS = {
     "embed": "write a trained model's vectors of a data set to disk",
     "report": "write one HTML page about a run",
     "recipes": "list the recipes of the papers' tables: published figures, parameters, memory, GPU hours",
+    "models": "list published models that load by name: what they were trained on, licences, scores, costs",
     "export": "write a model as ONNX, checked against the original",
     "index": "put pictures into a gallery",
     "label": "name the pictures of a gallery, rename or merge identities, or list them",

@@ -13,6 +13,7 @@ from reseen.errors import RunError
 from reseen.models import Embedder
 from reseen.trust import named_classes, require_trusted
 from reseen.types import Benchmark
+from reseen.zoo import is_hub_address
 
 if TYPE_CHECKING:
     FunctionPath = str
@@ -21,7 +22,7 @@ else:
 
 
 def model_of(run: Path) -> Embedder:
-    """Return the model of a run: its last weights. A checkpoint file may be named instead.
+    """Return the model of a run: its last weights. A checkpoint or a published model may be named instead.
 
     Not the best ones: they are the best on the very pictures that a score is then taken on, which flatters it.
 
@@ -39,8 +40,13 @@ def checkpoint_of(run: Path) -> Path:
         RunError: There is nothing of that name.
         CheckpointError: The folder holds no model.
     """
+    if checkpoint.is_published(run) or is_hub_address(str(run)):
+        return run
     if not run.exists():
-        raise RunError(f"expected a run with last.safetensors in {run}, found no such folder; train one first")
+        raise RunError(
+            f"expected a run with last.safetensors in {run}, found no such folder; train one first, or give a "
+            "name that reseen models lists"
+        )
     return checkpoint.file_of(run)
 
 

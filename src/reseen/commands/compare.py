@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from reseen.embedding.encoder import load
+from reseen.cli.models import open_model
 from reseen.files import require_new
 from reseen.gallery import Calibration, Gallery
 from reseen.pictures import Pixels, as_pixels
@@ -17,7 +17,7 @@ def compare(
     second: Path,
     /,
     *,
-    model: Path,
+    model: str | None = None,
     gallery: str | None = None,
     out: Path | None = None,
     force: bool = False,
@@ -28,14 +28,15 @@ def compare(
     Args:
         first: First picture, of one individual.
         second: Second picture.
-        model: The folder of a run, a checkpoint, or an exported .onnx file.
+        model: A name that `reseen models` lists, the folder of a run, a checkpoint, or an exported file; a published
+            model, which is fetched, if not given.
         gallery: A calibrated gallery of this model, for probability and verdicts.
         out: Also write both pictures with the verdict as an HTML page.
         force: Replace a page that is there.
         device: Device of the model; a GPU where there is one if not given.
     """
     require_new(out, force=force)
-    encoder = load(model, device)
+    encoder = open_model(model, device)
     pictures = [as_pixels(first), as_pixels(second)]
     a, b = encoder(pictures).astype(float)
     similarity = float(a @ b / np.sqrt((a @ a) * (b @ b)))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from reseen.embedding.encoder import load
+from reseen.cli.models import open_model
 from reseen.embedding.parts import Turn, write_shards
 from reseen.errors import DataError, RunError
 from reseen.gallery.ingest import files_below
@@ -20,12 +20,13 @@ from reseen.launcher import is_first, num_launched
 from reseen.pictures import Pixels, decode, decode_box
 from reseen.terminal import Terminal
 from reseen.types import Benchmark, Sample
+from reseen.zoo import find
 
 logger = logging.getLogger(__name__)
 
 
 def embed(
-    run: Path,
+    run: str | None = None,
     /,
     *,
     data: Benchmark | None = None,
@@ -44,7 +45,8 @@ def embed(
     damaged shards are written again.
 
     Args:
-        run: The folder of a run, a checkpoint, or an exported .onnx file; the last embeds a folder without torch.
+        run: A name that `reseen models` lists, the folder of a run, a checkpoint, or an exported file, which embeds a
+            folder without torch; a published model, which is fetched, if not given.
         data: The data set; the run's own if not given.
         pictures: Folder of pictures in place of a data set, with a subfolder for each identity.
         out: Folder for the parts, or for the vectors of the pictures.
@@ -63,16 +65,17 @@ def embed(
         listed = found if unreadable == "stop" else readable(found)
         encode_to(out, run, listed, dtype=dtype, mirrored=mirrored, batch_size=batch_size)
         return
-    if run.suffix == ".onnx" and data is None:
-        raise RunError(
-            f"expected --pictures or --data with {run}, got neither; an exported model has no data of its own"
-        )
+    is_run = run is not None and not run.partition("?")[0].endswith((".onnx", ".xml")) and find(run) is None
+    if data is None and not is_run:
+        named = "the default model" if run is None else run
+        raise RunError(f"expected --pictures or --data with {named}, got neither; only a run has data of its own")
     # Here, not above: this takes torch, and data sets do.
     from reseen.cli.runs import data_of, model_of
     from reseen.embedding.model import embed_to
 
-    benchmark = data_of(run) if data is None else data
-    model = None if run.suffix == ".onnx" else model_of(run)
+    benchmark = data_of(Path(run)) if data is None and run is not None else data
+    assert benchmark is not None
+    model = model_of(Path(run)) if is_run and run is not None else None
     for part in parts or ("query", "gallery"):
         samples = getattr(benchmark, part)
         if unreadable == "skip":
@@ -95,7 +98,7 @@ def embed(
 
 def encode_to(
     folder: Path,
-    model: Path,
+    model: str | None,
     samples: Sequence[Sample],
     *,
     dtype: Literal["float32", "float16"],
@@ -103,7 +106,7 @@ def encode_to(
     batch_size: int,
 ) -> None:
     """Write the vectors of samples by a model of any kind."""
-    encoder = load(model)
+    encoder = open_model(model)
 
     def vectors_of(rows: Sequence[Sample]) -> NDArray[np.float32]:
         vectors = encoder((pixels(row) for row in rows), batch_size=batch_size)

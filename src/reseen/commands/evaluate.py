@@ -9,6 +9,7 @@ from rich.table import Table
 from reseen.cli.runs import FunctionPath, data_of, model_of
 from reseen.errors import RunError
 from reseen.evaluation import Reranking
+from reseen.files import make_folder
 from reseen.launcher import is_first
 from reseen.model_evaluation import Outcome, evaluate_model
 from reseen.reporting import setting_columns, setting_rows
@@ -40,9 +41,9 @@ def evaluate(
     source.
 
     Args:
-        run: The folder of a run, or a checkpoint file.
+        run: The folder of a run, a checkpoint, or a name that `reseen models` lists.
         data: The data set; the run's own if not given.
-        out: Folder for report.json; the run's if not given.
+        out: Folder for report.json; the run's if not given, and one with the name of a published model.
         reranking: Re-ranking or expansion to apply first; package.function for one of your own, which takes the
             embeddings of query and gallery and returns Scores, or two Embeddings.
         mirrored: Average the vectors of each picture and its mirror image.
@@ -62,7 +63,8 @@ def evaluate(
     )
     if not is_first():
         return
-    folder = out or (run if run.is_dir() else run.parent)
+    folder = out or (run.parent if run.is_file() else run)
+    make_folder(folder)
     outcome.save(folder, data=benchmark.name, reranking=reranking, mirrored=mirrored)
     print_scores(outcome, title=benchmark.name, reranking=reranking)
     Terminal(soft_wrap=True).print(f"written: {folder / 'report.json'}, {folder / 'per_query.csv'}")

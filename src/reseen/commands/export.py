@@ -23,7 +23,7 @@ def export(
     """Write a trained model as an ONNX file, and check on pictures that both give the same vectors.
 
     Args:
-        run: The folder of a run, or a checkpoint file.
+        run: The folder of a run, a checkpoint, or a name that `reseen models` lists.
         out: The file, ending in .onnx.
         precision: float16 halves the file; int8 quarters it, and its vectors need a gallery of their own.
         pictures: A folder of pictures to check with, the first 64 of them; 16 are drawn if not given.

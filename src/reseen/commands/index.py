@@ -8,7 +8,7 @@ from typing import Literal
 
 from rich.progress import track
 
-from reseen.embedding.encoder import load
+from reseen.cli.models import open_model
 from reseen.errors import DataError
 from reseen.gallery import Gallery
 from reseen.gallery.ingest import Sighting, from_folder, from_table, from_video, naming
@@ -23,7 +23,7 @@ def index(
     gallery: str,
     /,
     *,
-    model: Path,
+    model: str | None = None,
     pictures: Path | None = None,
     table: Path | None = None,
     video: Path | None = None,
@@ -47,7 +47,8 @@ def index(
 
     Args:
         gallery: A folder, or milvus://host:port/name.
-        model: The folder of a run, a checkpoint, or an exported .onnx file.
+        model: A name that `reseen models` lists, the folder of a run, a checkpoint, or an exported file; a published
+            model, which is fetched, if not given.
         pictures: A folder of pictures, each of one individual.
         table: A CSV or Parquet file of path and, where known, identity, camera, track, time and the box to use.
         video: A video.
@@ -86,7 +87,7 @@ def index(
     elif video is not None and boxes is not None:
         who = naming(people, tracks=identities == "tracks")
         found = from_video(video, boxes, who=who, camera=place, start=start, window=(begin, end), every=every)
-    encoder = load(model, device)
+    encoder = open_model(model, device)
     count = new = others = 0
     with Gallery(gallery, encoder.fingerprint) as kept:
         for batch in track(batches(found), "Indexing", show_speed=False):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.cli.answers import before_looking, score, tables, unlike_all, write_search_page
-from reseen.embedding.encoder import load
+from reseen.cli.models import open_model
 from reseen.errors import DataError, GalleryError
 from reseen.files import require_new
 from reseen.gallery import Gallery, Where
@@ -24,7 +24,7 @@ def search(
     picture: Path,
     /,
     *,
-    model: Path,
+    model: str | None = None,
     k: int = 10,
     by: Literal["picture", "identity", "track"] = "picture",
     cameras: str | int = "",
@@ -48,7 +48,8 @@ def search(
         gallery: A folder, or milvus://host:port/name.
         picture: A picture of one individual, a folder of such pictures, or with --boxes a video, whose tracks are
             searched with: the mean of a track's pictures.
-        model: The model that the gallery was indexed with: a run, a checkpoint, or an .onnx file.
+        model: The model that the gallery was indexed with: a name, a run, a checkpoint, or an exported file; a
+            published model, which is fetched, if not given.
         k: Number of answers; with 1, all queries are in one table.
         by: Answer with pictures, or with the best picture of each identity or track.
         cameras: Only pictures by this camera, or by these: [gate, 2]. 1 is a number, 001 is text.
@@ -70,7 +71,7 @@ def search(
     if boxes is None and (every != 1 or any(given is not None for given in (begin, end, people))):
         raise DataError("expected --boxes with --begin, --end, --every or --people, got none; they are of a video")
     require_new(out, force=force)
-    encoder = load(model, device)
+    encoder = open_model(model, device)
     with Gallery(gallery, encoder.fingerprint, create=False, approximate_above=approximate_above) as kept:
         where = Where(cameras=None if cameras == "" else parse_arguments(cameras), since=since, until=until)
         kept.require_known(where)

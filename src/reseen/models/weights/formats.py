@@ -7,13 +7,16 @@ A format is recognised by several names together, for one alone is soon another 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+
+import torch
+from torch import Tensor
 
 NECK = "neck.bn."
 
-WRAPPERS = ("encoder_q.", "model.", "backbone.", "base.")
-"""Where training programs keep a network among other things: MoCo, Lightning and many others, mmpretrain."""
+WRAPPERS = ("encoder_q.", "teacher.", "model.", "backbone.", "base.")
+"""Where training programs keep a network among other things: MoCo, DINO, Lightning and many others, mmpretrain."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Format:
         rename: (name, all names of the file, the backbone's names) -> name here; None for what has no place.
         stem: What the project's ResNets differ in, as in ``ResNetOptions``.
         normalisation: The mean and scale that its networks take, where not those of timm's network.
+        convert: Tensors by name -> tensors under the names that ``rename`` takes, where one is made of several.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Format:
     rename: Callable[[str, Sequence[str], Sequence[str]], str | None]
     stem: str = "usual"
     normalisation: tuple[float, float] | None = None
+    convert: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
 
 
 def format_of(names: Collection[str]) -> Format:
@@ -84,15 +89,19 @@ def _ibn_net(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
     return f"backbone.{name}"
 
 
-def _fast_reid(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+def _non_local(name: str, own: Sequence[str]) -> str | None:
     """Non-local blocks are counted within a stage there, and stand in the blocks that they follow here."""
-    if found := re.fullmatch(r"backbone\.NL_(\d)\.(\d+)\.(.+)", name):
-        stage, number, rest = found.groups()
-        places = dict.fromkeys(
-            n.partition("non_local.")[0] for n in own if f"layer{stage}." in n and ".non_local." in n
-        )
-        place = list(places)[int(number) : int(number) + 1]
-        return f"backbone.{place[0]}non_local.{rest.replace('g.0.', 'g.')}" if place else None
+    found = re.fullmatch(r"\w+\.NL_(\d)\.(\d+)\.(.+)", name)
+    assert found is not None
+    stage, number, rest = found.groups()
+    places = dict.fromkeys(n.partition("non_local.")[0] for n in own if f"layer{stage}." in n and ".non_local." in n)
+    place = list(places)[int(number) : int(number) + 1]
+    return f"backbone.{place[0]}non_local.{rest.replace('g.0.', 'g.')}" if place else None
+
+
+def _fast_reid(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+    if name.startswith("backbone.NL_"):
+        return _non_local(name, own)
     if name.startswith("backbone."):
         return _ibn_net(name.removeprefix("backbone."), names, own)
     if name == "heads.pool_layer.p":
@@ -107,6 +116,11 @@ def _fast_reid(name: str, names: Sequence[str], own: Sequence[str]) -> str | Non
 
 
 def _strong_baseline(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+    """Also AGW's, which has non-local blocks and a pooling with a parameter."""
+    if name.startswith("base.NL_"):
+        return _non_local(name, own)
+    if name == "global_pool.p":
+        return "pooling.p"
     if name.startswith("base."):
         return _ibn_net(name.removeprefix("base."), names, own)
     return NECK + name.removeprefix("bottleneck.") if name.startswith("bottleneck.") else None
@@ -144,6 +158,120 @@ def _in_order(name: str, names: Sequence[str], own: Sequence[str]) -> str | None
     return f"backbone.{own[place]}" if place < len(own) else None
 
 
+def _osnet_ain(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+    """Its streams stand in a list, and what shrinks a stage's map beside the stage."""
+    name = re.sub(r"^pool(\d)\.", r"conv\1.2.", name)
+    name = re.sub(r"\.conv2\.0\.layers\.0\.", ".conv2a.", name)
+    return "backbone." + re.sub(r"\.conv2\.([123])\.layers\.", lambda found: f".conv2{'abcd'[int(found[1])]}.", name)
+
+
+CLIP = {
+    "conv1.": "patch_embed.proj.",
+    "ln_pre.": "norm_pre.",
+    "ln_post.": "norm.",
+    "transformer.resblocks.": "blocks.",
+    ".ln_1.": ".norm1.",
+    ".ln_2.": ".norm2.",
+    ".attn.in_proj_": ".attn.qkv.",
+    ".attn.out_proj.": ".attn.proj.",
+    ".mlp.c_fc.": ".mlp.fc1.",
+    ".mlp.c_proj.": ".mlp.fc2.",
+}
+
+
+def _clip_reid(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+    """The image's tower alone; of its two necks that before the projection."""
+    if not name.startswith("image_encoder."):
+        return None
+    name = name.removeprefix("image_encoder.")
+    for theirs, ours in CLIP.items():
+        name = name.replace(theirs, ours)
+    return f"backbone.{name}"
+
+
+def _of_clip(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Class token, positions and projection in timm's shapes and names."""
+    made = dict(tensors)
+    for name in [n for n in made if "image_encoder." in n]:
+        start, _, own = name.rpartition("image_encoder.")
+        if own == "class_embedding":
+            made[f"{start}image_encoder.cls_token"] = made.pop(name)[None, None]
+        elif own == "positional_embedding":
+            made[f"{start}image_encoder.pos_embed"] = made.pop(name)[None]
+        elif own == "proj":
+            made[f"{start}image_encoder.projection.weight"] = made.pop(name).T.contiguous()
+    return {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in made.items()}
+
+
+SEMANTIC_WEIGHT = 0.2
+"""How much of SOLIDER's features is semantics rather than appearance: its authors' choice for re-identification."""
+
+
+def _solider(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+    """Names of Swin as mmdetection has them: what shrinks the map ends a stage there, and begins the next one here."""
+    if name.startswith(("norm0.", "norm1.", "norm2.", "semantic_embed_")) or "relative_position_index" in name:
+        return None
+    name = re.sub(r"^stages\.(\d)\.downsample\.", lambda found: f"layers.{int(found[1]) + 1}.downsample.", name)
+    for theirs, ours in (
+        ("stages.", "layers."),
+        ("norm3.", "norm."),
+        ("patch_embed.projection.", "patch_embed.proj."),
+        (".attn.w_msa.", ".attn."),
+        (".ffn.layers.0.0.", ".mlp.fc1."),
+        (".ffn.layers.1.", ".mlp.fc2."),
+    ):
+        name = name.replace(theirs, ours)
+    return f"backbone.{name}"
+
+
+def _of_solider(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The four neighbours in timm's order; scale and shift by the semantic weight in the reduction that they follow."""
+    made = dict(tensors)
+    weight = torch.tensor([SEMANTIC_WEIGHT, 1 - SEMANTIC_WEIGHT])
+    for name in [n for n in made if n.endswith("downsample.reduction.weight")]:
+        start = name.removesuffix("reduction.weight")
+        for part in ("reduction.weight", "norm.weight", "norm.bias"):
+            old = made[start + part]
+            made[start + part] = old.view(*old.shape[:-1], -1, 2, 2).transpose(-3, -1).flatten(-3)
+        root, _, stage = start.removesuffix(".downsample.").rpartition("stages.")
+        scale, shift = (
+            made[f"{root}semantic_embed_{kind}.{stage}.weight"] @ weight
+            + made[f"{root}semantic_embed_{kind}.{stage}.bias"]
+            for kind in "wb"
+        )
+        made[name] = made[name] * torch.nn.functional.softplus(scale)[:, None]
+        made[start + "reduction.bias"] = shift
+    return made
+
+
+def _of_pass(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Class token and part tokens with their positions in them, as timm keeps a class token and registers."""
+    made = dict(tensors)
+    for name in [n for n in made if n.endswith("part_token1")]:
+        start = name.removesuffix("part_token1")
+        tokens = [made.pop(f"{start}part_token{part}") + made.pop(f"{start}part{part}_pos") for part in (1, 2, 3)]
+        made[f"{start}reg_token"] = torch.cat(tokens, dim=1)
+        made[f"{start}cls_token"] = made[f"{start}cls_token"] + made.pop(f"{start}cls_pos")
+    return made
+
+
+def _old_swin(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+    """Before version 0.9 of timm, what shrinks the map ended a stage, and masks were kept."""
+    if name.endswith((".relative_position_index", ".attn_mask")):
+        return None
+    return "backbone." + re.sub(
+        r"^layers\.(\d)\.downsample\.", lambda found: f"layers.{int(found[1]) + 1}.downsample.", name
+    )
+
+
+def _miew_id(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+    if name in ("pooling.p", "global_pool.p", "backbone.global_pool.p"):
+        return "pooling.p"
+    if name.startswith("bn."):
+        return NECK + name.removeprefix("bn.")
+    return f"backbone.{name.removeprefix('backbone.')}" if name.startswith("backbone.") else None
+
+
 FORMATS = (
     Format("reseen", lambda names: "pixels.mean" in names, _own),
     Format(
@@ -155,11 +283,23 @@ FORMATS = (
     ),
     Format("fast-reid", _marked("backbone.conv1.weight", "heads.", "pixel_mean"), _fast_reid, stem="fast-reid"),
     Format("expAT", lambda names: "feature_generator.base.conv1.weight" in names, _exp_at),
-    Format("TransReID", lambda names: "base.cls_token" in names, _trans_reid),
+    Format(
+        "CLIP-ReID",
+        lambda names: any(n.startswith("image_encoder.") for n in names),
+        _clip_reid,
+        normalisation=(0.5, 0.5),
+        convert=_of_clip,
+    ),
+    Format("SOLIDER", lambda names: "stages.0.blocks.0.attn.w_msa.qkv.weight" in names, _solider, convert=_of_solider),
+    Format("PASS", lambda names: "part_token1" in names, _as_they_are, convert=_of_pass),
+    Format("MiewID", _marked("backbone.conv_stem.weight", "bn."), _miew_id),
+    Format("TransReID", lambda names: "base.cls_token" in names, _trans_reid, normalisation=(0.5, 0.5)),
     # Of its networks only those with IBN have the stem's ReLU.
     Format("strong-baseline", lambda names: "base.layer1.0.bn1.IN.weight" in names, _strong_baseline),
     Format("strong-baseline", _marked("base.conv1.weight", "bottleneck."), _strong_baseline, stem="strong-baseline"),
-    Format("IBN-Net", lambda names: any(".IN." in n for n in names), _ibn_net),
+    Format("torchreid, OSNet-AIN", lambda names: "conv2.0.conv2.0.layers.0.bn.weight" in names, _osnet_ain),
     Format("torchreid", lambda names: "conv2.0.gate.fc1.weight" in names, _as_they_are),
+    Format("IBN-Net", lambda names: any(".IN." in n for n in names), _ibn_net),
+    Format("timm, before 0.9", lambda names: "layers.0.downsample.reduction.weight" in names, _old_swin),
     Format("timm", lambda names: True, _as_they_are),
 )

@@ -74,8 +74,9 @@ def load_published(backbone: Backbone, tensors: dict[str, Tensor], *, source: st
     """
     own = [n.removeprefix(backbone.names) for n in backbone.state_dict()]
     wrapper = wrapper_of(tensors, own)
+    form = format_of([n.removeprefix(wrapper) for n in tensors if n.startswith(wrapper)])
+    tensors = form.convert(tensors)
     order = [n.removeprefix(wrapper) for n in tensors if n.startswith(wrapper)]
-    form = format_of(order)
     names = {n: form.rename(n.removeprefix(wrapper), order, own) if n.startswith(wrapper) else None for n in tensors}
     here: dict[str, Tensor] = {}
     head: dict[str, Tensor] = {}

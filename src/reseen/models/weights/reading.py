@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from reseen.errors import CheckpointError, one_line
-from reseen.models.weights.fetching import fetch, is_address
+from reseen.zoo import fetch, fetch_entry, find, is_address, is_hub_address
 
 EFFICIENTNET_PACKAGE = "efficientnet-lite0-package"
 TENSORS_DIGEST = "tensors_sha256"
@@ -39,7 +39,7 @@ HARMLESS = _harmless()
 
 
 def read_tensors(source: str) -> dict[str, Tensor]:
-    """Return the tensors of a file, an address, or the PyPI package of EfficientNet-Lite0, on the CPU.
+    """Return the tensors of a file, an address, a published model or EfficientNet-Lite0's PyPI package, on the CPU.
 
     Wrappings that training programs leave are taken off: a dictionary inside a dictionary (``state_dict``,
     ``model``) and the prefixes ``module.`` of parallel training and ``_orig_mod.`` of ``torch.compile``. Of several
@@ -51,10 +51,17 @@ def read_tensors(source: str) -> dict[str, Tensor]:
     """
     if source == EFFICIENTNET_PACKAGE:
         path = _package_file()
+    elif is_address(source) or is_hub_address(source):
+        path = fetch(source)
+    elif (published := find(source)) is not None and published.kind == "torch" and not Path(source).exists():
+        path = fetch_entry(published)
     else:
-        path = fetch(source) if is_address(source) else Path(source)
+        path = Path(source)
     if not path.is_file():
-        raise CheckpointError(f"expected a file of weights, got {source!r}, which does not exist; check the path")
+        raise CheckpointError(
+            f"expected a file of weights, got {source!r}, which does not exist; check the path, or name one of those "
+            "that reseen models lists"
+        )
     if path.suffix == ".safetensors":
         return _unwrap(_read_safetensors(path), path)
     return _unwrap(read_pickled(path), path)

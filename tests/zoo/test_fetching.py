@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from reseen.errors import CheckpointError
-from reseen.models.weights import fetch, read_tensors
+from reseen.models.weights import read_tensors
+from reseen.zoo import fetch
 
 
 class Server(http.server.ThreadingHTTPServer):

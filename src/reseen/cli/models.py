@@ -1,0 +1,21 @@
+"""Model of a verb that is given the name of one, or none. Needs no torch."""
+
+from __future__ import annotations
+
+import logging
+
+from reseen.embedding.encoder import Encoder, load
+from reseen.zoo import DEFAULT
+
+logger = logging.getLogger(__name__)
+
+
+def open_model(model: str | None, device: str | None = None) -> Encoder:
+    """Return a model by its name or path; the default one, with a line that says so, where none is given.
+
+    Raises:
+        CheckpointError: There is no such model, or it cannot be fetched.
+    """
+    if model is None:
+        logger.info("no model given: taking %s; reseen models lists others, and --model takes one or a file", DEFAULT)
+    return load(DEFAULT if model is None else model, device)

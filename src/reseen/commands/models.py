@@ -1,0 +1,106 @@
+"""``reseen models``: list published models that load by name."""
+
+from rich import box
+from rich.table import Table
+
+from reseen.terminal import Terminal
+from reseen.zoo import DEFAULT, Entry, entries, entry
+
+
+def models(
+    name: str | None = None,
+    /,
+    *,
+    shows: str | None = None,
+    family: str | None = None,
+    trained_on: str | None = None,
+    smaller: float | None = None,
+) -> None:
+    """List published models that load by name, or show one: training data, costs, licences, scores and their source.
+
+    Nothing is fetched. A model is fetched when its name is given to another verb, and kept; for a machine without a
+    network, set RESEEN_MODELS to a folder with the files.
+
+    Args:
+        name: One model; all of them if not given.
+        shows: List those that tell these apart: person, vehicle, animal, or any.
+        family: List those of a project, such as torchreid.
+        trained_on: List those whose training data has this in its name, such as msmt17.
+        smaller: List those of fewer parameters than this, in millions.
+    """
+    console = Terminal()
+    if name is not None:
+        _show(console, entry(name))
+        return
+    listed = [
+        each
+        for each in entries().values()
+        if (shows is None or each.shows == shows)
+        and (family is None or family.lower() in each.family.lower())
+        and (trained_on is None or _plain(trained_on) in _plain(each.trained_on))
+        and (smaller is None or each.millions < smaller)
+    ]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("name", no_wrap=True)
+    for column in ("shows", "trained on"):
+        table.add_column(column, overflow="fold")
+    for column in ("M par.", "GMAC"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("mAP / rank 1", overflow="fold")
+    table.add_column("weights", overflow="fold")
+    for each in listed:
+        score = _scores(each)[:1]
+        table.add_row(
+            each.name,
+            each.shows,
+            each.trained_on,
+            f"{each.millions:.1f}",
+            f"{each.gmacs:.2f}",
+            *(score or [""]),
+            each.weights.partition(";")[0],
+        )
+    Terminal(width=max(console.width, 140)).print(table)
+    console.print(
+        f"{len(listed)} of {len(entries())} models; the default is {DEFAULT}. Scores are their authors', in percent. "
+        "reseen models NAME shows one, with licences and the source."
+    )
+
+
+def _show(console: Terminal, shown: Entry) -> None:
+    console.print(console.render_str(shown.name, style="bold"))
+    for title, value in (
+        ("family", shown.family),
+        ("shows", shown.shows),
+        ("trained on", shown.trained_on),
+        ("parameters", f"{shown.millions:.2f} million"),
+        ("multiply-adds", f"{shown.gmacs:.2f} billion for one picture"),
+        ("code", shown.code),
+        ("weights", shown.weights),
+        *(("scores", score) for score in _scores(shown)),
+        ("source", shown.source),
+        ("citation", shown.citation),
+        *((("file", address) for address, _, _ in shown.files)),
+        *((("in a mirror", name) for _, name, _ in shown.files)),
+        *((("SHA-256", digest or "not published") for _, _, digest in shown.files)),
+        (
+            "tried",
+            "its file was loaded here" if shown.loaded else "not loaded here: its names and shapes were, made up",
+        ),
+        ("note", shown.note),
+        ("spec", ", ".join(f"{key}: {value}" for key, value in shown.spec.items())),
+    ):
+        if value:
+            console.print(f"  {title:<14} {value}")
+
+
+def _scores(shown: Entry) -> list[str]:
+    """Return the published scores, a line each."""
+    return [
+        f"{'–' if figure.mean_ap is None else figure.mean_ap} / {'–' if figure.rank_1 is None else figure.rank_1} "
+        f"on {figure.data}"
+        for figure in shown.figures
+    ]
+
+
+def _plain(text: str) -> str:
+    return "".join(letter for letter in text.lower() if letter.isalnum())

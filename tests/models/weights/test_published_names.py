@@ -1,0 +1,434 @@
+"""Files of published models, made up with the names and shapes that their projects' code gives them.
+
+The names are written down here from that code, not taken from the networks that they are loaded into.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from reseen.models import Embedder, ModelSpec, WeightsReport
+from reseen.zoo import Entry, entries, entry
+
+Tensors = dict[str, Tensor]
+Shapes = dict[str, tuple[int, ...]]
+WIDTHS = {
+    "x1_0": (64, 256, 384, 512),
+    "x0_75": (48, 192, 288, 384),
+    "x0_5": (32, 128, 192, 256),
+    "x0_25": (16, 64, 96, 128),
+}
+
+
+def made(shapes: Shapes) -> Tensors:
+    """Return tensors of these shapes: small numbers, and variances above zero."""
+    generator = torch.Generator().manual_seed(0)
+    return {
+        name: torch.tensor(0)
+        if name.endswith("num_batches_tracked")
+        else (0.1 if "weight" in name else 1.0) * torch.rand(shape, generator=generator) + ("running_var" in name)
+        for name, shape in shapes.items()
+    }
+
+
+def norm(name: str, channels: int, *, batch: bool = True) -> Shapes:
+    both: Shapes = {f"{name}.weight": (channels,), f"{name}.bias": (channels,)}
+    if batch:
+        both |= {f"{name}.running_mean": (channels,), f"{name}.running_var": (channels,)}
+        both |= {f"{name}.num_batches_tracked": ()}
+    return both
+
+
+def conv(name: str, outputs: int, inputs: int, size: int = 1, *, bias: bool = False) -> Shapes:
+    return {f"{name}.weight": (outputs, inputs, size, size)} | ({f"{name}.bias": (outputs,)} if bias else {})
+
+
+def linear(name: str, outputs: int, inputs: int) -> Shapes:
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+
+def osnet_block(name: str, inputs: int, outputs: int, kind: str) -> Shapes:
+    """A block of torchreid's ``osnet.py`` (kind ``""`` or ``ibn``) or ``osnet_ain.py`` (``ain``, ``ain inside``)."""
+    middle = outputs // 4
+    shapes = conv(f"{name}.conv1.conv", middle, inputs) | norm(f"{name}.conv1.bn", middle)
+    for stream in range(4):
+        for step in range(stream + 1):
+            if kind.startswith("ain"):
+                light = f"{name}.conv2.{stream}.layers.{step}"
+            else:
+                light = f"{name}.conv2{'abcd'[stream]}" + (f".{step}" if stream else "")
+            shapes |= conv(f"{light}.conv1", middle, middle) | conv(f"{light}.conv2", middle, 1, 3)
+            shapes |= norm(f"{light}.bn", middle)
+    shapes |= conv(f"{name}.gate.fc1", middle // 16, middle, bias=True)
+    shapes |= conv(f"{name}.gate.fc2", middle, middle // 16, bias=True)
+    shapes |= conv(f"{name}.conv3.conv", outputs, middle)
+    if kind != "ain inside":
+        shapes |= norm(f"{name}.conv3.bn", outputs)
+    if kind in ("ibn", "ain inside"):
+        shapes |= norm(f"{name}.IN", outputs, batch=False)
+    if inputs != outputs:
+        shapes |= conv(f"{name}.downsample.conv", outputs, inputs) | norm(f"{name}.downsample.bn", outputs)
+    return shapes
+
+
+def osnet(backbone: str, classes: int = 1041) -> Shapes:
+    kind, _, width = backbone.removeprefix("osnet").rpartition("_x")
+    kind, sizes = kind.strip("_"), WIDTHS[f"x{width}"]
+    inside = {(2, 0), (2, 1), (3, 1), (4, 0)}  # the blocks of osnet_ain_x1_0 with an instance norm
+    shapes = conv("conv1.conv", sizes[0], 3, 7) | norm("conv1.bn", sizes[0], batch=kind == "")
+    for stage in (2, 3, 4):
+        outputs = sizes[stage - 1]
+        for number, inputs in enumerate((sizes[stage - 2], outputs)):
+            block = {"ain": "ain inside" if (stage, number) in inside else "ain", "ibn": "ibn" if stage == 2 else ""}
+            shapes |= osnet_block(f"conv{stage}.{number}", inputs, outputs, block.get(kind, ""))
+        if stage < 4:
+            shrink = f"pool{stage}.0" if kind == "ain" else f"conv{stage}.2.0"
+            shapes |= conv(f"{shrink}.conv", outputs, outputs) | norm(f"{shrink}.bn", outputs)
+    shapes |= conv("conv5.conv", sizes[3], sizes[3]) | norm("conv5.bn", sizes[3])
+    return shapes | linear("fc.0", 512, sizes[3]) | norm("fc.1", 512) | linear("classifier", classes, 512)
+
+
+def resnet(depth: int, *, ibn: bool = False) -> Shapes:
+    """Torchvision's names of ResNet-50, 101 and 152, which all projects share."""
+    shapes, inputs = conv("conv1", 64, 3, 7) | norm("bn1", 64), 64
+    for stage, blocks in enumerate({50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}[depth]):
+        width = 64 * 2**stage
+        for block in range(blocks):
+            name = f"layer{stage + 1}.{block}"
+            for number, (out, into, size) in enumerate(
+                ((width, inputs, 1), (width, width, 3), (4 * width, width, 1)), start=1
+            ):
+                shapes |= conv(f"{name}.conv{number}", out, into, size)
+                if ibn and number == 1 and stage < 3:
+                    shapes |= norm(f"{name}.bn1.IN", width // 2, batch=False) | norm(f"{name}.bn1.BN", width // 2)
+                else:
+                    shapes |= norm(f"{name}.bn{number}", out)
+            if block == 0:
+                shapes |= conv(f"{name}.downsample.0", 4 * width, inputs) | norm(f"{name}.downsample.1", 4 * width)
+            inputs = 4 * width
+    return shapes
+
+
+def non_local(depth: int, middle: Callable[[int], int], *, listed_g: bool) -> Shapes:
+    """AGW's and fast-reid's blocks, counted within a stage."""
+    shapes: Shapes = {}
+    for stage, channels, count in ((2, 512, 2), (3, 1024, 9 if depth == 101 else 3)):
+        for number in range(count):
+            name, inside = f"NL_{stage}.{number}", middle(channels)
+            for part in ("g.0" if listed_g else "g", "theta", "phi"):
+                shapes |= conv(f"{name}.{part}", inside, channels, bias=True)
+            shapes |= conv(f"{name}.W.0", channels, inside, bias=True) | norm(f"{name}.W.1", channels)
+    return shapes
+
+
+def under(prefix: str, shapes: Shapes) -> Shapes:
+    return {f"{prefix}{name}": shape for name, shape in shapes.items()}
+
+
+def fast_reid(spec: ModelSpec) -> Shapes:
+    depth = int(spec.backbone.removeprefix("timm:resnet"))
+    shapes = resnet(depth, ibn=spec.resnet.ibn == "a")
+    if spec.resnet.non_local:
+        shapes |= non_local(depth, lambda channels: 1, listed_g=False)
+    shapes = under("backbone.", shapes) | {"pixel_mean": (1, 3, 1, 1), "pixel_std": (1, 3, 1, 1)}
+    shapes |= norm("heads.bottleneck.0", 2048) | {"heads.weight": (751, 2048)}
+    return shapes | ({"heads.pool_layer.p": (1,)} if spec.pooling == "gem" else {})
+
+
+def vit(width: int, positions: int, *, depth: int = 12) -> Shapes:
+    """timm's and DINO's names of a ViT without classifier; the patches' projection is of 16 pixels."""
+    shapes: Shapes = {"cls_token": (1, 1, width), "pos_embed": (1, positions, width)}
+    shapes |= conv("patch_embed.proj", width, 3, 16, bias=True) | norm("norm", width, batch=False)
+    for block in range(depth):
+        name = f"blocks.{block}"
+        shapes |= norm(f"{name}.norm1", width, batch=False) | norm(f"{name}.norm2", width, batch=False)
+        shapes |= linear(f"{name}.attn.qkv", 3 * width, width) | linear(f"{name}.attn.proj", width, width)
+        shapes |= linear(f"{name}.mlp.fc1", 4 * width, width) | linear(f"{name}.mlp.fc2", width, 4 * width)
+    return shapes
+
+
+def trans_reid(spec: ModelSpec) -> Shapes:
+    """Without JPM one neck and classifier; with it a last block of its own for the global and the local branch."""
+    stride = spec.vit.patch_stride or 16
+    grid = ((spec.height - 16) // stride + 1) * ((spec.width - 16) // stride + 1)
+    shapes = under("base.", vit(768, grid + 1)) | norm("bottleneck", 768) | {"classifier.weight": (751, 768)}
+    if sides := len(spec.vit.cameras or ()) * len(spec.vit.views or (0,)):
+        shapes |= {"base.sie_embed": (sides, 1, 768)}
+    if spec.vit.patch_stride:
+        last = {n.removeprefix("blocks.11."): s for n, s in vit(768, 1).items() if n.startswith("blocks.11.")}
+        for branch in ("b1", "b2"):
+            shapes |= under(f"{branch}.0.", last) | norm(f"{branch}.1", 768, batch=False)
+        for part in range(1, 5):
+            shapes |= norm(f"bottleneck_{part}", 768) | {f"classifier_{part}.weight": (751, 768)}
+    return shapes | linear("base.fc", 1000, 768)
+
+
+def clip_reid(spec: ModelSpec) -> Shapes:
+    visual: Shapes = {"class_embedding": (768,), "positional_embedding": (spec.height * spec.width // 256 + 1, 768)}
+    visual |= {"proj": (768, 512), "conv1.weight": (768, 3, 16, 16)}
+    visual |= norm("ln_pre", 768, batch=False) | norm("ln_post", 768, batch=False)
+    for block in range(12):
+        name = f"transformer.resblocks.{block}"
+        visual |= norm(f"{name}.ln_1", 768, batch=False) | norm(f"{name}.ln_2", 768, batch=False)
+        visual |= {f"{name}.attn.in_proj_weight": (2304, 768), f"{name}.attn.in_proj_bias": (2304,)}
+        visual |= linear(f"{name}.attn.out_proj", 768, 768)
+        visual |= linear(f"{name}.mlp.c_fc", 3072, 768) | linear(f"{name}.mlp.c_proj", 768, 3072)
+    shapes = under("image_encoder.", visual) | norm("bottleneck", 768) | norm("bottleneck_proj", 512)
+    shapes |= {"classifier.weight": (751, 768), "classifier_proj.weight": (751, 512)}
+    return shapes | {"prompt_learner.cls_ctx": (751, 4, 512), "text_encoder.text_projection": (512, 512)}
+
+
+SWINS = {
+    "tiny": (96, (2, 2, 6, 2)),
+    "small": (96, (2, 2, 18, 2)),
+    "base": (128, (2, 2, 18, 2)),
+    "large": (192, (2, 2, 18, 2)),
+}
+
+
+def swin_block(width: int, heads: int, window: int, attention: str, mlp: tuple[str, str]) -> Shapes:
+    shapes = norm("norm1", width, batch=False) | norm("norm2", width, batch=False)
+    shapes |= linear(f"{attention}.qkv", 3 * width, width) | linear(f"{attention}.proj", width, width)
+    shapes |= {f"{attention}.relative_position_bias_table": ((2 * window - 1) ** 2, heads)}
+    shapes |= {f"{attention}.relative_position_index": (window**2, window**2)}
+    return shapes | linear(mlp[0], 4 * width, width) | linear(mlp[1], width, 4 * width)
+
+
+def swin(variant: str, window: int, *, stages: str, attention: str, mlp: tuple[str, str]) -> Shapes:
+    """mmdetection's or timm's old names, without the patches' and the last norms."""
+    first, depths = SWINS[variant]
+    shapes: Shapes = {}
+    for stage, depth in enumerate(depths):
+        width = first * 2**stage
+        for block in range(depth):
+            shapes |= under(f"{stages}.{stage}.blocks.{block}.", swin_block(width, width // 32, window, attention, mlp))
+        if stage < 3:
+            shapes |= norm(f"{stages}.{stage}.downsample.norm", 4 * width, batch=False)
+            shapes |= {f"{stages}.{stage}.downsample.reduction.weight": (2 * width, 4 * width)}
+    return shapes
+
+
+def solider(spec: ModelSpec) -> Shapes:
+    variant = spec.backbone.rpartition("_")[2]
+    first, _ = SWINS[variant]
+    shapes = swin(variant, 7, stages="stages", attention="attn.w_msa", mlp=("ffn.layers.0.0", "ffn.layers.1"))
+    shapes |= conv("patch_embed.projection", first, 3, 4, bias=True) | norm("patch_embed.norm", first, batch=False)
+    for stage in range(4):
+        shapes |= norm(f"norm{stage}", first * 2**stage, batch=False)
+        width = first * 2 ** min(stage + 1, 3)
+        shapes |= linear(f"semantic_embed_w.{stage}", width, 2) | linear(f"semantic_embed_b.{stage}", width, 2)
+    return under("backbone.", shapes) | linear("head.mlp.0", 2048, first * 8)
+
+
+def mega_descriptor(spec: ModelSpec) -> Shapes:
+    variant, window = spec.backbone.split("_")[1], 12 if spec.height == 384 else 7
+    first, _ = SWINS[variant]
+    shapes = swin(variant, window, stages="layers", attention="attn", mlp=("mlp.fc1", "mlp.fc2"))
+    shapes |= {"layers.0.blocks.1.attn_mask": (64, window**2, window**2)} | norm("norm", first * 8, batch=False)
+    return shapes | conv("patch_embed.proj", first, 3, 4, bias=True) | norm("patch_embed.norm", first, batch=False)
+
+
+def part_aware(spec: ModelSpec) -> Shapes:
+    width = {"small": 384, "base": 768}[spec.backbone.rpartition("_")[2]]
+    shapes = vit(width, 14 * 14) | {f"part_token{part}": (1, 1, width) for part in (1, 2, 3)}
+    shapes |= {f"{name}_pos": (1, 1, width) for name in ("cls", "part1", "part2", "part3")}
+    return under("backbone.", shapes) | linear("head.mlp.0", 2048, width)
+
+
+def of_timm(spec: ModelSpec) -> Shapes:
+    """timm's own files: the names are its networks'."""
+    with torch.device("meta"):
+        network = timm.create_model(spec.backbone.removeprefix("timm:"), num_classes=0)
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+def miew_id(spec: ModelSpec) -> Shapes:
+    shapes = under("backbone.", of_timm(spec)) | norm("bn", 2152) | linear("final", 10, 2152)
+    return shapes | {"backbone.global_pool.p": (1,)}
+
+
+def agw(spec: ModelSpec) -> Shapes:
+    shapes = under("base.", resnet(50) | non_local(50, lambda channels: channels // 2, listed_g=True))
+    return shapes | {"global_pool.p": (1,), "classifier.weight": (751, 2048)} | norm("bottleneck", 2048)
+
+
+def torch_reid(spec: ModelSpec) -> Shapes:
+    return osnet(spec.backbone) if spec.backbone.startswith("osnet") else resnet(50) | linear("classifier", 751, 2048)
+
+
+FAMILIES: dict[str, Callable[[ModelSpec], Shapes]] = {
+    "torchreid": torch_reid,
+    "fast-reid": fast_reid,
+    "TransReID": trans_reid,
+    "CLIP-ReID": clip_reid,
+    "SOLIDER": solider,
+    "PASS": part_aware,
+    "LUPerson": lambda spec: resnet(int(spec.backbone.removeprefix("timm:resnet"))) | linear("fc", 128, 2048),
+    "AGW": agw,
+    "MegaDescriptor": mega_descriptor,
+    "MiewID": miew_id,
+    "DINOv2": of_timm,
+    "DINOv3": of_timm,
+    "SigLIP 2": of_timm,
+}
+FORMATS = {
+    "torchreid": "torchreid",
+    "fast-reid": "fast-reid",
+    "TransReID": "TransReID",
+    "CLIP-ReID": "CLIP-ReID",
+    "SOLIDER": "SOLIDER",
+    "PASS": "PASS",
+    "AGW": "strong-baseline",
+    "MegaDescriptor": "timm, before 0.9",
+    "MiewID": "MiewID",
+}
+
+
+def load(each: Entry, folder: Path) -> tuple[Embedder, WeightsReport, Tensors]:
+    spec = ModelSpec.from_dict(each.spec)
+    tensors = made(FAMILIES[each.family](spec))
+    torch.save({"teacher": tensors} if each.family in ("SOLIDER", "PASS") else tensors, folder / "w.pth")
+    model = Embedder(dataclasses.replace(spec, weights=str(folder / "w.pth"))).eval()
+    (folder / "w.pth").unlink()
+    assert model.report is not None
+    return model, model.report, tensors
+
+
+def holds(each: Entry, folder: Path) -> None:
+    """Load a made file of an entry: every tensor of the network comes from it, and what is left is no part of it."""
+    model, report, tensors = load(each, folder)
+    assert report.kept == ()
+    assert report.format.partition(", OSNet")[0] == FORMATS.get(each.family, "timm") or "resnet" in each.name
+    ours = {n for n in model.network.state_dict() if not n.endswith("num_batches_tracked")}
+    if each.spec.get("neck") == "none" or each.family == "LUPerson":
+        ours = {n for n in ours if n.startswith(("backbone.", "pooling."))}
+    used = {n if n.startswith(("neck.", "pooling.", "backbone.")) else f"backbone.{n}" for n in report.used}
+    assert ours <= used
+    assert len(report.used) > 0.6 * len(tensors)
+
+
+SMALL = [
+    "osnet_ain_x1_0_msmt17",
+    "osnet_ibn_x1_0_msmt17",
+    "osnet_x0_25_market1501",
+    "solider_swin_tiny",
+    "pass_vit_small",
+    "megadescriptor_t_224",
+    "vit_small_patch14_dinov2",
+]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_file_of_the_true_names_fills_the_network(name: str, tmp_path: Path) -> None:
+    holds(entry(name), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n, each in entries().items() if each.kind == "torch" and n not in SMALL])
+def test_every_other_entry_too(name: str, tmp_path: Path) -> None:
+    holds(entry(name), tmp_path)
+
+
+def reference_osnet_ain(t: Tensors, x: Tensor) -> Tensor:
+    """torchreid's ``osnet_ain_x1_0`` in evaluation, from its tensors by their names there."""
+
+    def batch(name: str, x: Tensor) -> Tensor:
+        values = (t[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
+        return F.batch_norm(x, *values)
+
+    def instance(name: str, x: Tensor) -> Tensor:
+        return F.instance_norm(x, weight=t[f"{name}.weight"], bias=t[f"{name}.bias"])
+
+    def light(name: str, x: Tensor) -> Tensor:
+        x = F.conv2d(x, t[f"{name}.conv1.weight"])
+        return batch(f"{name}.bn", F.conv2d(x, t[f"{name}.conv2.weight"], padding=1, groups=x.shape[1])).relu()
+
+    def gate(name: str, x: Tensor) -> Tensor:
+        y = F.conv2d(x.mean((2, 3), keepdim=True), t[f"{name}.fc1.weight"], t[f"{name}.fc1.bias"]).relu()
+        return x * F.conv2d(y, t[f"{name}.fc2.weight"], t[f"{name}.fc2.bias"]).sigmoid()
+
+    def block(name: str, x: Tensor, *, inside: bool) -> Tensor:
+        y = batch(f"{name}.conv1.bn", F.conv2d(x, t[f"{name}.conv1.conv.weight"])).relu()
+        mixed = torch.zeros(())
+        for stream in range(4):
+            z = y
+            for step in range(stream + 1):
+                z = light(f"{name}.conv2.{stream}.layers.{step}", z)
+            mixed = mixed + gate(f"{name}.gate", z)
+        y = F.conv2d(mixed, t[f"{name}.conv3.conv.weight"])
+        y = instance(f"{name}.IN", y) if inside else batch(f"{name}.conv3.bn", y)
+        if f"{name}.downsample.conv.weight" in t:
+            x = batch(f"{name}.downsample.bn", F.conv2d(x, t[f"{name}.downsample.conv.weight"]))
+        return (x + y).relu()
+
+    x = instance("conv1.bn", F.conv2d(x, t["conv1.conv.weight"], stride=2, padding=3)).relu()
+    x = F.max_pool2d(x, 3, stride=2, padding=1)
+    for stage, places in ((2, (True, True)), (3, (False, True)), (4, (True, False))):
+        for number, inside in enumerate(places):
+            x = block(f"conv{stage}.{number}", x, inside=inside)
+        if stage < 4:
+            name = f"pool{stage}.0"
+            x = F.avg_pool2d(batch(f"{name}.bn", F.conv2d(x, t[f"{name}.conv.weight"])).relu(), 2)
+    x = batch("conv5.bn", F.conv2d(x, t["conv5.conv.weight"])).relu().mean((2, 3))
+    return batch("fc.1", F.linear(x, t["fc.0.weight"], t["fc.0.bias"])).relu()
+
+
+def test_osnet_ain_gives_what_its_authors_code_gives(tmp_path: Path) -> None:
+    model, _, tensors = load(entry("osnet_ain_x1_0_msmt17"), tmp_path)
+    images = torch.randint(0, 256, (2, 3, 64, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    model.pixels.size = (64, 32)
+    with torch.no_grad():
+        ours, theirs = model(images).embedding, reference_osnet_ain(tensors, model.pixels(images))
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    assert theirs.std() > 0
+
+
+def test_what_shrinks_a_map_of_solider_is_the_same(tmp_path: Path) -> None:
+    """mmdetection's merging of four neighbours, and SOLIDER's scale and shift after it."""
+    model, _, tensors = load(entry("solider_swin_tiny"), tmp_path)
+    t = {n.removeprefix("backbone."): v for n, v in tensors.items()}
+    x = torch.randn(1, 96, 6, 4, generator=torch.Generator().manual_seed(2))
+    merged = F.unfold(x, 2, stride=2).transpose(1, 2)  # (1, 6, 4 C), colours outside
+    name = "stages.0.downsample"
+    merged = F.layer_norm(merged, (384,), t[f"{name}.norm.weight"], t[f"{name}.norm.bias"])
+    weight = torch.tensor([[0.2, 0.8]])
+    scale, shift = (
+        F.linear(weight, t[f"semantic_embed_{kind}.0.weight"], t[f"semantic_embed_{kind}.0.bias"]) for kind in "wb"
+    )
+    expected = F.linear(merged, t[f"{name}.reduction.weight"]) * F.softplus(scale) + shift
+    with torch.no_grad():
+        found = model.network.backbone.network.layers[1].downsample(x.permute(0, 2, 3, 1))
+    torch.testing.assert_close(found.flatten(1, 2), expected)
+
+
+def test_windows_of_solider_are_indexed_as_timm_does() -> None:
+    """mmdetection's index of the relative positions in a window of 7 x 7."""
+    steps = (torch.arange(0, 13 * 7, 13)[:, None] + torch.arange(0, 7)[None]).reshape(1, -1)
+    index = (steps + steps.T).flip(1)
+    block = timm.create_model("swin_tiny_patch4_window7_224", num_classes=0).layers[0].blocks[0]
+    assert torch.equal(block.attn.relative_position_index.view(49, 49), index)
+
+
+def test_part_tokens_take_their_positions_along(tmp_path: Path) -> None:
+    model, _, tensors = load(entry("pass_vit_small"), tmp_path)
+    t = {n.removeprefix("backbone."): v for n, v in tensors.items()}
+    network = model.network.backbone.network
+    torch.testing.assert_close(network.cls_token[0, 0], (t["cls_token"] + t["cls_pos"])[0, 0])
+    torch.testing.assert_close(network.reg_token[0, 2], (t["part_token3"] + t["part3_pos"])[0, 0])
+    assert network.pos_embed.shape == (1, 16 * 8, 384)
+
+
+@pytest.mark.slow
+def test_clip_reid_joins_both_vectors(tmp_path: Path) -> None:
+    model, report, tensors = load(entry("clipreid_vit_msmt17"), tmp_path)
+    with torch.no_grad():
+        vectors = model.embed(torch.zeros(1, 3, 256, 128, dtype=torch.uint8))
+    torch.testing.assert_close(vectors[:, 768:], vectors[:, :768] @ tensors["image_encoder.proj"], rtol=1e-3, atol=1e-3)
+    assert model.pixels.mean.flatten().tolist() == [127.5] * 3
+    assert "prompt_learner.cls_ctx" in report.left
