@@ -1,14 +1,17 @@
-"""``benchmarks training`` measures what it says, and runs the engines of other projects from a checkout."""
+"""``benchmarks training`` and ``gpu`` measure what they say, beside other projects, and refuse where they cannot."""
 
 import re
 from pathlib import Path
 
 import pytest
-from benchmarks import training
+import torch
+from benchmarks import gpu, training
 from benchmarks.__main__ import parsed
 
+from reseen.cli import main
 from reseen.commands.train import Augmentation
-from reseen.models import ModelSpec
+from reseen.models import ModalityOptions, ModelSpec
+from reseen.recipes import costs
 from tests.training import tiny
 
 CASE = training.Case(ModelSpec("tests.training.tiny.Tiny", tiny.HEIGHT, tiny.WIDTH), 2, 1, Augmentation(pad=2), "tiny")
@@ -84,3 +87,63 @@ def test_flags_stand_behind_one_name() -> None:
         parsed(["--rounds", "1"], known)
     with pytest.raises(SystemExit, match="expected names among memory, training, got speed"):
         parsed(["speed"], known)
+
+
+@pytest.mark.parametrize("precision", list(gpu.TYPES))
+@pytest.mark.parametrize(
+    "recipe", ["demo", "veri776/moreid_he", "sysu_mm01/expat", "market1501/strong_baseline_center"]
+)
+def test_the_step_of_a_recipe_is_measured(recipe: str, precision: str) -> None:
+    norms = ModalityOptions(norms=recipe.startswith("sysu"))
+    spec = ModelSpec("tests.training.tiny.Tiny", tiny.HEIGHT, tiny.WIDTH, neck="common", modalities=norms)
+    step = gpu.step_of(recipe, precision, torch.device("cpu"), spec)
+    batches = gpu.settings_of(recipe)["batches"]
+    assert step.batch == batches.identities * batches.images * (2 if batches.by_modality else 1)
+    assert step.waits == (precision == "fp16" or norms.norms)
+    cost = gpu.measured(recipe, precision, torch.device("cpu"), spec)
+    assert cost.pictures_per_second > 0
+    assert 0 <= cost.outside < 1
+
+
+def test_a_step_trains_network_and_losses() -> None:
+    spec = ModelSpec("tests.training.tiny.Tiny", tiny.HEIGHT, tiny.WIDTH, neck="common")
+    made: list[torch.optim.Optimizer] = []
+
+    class Recorded(torch.optim.AdamW):
+        def __init__(self, groups: list[dict]) -> None:
+            super().__init__(groups)
+            made.append(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim, "Adam", Recorded)
+        step = gpu.step_of("market1501/adasp_resnet50_ibn", "bf16", torch.device("cpu"), spec)
+    parameters = [p for group in made[0].param_groups for p in group["params"]]
+    before = [p.clone() for p in parameters]
+    step.whole()
+    assert all(not torch.equal(p, old) for p, old in zip(parameters, before, strict=True) if p.numel() > 8)
+
+
+def test_what_was_measured_stands_with_the_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(costs, "MEASURED", tmp_path / "measured.csv")
+    assert costs.measured_costs("market1501/bot") == []
+    found = costs.MeasuredCost("market1501/bot", "fp16", "Some GPU", 1552.32, 0.04, 7_250_000_000)
+    gpu.write([found, costs.MeasuredCost("demo", "bf16", "Some GPU", 1.0, 0.0, 0)], costs.MEASURED)
+    assert costs.measured_costs("market1501/bot") == [found]
+    main(["recipes", "market1501/bot"])
+    epochs = costs.settings_of("market1501/bot")["schedule"]["epochs"]
+    hours = 12_936 * epochs / 1552.32 / 3600
+    assert f"1,552 pictures a second, 7.2 GB, {hours:.1f} hours: Some GPU, fp16" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
+def test_evaluation_and_reranking_are_timed() -> None:
+    assert min(gpu.searching((200, 900, 8), torch.device("cpu")).values()) > 0
+
+
+def test_without_a_gpu_it_refuses_with_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match=r"^expected a GPU that torch can use, found none; .*gpu\.md"):
+        gpu.main(["--only_check"])
