@@ -11,7 +11,7 @@ DEMO := $(if $(THREADS),,env -u OMP_NUM_THREADS) $(BIN)/reseen demo
 NUMERICAL := tests/losses tests/contract/test_losses.py tests/test_geometry.py tests/evaluation tests/protocols \
 	tests/gallery/backends/sqlite_faiss/test_view.py tests/gallery/test_gallery.py
 
-.PHONY: install demo demo-infrared test test-kernels check docs bench clean
+.PHONY: install demo demo-infrared test test-kernels check docs bench gpu clean
 
 install: .venv/installed
 
@@ -48,6 +48,12 @@ docs: .venv/docs         ## the documentation site, into site/; a broken link fa
 
 bench: install           ## speed and memory as ratios, each in one run
 	$(BIN)/python -m benchmarks
+
+gpu: install             ## on a machine with a GPU: its tests, every recipe's step, evaluation and re-ranking
+	$(BIN)/python -m benchmarks gpu --only_check
+	$(BIN)/python -m pytest -m gpu
+	$(BIN)/python -m benchmarks gpu --keep
+	$(BIN)/python -m benchmarks training --workers 8
 
 clean:
 	rm -rf .venv build dist site src/*.egg-info

@@ -1,6 +1,8 @@
 """On a GPU as on the CPU: evaluation, re-ranking, embedding, Grad-CAM, and the objective with its candidates."""
 
 import copy
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from tests.training import tiny
 from torch import nn
 
 from reseen.embedding import embed
+from reseen.encoding import load
 from reseen.evaluation import evaluate, fidelity, ranked_list, roc
 from reseen.evaluation.reranking import (
     alpha_query_expansion,
@@ -17,11 +20,12 @@ from reseen.evaluation.reranking import (
     database_augmentation,
     k_reciprocal,
 )
+from reseen.loading import IdentityBatchSampler
 from reseen.losses import AdaSPLoss, CrossBatchMemory, HELoss, IdentityLoss
 from reseen.models import Embedder, ModelSpec
 from reseen.protocols import any_view, cross_camera, cuhk03_classic, sysu_mm01, vehicle_id, veri_track
 from reseen.reporting.grad_cam import attention
-from reseen.training import BatchCandidates, CandidateSource, MoReID, Objective, Term
+from reseen.training import BatchCandidates, CandidateSource, MoReID, Objective, Schedule, Term, train
 from reseen.types import Embeddings, Protocol
 
 PROTOCOLS = {p.name: p for p in (cross_camera, any_view, cuhk03_classic(), sysu_mm01(), vehicle_id(), veri_track)}
@@ -179,3 +183,35 @@ def test_the_device_that_is_not_there_refuses_what_cuda_refuses() -> None:
             torch.ones(2).to(x.device, non_blocking=True)
             (x * 2 + x.new_zeros(3)).sum().backward()
         assert x.grad.device == DEVICE
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_training_on_cuda_learns_and_resumes(precision: str, workers: int, tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU that torch can use")
+    data = tiny.data()
+    model = network()
+    terms = [Term(IdentityLoss()), Term(AdaSPLoss(), "feature", 0.5)]
+    for epochs, resume in ((2, False), (4, True)):
+        train(
+            data,
+            model,
+            terms,
+            IdentityBatchSampler(3, 2),
+            Schedule(epochs=epochs),
+            tmp_path / "run",
+            precision=precision,
+            workers=workers,
+            log_every=1,
+            tensorboard=False,
+            resume=resume,
+        )
+    logged = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in logged if "loss" in line]
+    assert losses[-1] < losses[0]
+    encoder = load(tmp_path / "run", "cuda", trust=["tests"])
+    on_cpu = load(tmp_path / "run", "cpu", trust=["tests"])
+    pictures = [tiny.paint(0, 0), tiny.paint(1, 0)]
+    np.testing.assert_allclose(encoder(pictures), on_cpu(pictures), atol=2e-3)

@@ -1,7 +1,10 @@
+import pytest
 import torch
+from torchvision.transforms import v2
 
 from reseen.loading import test_transform as make_test_transform
 from reseen.loading import training_transform
+from reseen.loading.transforms import IMAGENET_MEAN
 
 IMAGE = torch.randint(0, 256, (3, 40, 20), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 OFF = {"flip": None, "pad": None, "jitter": None, "auto_augment": None, "erase": None}
@@ -34,6 +37,18 @@ def test_pad_moves_by_at_most_as_many_pixels() -> None:
         moved = move(IMAGE)
         inside = [w for w in windows if torch.equal(w[:, 3:-3, 3:-3], moved[:, 3:-3, 3:-3])]
         assert len(inside) == 1
+
+
+@pytest.mark.parametrize("pad", [0, 1, 3, 10, 25])
+def test_padding_and_cropping_is_torchvisions_to_the_last_random_number(pad: int) -> None:
+    theirs = v2.RandomCrop((40, 20), padding=pad, fill=list(IMAGENET_MEAN))
+    ours = training_transform((40, 20), **{**OFF, "pad": pad})
+    for seed in range(20):
+        torch.manual_seed(seed)
+        expected, then = theirs(IMAGE), torch.rand(())
+        torch.manual_seed(seed)
+        assert torch.equal(ours(IMAGE), expected)
+        assert torch.rand(()) == then
 
 
 def test_erasing_leaves_the_mean_colour() -> None:

@@ -11,7 +11,7 @@ from reseen.errors import RunError
 from reseen.models import Embedder, complexity
 from reseen.recipes import Published, about, names, path_of, published, settings_of
 from reseen.recipes.check import compared
-from reseen.recipes.costs import Cost, cost_of, spec_of
+from reseen.recipes.costs import Cost, cost_of, measured_costs, spec_of
 from reseen.terminal import Terminal
 
 
@@ -140,6 +140,12 @@ def _show(console: Terminal, name: str, *, teraflops: float, speed: bool) -> Non
     console.print(f"  operations   {cost.network.flops / 2e9:.2f} billion multiply-adds for one picture")
     console.print(f"  memory       {cost.memory / 1e9:.1f} GB to train on one GPU, an estimate")
     console.print(f"  GPU hours    {_hours(cost, teraflops)} at {teraflops:g} teraflops, an estimate")
+    for seen in measured_costs(name):
+        hours = seen.hours(settings)
+        console.print(
+            f"  measured     {seen.pictures_per_second:,.0f} pictures a second, {seen.memory / 1e9:.1f} GB"
+            f"{'' if hours is None else f', {hours:.1f} hours'}: {seen.hardware}, {seen.precision}"
+        )
     if speed:
         measured = complexity(Embedder(spec_of(settings), pretrained=False), batch=8)
         console.print(

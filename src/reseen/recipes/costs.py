@@ -15,6 +15,7 @@ from reseen.recipes.files import FOLDER, names, settings_of
 from reseen.recipes.published_rows import published_data
 
 TABLE = FOLDER / "costs.csv"
+MEASURED = FOLDER / "measured_costs.csv"  # There once `python -m benchmarks gpu --keep` has run on a GPU.
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,42 @@ class Cost:
             teraflops: How many 10^12 operations a second the hardware keeps up.
         """
         return None if self.flops is None else self.flops / teraflops / 1e12 / 3600
+
+
+@dataclass(frozen=True)
+class MeasuredCost:
+    """Cost of a recipe's training step, measured on a GPU.
+
+    Attributes:
+        recipe: Its name.
+        precision: ``fp16`` or ``bf16``.
+        hardware: The GPU.
+        pictures_per_second: Of whole steps.
+        outside: Share of a step that is not the network's, from 0 to 1.
+        memory: Bytes at most.
+    """
+
+    recipe: str
+    precision: str
+    hardware: str
+    pictures_per_second: float
+    outside: float
+    memory: int
+
+    def hours(self, settings: Mapping[str, Any]) -> float | None:
+        """Return how long a training with these settings takes; None where its number of pictures is not known."""
+        seen = training_pictures(settings["data"])
+        return seen and float(seen * settings["schedule"]["epochs"] / self.pictures_per_second / 3600)
+
+
+def measured_costs(recipe: str) -> list[MeasuredCost]:
+    """Return what was measured of a recipe; nothing where it has not been."""
+    if not MEASURED.is_file():
+        return []
+    kinds = {"pictures_per_second": float, "outside": float, "memory": int}
+    with MEASURED.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["recipe"] == recipe]
+    return [MeasuredCost(**{name: kinds.get(name, str)(value) for name, value in row.items()}) for row in rows]
 
 
 def cost_of(settings: Mapping[str, Any]) -> Cost:
