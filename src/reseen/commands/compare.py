@@ -41,7 +41,7 @@ def compare(
     similarity = float(a @ b / np.sqrt((a @ a) * (b @ b)))
     calibration = None
     if gallery is not None:
-        with Gallery(gallery, encoder.fingerprint, create=False) as kept:
+        with Gallery(gallery, encoder.fingerprint, model_name=str(model), create=False) as kept:
             calibration = kept.calibration()
     said, rows = sentences(similarity, calibration), verdicts(similarity, calibration)
     console = Terminal()

@@ -88,7 +88,7 @@ def index(
         found = from_video(video, boxes, who=who, camera=place, start=start, window=(begin, end), every=every)
     encoder = load(model, device)
     count = new = others = 0
-    with Gallery(gallery, encoder.fingerprint) as kept:
+    with Gallery(gallery, encoder.fingerprint, model_name=str(model)) as kept:
         for batch in track(batches(found), "Indexing", show_speed=False):
             added = kept.add(
                 encoder([sighting.pixels for sighting in batch]),

@@ -71,7 +71,9 @@ def search(
         raise DataError("expected --boxes with --begin, --end, --every or --people, got none; they are of a video")
     require_new(out, force=force)
     encoder = load(model, device)
-    with Gallery(gallery, encoder.fingerprint, create=False, approximate_above=approximate_above) as kept:
+    with Gallery(
+        gallery, encoder.fingerprint, model_name=str(model), create=False, approximate_above=approximate_above
+    ) as kept:
         where = Where(cameras=None if cameras == "" else parse_arguments(cameras), since=since, until=until)
         kept.require_known(where)
         threshold = threshold_of(kept, false_alarms)

@@ -74,7 +74,7 @@ def serve(
         write_token, is_shown = secrets.token_urlsafe(24), True
     encoder, limits = load(model, device), Limits(batch=batch)
     with (
-        Gallery(gallery, encoder.fingerprint, approximate_above=approximate_above) as kept,
+        Gallery(gallery, encoder.fingerprint, model_name=str(model), approximate_above=approximate_above) as kept,
         listen(host, port) as listening,
     ):
         hosts = allowed_names(host, names or ())
