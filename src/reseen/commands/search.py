@@ -99,7 +99,7 @@ def search(
         if threshold is not None:
             found = [[match for match in matches if match.similarity >= threshold] for matches in found]
         answers = list(zip(queries, found, strict=True))
-        nobody = "no sighting to compare with" if threshold is None else "none of these"
+        nobody = "no picture to compare with" if threshold is None else "none of these"
         console = Terminal()
         for table in tables(answers, short=k == 1, nobody=nobody):
             console.print(table)

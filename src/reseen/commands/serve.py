@@ -80,7 +80,7 @@ def serve(
         hosts = allowed_names(host, names or ())
         app = create_app(kept, encoder, token=write_token, read_token=read_token, hosts=hosts, limits=limits)
         console = Terminal(soft_wrap=True)
-        console.print(f"{len(kept):,} sightings in {gallery}; stop with Ctrl-C")
+        console.print(f"{len(kept):,} pictures in {gallery}; stop with Ctrl-C")
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         scheme = "http" if certificate is None else "https"
         page = f"{scheme}://{shown}:{listening.getsockname()[1]}/"
