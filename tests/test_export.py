@@ -206,7 +206,7 @@ def test_index_search_and_serve_run_from_the_file_where_there_is_no_torch(
     command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, words)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("4 sightings in")
+        assert process.stdout.readline().startswith("4 pictures in")
         page = process.stdout.readline().strip().removeprefix("page: ")
         address, _, token = page.partition("#token=")
         headers = {"Authorization": f"Bearer {unquote(token)}", "Content-Type": "image/png"}

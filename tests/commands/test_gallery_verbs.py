@@ -484,6 +484,8 @@ def test_a_gallery_of_another_model_is_refused(place, capsys, tmp_path):
     picture = place / "people" / "person 1" / "1.png"
     told = refused(capsys, "search", place / "gallery", picture, "--model", tmp_path / "other.safetensors")
     assert "index the pictures anew into another gallery" in told
+    assert f"expected a gallery of vectors of {tmp_path / 'other.safetensors'} (model " in told
+    assert f" of {place / 'model.safetensors'} (model " in told  # the one to use
 
 
 def test_too_little_to_calibrate_with(place, capsys, tmp_path):

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from reseen.encoding import load
 from tests.gpus import DEVICE, Gpu, PretendedGpu, pretended
 from tests.training import tiny
 from torch import nn
 
 from reseen.embedding import embed
-from reseen.encoding import load
 from reseen.evaluation import evaluate, fidelity, ranked_list, roc
 from reseen.evaluation.reranking import (
     alpha_query_expansion,

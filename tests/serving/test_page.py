@@ -52,7 +52,7 @@ def test_a_visit(page: chromium.Page, address: str, gallery: Gallery, tmp_path: 
     page.open(f"{address}/#token={TOKEN}", width=width, height=height, mobile=size == "phone")
     page.wait_for("!document.querySelector('#desk').hidden")
     assert "token" not in page.run("location.href")
-    assert page.run("document.querySelector('#facts').innerText") == "60 sightings · 4 cameras"
+    assert page.run("document.querySelector('#facts').innerText") == "60 pictures · 4 cameras"
 
     ask(page, tmp_path, 4)
     assert page.run("document.querySelector('.who').innerText") == "person <b>4</b>"  # text, never markup

@@ -358,7 +358,7 @@ def test_a_loss_with_a_rate_of_its_own_moves_by_plain_sgd(tmp_path: Path) -> Non
     [
         (
             [0.5, 0.6, 0.55, 0.4],
-            "mAP 50.0 % before, 40.0 % after (it was 60.0 % after epoch 1); try pretrained weights",
+            "mAP 50.0 % before, 40.0 % after (it was 60.0 % after epoch 1); try pretrained",
         ),
         ([0.5, 0.4, 0.45, 0.5], "mAP 50.0 % before, 50.0 % after; try pretrained weights (--model.weights)"),
         ([0.5, 0.4, 0.45, 0.51], None),

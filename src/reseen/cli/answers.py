@@ -175,5 +175,5 @@ def write_search_page(
     figure = "its similarity (-1 to 1)" if before is None else f"how likely it shows the same individual, {before}"
     note = " ".join([f"Below each picture: {figure}, its name, camera and time.", *warnings])
     section = Section("Most alike", render("lists.html", lists=lists, ratio=0.5), note=note)
-    lead = "; ".join([f"{len(gallery):,} sightings", *score(gallery, answers)])
+    lead = "; ".join([f"{len(gallery):,} pictures in the gallery", *score(gallery, answers)])
     write_page(out, f"Search in {Path(gallery.location).name}", sections=[section], lead=lead)

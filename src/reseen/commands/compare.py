@@ -10,6 +10,7 @@ from reseen.files import require_new
 from reseen.gallery import Calibration, Gallery
 from reseen.pictures import Pixels, as_pixels
 from reseen.terminal import Terminal
+from reseen.zoo import DEFAULT
 
 
 def compare(
@@ -42,7 +43,7 @@ def compare(
     similarity = float(a @ b / np.sqrt((a @ a) * (b @ b)))
     calibration = None
     if gallery is not None:
-        with Gallery(gallery, encoder.fingerprint, create=False) as kept:
+        with Gallery(gallery, encoder.fingerprint, model_name=model or DEFAULT, create=False) as kept:
             calibration = kept.calibration()
     said, rows = sentences(similarity, calibration), verdicts(similarity, calibration)
     console = Terminal()

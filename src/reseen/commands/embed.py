@@ -173,4 +173,4 @@ def readable(samples: Sequence[Sample]) -> list[Sample]:
 def say(folder: Path, count: int, dim: int, dtype: str) -> None:
     """Say what has been written, once."""
     if is_first():
-        Terminal(soft_wrap=True).print(f"{count:,} x {dim} {dtype} in {folder}")
+        Terminal(soft_wrap=True).print(f"{count:,} vectors of {dim} components, {dtype} in {folder}")

@@ -104,7 +104,7 @@ def print_scores(outcome: Outcome, *, title: str, reranking: str | None = None) 
     setting = f", protocol {report.protocol}{f', {reranking}' if reranking else ''}"
     console.print(console.render_str(title, style="bold"), setting, sep="")
     console.print(
-        f"  mAP {figure('mean_ap', report.mean_ap)} (95 % of {100 * low:.1f} to {100 * high:.1f})   "
+        f"  mAP {figure('mean_ap', report.mean_ap)} ({100 * low:.1f} to {100 * high:.1f} with 95 % confidence)   "
         f"mINP {figure('mean_inp', report.mean_inp)}"
     )
     console.print(

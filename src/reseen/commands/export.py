@@ -40,6 +40,6 @@ def export(
         shown = [sighting.pixels for sighting, _ in zip(found, range(64), strict=False)]
     made = write(model_of(run), out, precision=precision, pictures=shown)
     Terminal(soft_wrap=True).print(
-        f"{made.path}: {made.precision}, {made.num_bytes / 1e6:.1f} MB; least cosine {made.least_cosine:.6f} "
-        f"with the trained model's vectors on {made.num_pictures} pictures"
+        f"{made.path}: {made.precision}, {made.num_bytes / 1e6:.1f} MB; on {made.num_pictures} pictures its vectors "
+        f"have a cosine of {made.least_cosine:.6f} or more with the trained model's"
     )

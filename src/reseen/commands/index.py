@@ -15,6 +15,7 @@ from reseen.gallery.ingest import Sighting, from_folder, from_table, from_video,
 from reseen.labels import parse_argument
 from reseen.pictures import Reader, digest, thumbnail
 from reseen.terminal import Terminal
+from reseen.zoo import DEFAULT
 
 BATCH = 64
 
@@ -89,7 +90,7 @@ def index(
         found = from_video(video, boxes, who=who, camera=place, start=start, window=(begin, end), every=every)
     encoder = open_model(model, device)
     count = new = others = 0
-    with Gallery(gallery, encoder.fingerprint) as kept:
+    with Gallery(gallery, encoder.fingerprint, model_name=model or DEFAULT) as kept:
         for batch in track(batches(found), "Indexing", show_speed=False):
             added = kept.add(
                 encoder([sighting.pixels for sighting in batch]),

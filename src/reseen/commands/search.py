@@ -17,6 +17,7 @@ from reseen.gallery.ingest import from_video, naming
 from reseen.gallery.queries import of_pictures, of_tracks
 from reseen.labels import parse_arguments
 from reseen.terminal import Terminal
+from reseen.zoo import DEFAULT
 
 
 def search(
@@ -72,7 +73,9 @@ def search(
         raise DataError("expected --boxes with --begin, --end, --every or --people, got none; they are of a video")
     require_new(out, force=force)
     encoder = open_model(model, device)
-    with Gallery(gallery, encoder.fingerprint, create=False, approximate_above=approximate_above) as kept:
+    with Gallery(
+        gallery, encoder.fingerprint, model_name=model or DEFAULT, create=False, approximate_above=approximate_above
+    ) as kept:
         where = Where(cameras=None if cameras == "" else parse_arguments(cameras), since=since, until=until)
         kept.require_known(where)
         threshold = threshold_of(kept, false_alarms)
@@ -98,7 +101,7 @@ def search(
         if threshold is not None:
             found = [[match for match in matches if match.similarity >= threshold] for matches in found]
         answers = list(zip(queries, found, strict=True))
-        nobody = "no sighting to compare with" if threshold is None else "none of these"
+        nobody = "no picture to compare with" if threshold is None else "none of these"
         console = Terminal()
         for table in tables(answers, short=k == 1, nobody=nobody):
             console.print(table)

@@ -10,6 +10,7 @@ from reseen.errors import ReseenError
 from reseen.extras import needs
 from reseen.gallery import Gallery
 from reseen.terminal import Terminal
+from reseen.zoo import DEFAULT
 
 ADVICE = "at least 8 letters and digits without spaces"
 
@@ -75,13 +76,13 @@ def serve(
         write_token, is_shown = secrets.token_urlsafe(24), True
     encoder, limits = open_model(model, device), Limits(batch=batch)
     with (
-        Gallery(gallery, encoder.fingerprint, approximate_above=approximate_above) as kept,
+        Gallery(gallery, encoder.fingerprint, model_name=model or DEFAULT, approximate_above=approximate_above) as kept,
         listen(host, port) as listening,
     ):
         hosts = allowed_names(host, names or ())
         app = create_app(kept, encoder, token=write_token, read_token=read_token, hosts=hosts, limits=limits)
         console = Terminal(soft_wrap=True)
-        console.print(f"{len(kept):,} sightings in {gallery}; stop with Ctrl-C")
+        console.print(f"{len(kept):,} pictures in {gallery}; stop with Ctrl-C")
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         scheme = "http" if certificate is None else "https"
         page = f"{scheme}://{shown}:{listening.getsockname()[1]}/"

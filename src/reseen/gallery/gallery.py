@@ -19,8 +19,10 @@ from reseen.gallery.calibration.calibration import Calibration
 from reseen.gallery.records import EVERYTHING, Added, Compaction, Item, Label, Mark, Match, Where
 from reseen.gallery.rows import as_column, as_rows, as_vectors, checked_ids, normalized
 from reseen.gallery.search import CALIBRATION, By, Reranking, answers, calibration_of
-from reseen.labels import listed
+from reseen.labels import listed, visible
 
+MODEL_NAME = "model name"
+"""The note that the name of a gallery's model is kept under."""
 CHANGEABLE = ("identity", "camera", "track", "time", "source", "extra")
 
 
@@ -36,6 +38,7 @@ class Gallery:
             searches every number exactly.
         recall: What an approximate search must find of the ten nearest, 0.99 if not given; how far it looks is measured
             on the gallery. Not on Milvus.
+        model_name: What the model is called in messages, such as its path; kept with a gallery that is begun.
 
     Raises:
         GalleryError: There is no such gallery, it cannot be read, its vectors are another model's, or an option is of
@@ -62,10 +65,11 @@ class Gallery:
         create: bool = True,
         approximate_above: int | None = None,
         recall: float | None = None,
+        model_name: str | None = None,
     ) -> None:
         if recall is not None and not 0 < recall <= 1:
             raise ValueError(f"expected recall above 0 and at most 1, got {recall}")
-        self._asked_model = model
+        self._asked_model, self._asked_name = model, model_name
         self._closed = False
         self._backend = open_backend(str(location), create=create, approximate_above=approximate_above, recall=recall)
         self.location = self._backend.location
@@ -139,6 +143,8 @@ class Gallery:
             return Added((), 0)
         if self._backend.dim is None:
             self._backend.begin(self._asked_model, checked.shape[1])
+            if self._asked_name is not None:
+                self._backend.put_note(MODEL_NAME, self._asked_name)
         self._check_fit(checked)
         return Added(tuple(rows.ids), self._backend.add(rows))
 
@@ -362,12 +368,19 @@ class Gallery:
     def _check_model(self) -> None:
         model, held = self._asked_model, self._backend.model
         if self._backend.dim is not None and model is not None and held != model:
+            expected, found = named(self._asked_name, model), named(self._backend.note(MODEL_NAME), held)
             raise GalleryError(
-                f"expected a gallery of vectors of model {model[:12]}, found {self.location} of "
-                f"{held[:12] if held else 'an unnamed model'}; index the pictures anew into another gallery"
+                f"expected a gallery of vectors of {expected}, found {self.location} of {found}; use that model, or "
+                "index the pictures anew into another gallery"
             )
 
     def _check_fit(self, vectors: NDArray[np.float32]) -> None:
         self._check_model()  # Another process may have begun the gallery since it was opened.
         if vectors.shape[1] != self._backend.dim:
             raise ValueError(f"expected vectors (N, {self._backend.dim}) as in {self.location}, got {vectors.shape}")
+
+
+def named(name: str | None, fingerprint: str | None) -> str:
+    """Return what to call a model: its name, where it has one, and the beginning of its fingerprint."""
+    digest = f"model {fingerprint[:12]}" if fingerprint else "an unnamed model"
+    return digest if name is None else f"{visible(name)} ({digest})"

@@ -38,7 +38,7 @@ async function begin() {
   sessionStorage.setItem("token", token);
   $("entrance").hidden = true;
   $("desk").hidden = false;
-  const count = `${facts.items.toLocaleString()} sighting${facts.items === 1 ? "" : "s"}`;
+  const count = `${facts.items.toLocaleString()} picture${facts.items === 1 ? "" : "s"}`;
   const cameras = facts.cameras.length;
   most = facts.num_bytes;
   $("k").max = facts.num_answers;
@@ -154,7 +154,7 @@ function named(match) {
 }
 
 function verdict({ matches, threshold, prior, unfamiliar }) {
-  if (!matches.length) return "Nothing to compare with: no sighting by these cameras in this time.";
+  if (!matches.length) return "Nothing to compare with: no picture by these cameras in this time.";
   if (unfamiliar) return "Unlike every picture of this gallery: it may show something else, and no probability holds.";
   const best = matches.find((match) => !match.is_copy);
   if (!best) return "This very picture is in the gallery, and nothing else to compare it with.";
