@@ -76,7 +76,7 @@ def fidelity(
     task = RetrievalTask(Cosine(embeddings, embeddings), identities, identities, own, own)
     nearer, farther = np.zeros(len(own), np.int64), np.zeros(len(own), np.int64)
     num_positives = np.zeros(len(own), np.int64)
-    for queries, of, before in negatives_before(task, ties=False):
+    for queries, of, before in negatives_before(task, ties=False, only_last=True):
         # The farthest positive has the most negatives before it; those with any are farther than the nearest of these.
         most = np.zeros(len(queries), np.int64)
         np.maximum.at(most, of, before)

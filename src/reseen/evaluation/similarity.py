@@ -35,7 +35,7 @@ MAX_ROWS = 2**12
 # Pairs whose exact scores are computed at once, which stay near the core.
 PAIR_CHUNK = 2**8
 # Rows that are brought to unit length at once, in float64.
-ROW_CHUNK = 2**6
+ROW_CHUNK = 2**8
 # One row here and one there of a mapped file may each make the 2 MB around it resident.
 MAPPED_ROW_CHUNK = 64
 
@@ -255,9 +255,9 @@ def unit_rows(
     unit = torch.empty(vectors.shape, dtype=dtype, device=vectors.device)
     lengths = torch.empty(len(vectors), 1, dtype=torch.float64, device=vectors.device)
     for part in chunks(len(vectors), ROW_CHUNK if vectors.device.type == "cpu" else MAX_ROWS):
-        fine = vectors[part].double()
+        fine = vectors[part].to(torch.float64, copy=True)
         lengths[part] = torch.linalg.vector_norm(fine, dim=1, keepdim=True)
-        unit[part] = fine / lengths[part].clamp(min=torch.finfo(torch.float64).tiny)
+        unit[part] = fine.mul_(1 / lengths[part].clamp(min=torch.finfo(torch.float64).tiny))
     if not lengths.isfinite().all():
         first = int(lengths.isfinite().logical_not().nonzero()[0, 0])
         row = np.arange(len(embeddings))[rows][first]

@@ -20,7 +20,7 @@ from reseen.parallel import parallel_for
 from reseen.slicing import chunks
 
 # A BLAS is up to half as slow again where a tile's width is no multiple of its own.
-WIDTH = 2**6
+WIDTH = 2**9
 MAX_QUERIES = 2**12
 MAX_TILES = 8
 MAX_PAIRS = 2**21
