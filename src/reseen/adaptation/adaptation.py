@@ -17,7 +17,7 @@ from reseen import checkpoint
 from reseen.adaptation.rounds import Memory, Round, alone, memory_of, one_camera, pseudo_labelled
 from reseen.discovery import Clustering, Clusters, Links, group
 from reseen.discovery.agreement import agreement
-from reseen.embedding import embed
+from reseen.embedding.model import embed
 from reseen.errors import RunError
 from reseen.files import make_folder, write_atomically
 from reseen.loading import IdentityBatchSampler, Transforms
