@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from torch.nn import functional as F
 from reseen.discovery.clustering import Clustering, Clusters, cluster
 from reseen.discovery.links import Ints, Links
 from reseen.discovery.questions import (
+    Floats,
+    Parts,
     Probability,
     Question,
     fitted,
@@ -34,14 +37,28 @@ class Individuals:
     Attributes:
         clusters: The groups.
         links: What was known of pairs.
-        interval: Between how many individuals there are, 95 % of the draws of `number_interval`.
-        questions: The most worth first.
+        parts: Parts of the groups, P of them.
+        pairs: (n, 2) pairs of parts that may be one individual.
+        probability: (n,) that they are.
+        num_questions: How many questions at most.
     """
 
     clusters: Clusters
     links: Links
-    interval: tuple[int, int]
-    questions: tuple[Question, ...]
+    parts: Parts
+    pairs: Ints
+    probability: Floats
+    num_questions: int | None = None
+
+    @cached_property
+    def questions(self) -> tuple[Question, ...]:
+        """The questions, the most worth first."""
+        return tuple(questions(self.parts, self.pairs, self.probability, self.links, limit=self.num_questions))
+
+    @cached_property
+    def interval(self) -> tuple[int, int]:
+        """Between how many individuals there are; see `number_interval`."""
+        return number_interval(self.parts, self.pairs, self.probability)
 
 
 def discover(
@@ -67,14 +84,12 @@ def discover(
     """
     links = Links.none() if links is None else links
     found = group(embeddings, options, links)
-    units = links.units(len(embeddings))
     plain = probability is not None or not options.camera_means
-    vectors = (unit(embeddings) if plain else without_camera_means(embeddings, units)).vectors.double().numpy()
-    parts = parts_of(vectors, found.labels, camera_codes(embeddings))
+    compared = unit(embeddings) if plain else without_camera_means(embeddings, links.units(len(embeddings)))
+    parts = parts_of(compared.vectors.double().numpy(), found.labels, camera_codes(embeddings))
     pairs, alike = pairs_to_judge(parts)
     likely = (probability or fitted(parts, pairs, alike))(alike)
-    asked = questions(parts, pairs, likely, links, units, limit=num_questions)
-    return Individuals(found, links, number_interval(parts, pairs, likely), tuple(asked))
+    return Individuals(found, links, parts, pairs, likely, num_questions)
 
 
 def group(embeddings: Embeddings, options: Clustering, links: Links) -> Clusters:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -23,7 +24,7 @@ Floats = NDArray[np.float64]
 Probability = Callable[[Floats], Floats]
 NEAREST = 10
 """Other groups that each is asked about at most."""
-DRAWS = 500
+DRAWS = 200
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,18 @@ class Parts:
     group: Ints
     means: Floats
 
-    @property
+    @cached_property
     def size(self) -> Ints:
         """Pictures of each (P,)."""
         return np.array([len(rows) for rows in self.rows], np.int64)
+
+    @cached_property
+    def part(self) -> Ints:
+        """The part of each picture (N,)."""
+        part = np.empty(int(self.size.sum()), np.int64)
+        for number, rows in enumerate(self.rows):
+            part[rows] = number
+        return part
 
 
 def parts_of(vectors: Floats, labels: Ints, cameras: Ints | None) -> Parts:
@@ -142,7 +151,7 @@ def fitted(parts: Parts, pairs: Ints, alike: Floats) -> Probability:
 
 
 def questions(
-    parts: Parts, pairs: Ints, probability: Floats, links: Links, units: Ints, *, limit: int | None = None
+    parts: Parts, pairs: Ints, probability: Floats, links: Links, *, limit: int | None = None
 ) -> list[Question]:
     """Return the questions, the most worth first; what is linked already is not asked again.
 
@@ -151,26 +160,25 @@ def questions(
         pairs: (n, 2) pairs of parts.
         probability: (n,) that both show one individual.
         links: What is known.
-        units: (N,) must-linked groups of pictures.
         limit: How many at most.
     """
-    apart = {frozenset(pair) for pair in units[links.cannot].tolist()}
+    together = components(parts.part[links.must], len(parts.rows))
+    apart = {frozenset(pair) for pair in parts.part[links.cannot].tolist()}
+    size = np.bincount(parts.group, weights=parts.size)
     best: dict[tuple[int, int, bool], Question] = {}
     for (one, two), likely in zip(pairs.tolist(), probability.tolist(), strict=True):
-        same = bool(parts.group[one] == parts.group[two])
-        first, second = parts.rows[one], parts.rows[two]
-        if units[first[0]] == units[second[0]] or frozenset((units[first[0]], units[second[0]])) in apart:
+        groups = sorted((int(parts.group[one]), int(parts.group[two])))
+        same = groups[0] == groups[1]
+        if together[one] == together[two] or frozenset((one, two)) in apart:
             continue
-        groups = sorted({int(parts.group[one]), int(parts.group[two])})
-        sizes = len(first) * len(second)
-        if not same:
-            sizes = int(np.prod([parts.size[parts.group == group].sum() for group in groups]))
+        first, second = parts.rows[one], parts.rows[two]
+        changed = len(first) * len(second) if same else float(size[groups].prod())
         asked = Question(
             "split" if same else "join",
             int(first[0]),
             int(second[0]),
             likely,
-            (1 - likely if same else likely) * sizes,
+            (1 - likely if same else likely) * changed,
             tuple(first.tolist()),
             tuple(second.tolist()),
         )
@@ -182,24 +190,33 @@ def questions(
 
 
 def number_interval(parts: Parts, pairs: Ints, probability: Floats, *, seed: int = 0) -> tuple[int, int]:
-    """Return between how many individuals there are, 95 %, by drawing the answer to every question.
+    """Return between how many individuals there are, by drawing the answers to questions 200 times.
 
-    In each of 500 draws the parts of one group stay together, and the nearest of two groups join, each with its
-    probability; what then hangs together is an individual.
+    Low: no group is split, each joins the likeliest other one with its probability, and every picture in no group shows
+    one of these; the 2.5 % quantile. High: no groups join, each part of a group stays with the others with its
+    probability, and no picture in no group shows one of these: they make as many more as they would at a group's mean
+    size; the 97.5 % quantile.
     """
     generator = np.random.default_rng(seed)
+    groups = len(parts.rows) and int(parts.group.max()) + 1
+    several = np.bincount(parts.group, weights=parts.size, minlength=groups) > 1
+    grouped = several[parts.group]
+    left, mean = int((~grouped).sum()), float(parts.size[grouped].sum() / max(1, several.sum()))
     same = parts.group[pairs[:, 0]] == parts.group[pairs[:, 1]]
-    # Of each group only its likeliest join: the curve says how likely one pair is, not how many of ten are.
-    chosen = same.copy()
     likeliest: dict[int, int] = {}
-    for place in np.flatnonzero(~same)[np.argsort(probability[~same], kind="stable")].tolist():
+    between = np.flatnonzero(~same & grouped[pairs].all(1))
+    for place in between[np.argsort(probability[between], kind="stable")].tolist():
         for part in pairs[place].tolist():
             likeliest[int(parts.group[part])] = place
-    chosen[list(likeliest.values())] = True
-    pairs, probability = pairs[chosen], probability[chosen]
-    counts = []
-    for _ in range(DRAWS):
-        joined = pairs[generator.random(len(pairs)) < probability]
-        counts.append(int(components(joined, len(parts.rows)).max(initial=-1)) + 1)
-    low, high = np.quantile(counts, [0.025, 0.975]).round().astype(int).tolist()
-    return low, high
+    joins, splits = np.array(sorted(set(likeliest.values())), np.int64), np.flatnonzero(same)
+
+    def drawn(places: Ints, nodes: Ints, count: int) -> int:
+        kept = places[generator.random(len(places)) < probability[places]]
+        return len(np.unique(components(nodes[pairs[kept]], count)))
+
+    low = [drawn(joins, parts.group, groups) for _ in range(DRAWS)]
+    high = [drawn(splits, np.arange(len(parts.rows)), len(parts.rows)) for _ in range(DRAWS)]
+    return (
+        round(float(np.quantile(low, 0.025))) - left,
+        round(float(np.quantile(high, 0.975)) - left + left / max(mean, 1.0)),
+    )

@@ -6,6 +6,7 @@ from reseen.reporting.axes import Axis
 from reseen.reporting.comparison import write_comparison
 from reseen.reporting.grad_cam import attention
 from reseen.reporting.heat_maps import heat_map
+from reseen.reporting.individuals_page import name_of, write_individuals
 from reseen.reporting.lists import ranked_pictures, render_lists
 from reseen.reporting.page import Repeated, Section, charts, facts, table, write_page
 from reseen.reporting.pictures import Shot, Thumbnail
@@ -28,6 +29,7 @@ __all__ = [
     "heat_map",
     "histogram",
     "line_chart",
+    "name_of",
     "ranked_pictures",
     "render_lists",
     "setting_columns",
@@ -35,6 +37,7 @@ __all__ = [
     "table",
     "write_attention",
     "write_comparison",
+    "write_individuals",
     "write_page",
     "write_report",
 ]

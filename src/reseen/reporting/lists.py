@@ -31,6 +31,7 @@ class RankedPictures:
         query: The query's picture.
         found: The first places, best first.
         missed: The first match, where it lies further down than ``found``; None where it does not.
+        heading: Of the list; None for who is searched for.
     """
 
     sample: Sample
@@ -39,11 +40,12 @@ class RankedPictures:
     query: Shot
     found: tuple[Shot, ...]
     missed: Shot | None = None
+    heading: str | None = None
 
     @property
     def title(self) -> str:
-        """Who is searched for."""
-        return _who(self.sample)
+        """What stands above the list."""
+        return _who(self.sample) if self.heading is None else self.heading
 
     @property
     def ratio(self) -> float | None:
