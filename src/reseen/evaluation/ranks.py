@@ -223,7 +223,7 @@ class _Counter:
         rows: Codes,
         start: int,
     ) -> None:
-        """Correct the numbers (r, P) of what is not lower than the windows; `near` (r, n, P): pieces with some within."""
+        """Correct the numbers (r, P) of what is not lower than the windows; `near` (r, n, P): pieces with some."""
         row, piece, place = near.nonzero(as_tuple=True)
         if len(row) <= FEW_LIMITS * int(near.any(2).sum()):
             inside = pieces[row, piece]

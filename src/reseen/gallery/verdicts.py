@@ -9,7 +9,7 @@ import numpy as np
 
 from reseen.discovery import Links
 from reseen.gallery.gallery import Gallery
-from reseen.gallery.rows import unit
+from reseen.gallery.rows import normalized
 
 
 def mark_links(gallery: Gallery, rows: Mapping[str, int]) -> Links:
@@ -44,5 +44,5 @@ def keep_answers(gallery: Gallery, links: Links, ids: Sequence[str]) -> None:
     """
     for same, pairs in ((True, links.must), (False, links.cannot)):
         for first, second in pairs.tolist():
-            one, other = unit(gallery.vectors([ids[first], ids[second]]))
+            one, other = normalized(gallery.vectors([ids[first], ids[second]]))
             gallery.mark(ids[first], ids[second], similarity=float(one @ other), same=same)
