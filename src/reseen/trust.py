@@ -19,7 +19,7 @@ from reseen.errors import TrustError
 
 CLASS_KEYS = frozenset(
     (
-        *("class_path", "backbone", "network", "data", "source", "sources", "test"),
+        *("class_path", "backbone", "network", "data", "source", "sources", "target", "test"),
         *("loss", "identity_loss", "candidates", "reranking"),
     )
 )
