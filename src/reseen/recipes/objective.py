@@ -50,7 +50,7 @@ def weight_of(term: Mapping[str, Any]) -> float:
         loss = _arguments(loss)["loss"]
     kind = _class(_path(loss))
     # No arguments are needed to ask: the weight is the class's.
-    return float(weight) if weight is not None else getattr(kind.__new__(kind), "default_weight", lambda: 1.0)()
+    return float(weight) if weight is not None else getattr(object.__new__(kind), "default_weight", lambda: 1.0)()
 
 
 def with_loss(terms: Terms, role: Role, change: Callable[[Any], Any]) -> list[Settings]:
