@@ -1,6 +1,7 @@
 """The verbs of a model at work, as a user types them: on drawn people whose clothes tell them apart."""
 
 import csv
+import dataclasses
 import re
 import sqlite3
 from pathlib import Path
@@ -101,8 +102,35 @@ def test_a_search_finds_who_it_is(place, capsys, tmp_path, extra):
     assert page.count("data:image/jpeg") == 5
     assert "person 3" in page
     one = said(capsys, "search", *words(place), tmp_path / "query.png", "--by", "identity", "--k", 3)
-    assert [line.split()[0] for line in one.splitlines()[2:]] == ["1", "2", "3"]
+    assert [line.split()[0] for line in one.splitlines()[2:5]] == ["1", "2", "3"]
+    assert one.splitlines()[5:] == ["probabilities hold if it was 8.3 % before"]  # six people, half of them strangers
+    assert "how likely it shows the same individual, if it was 8.3 % before" in page
     assert "person 3" in one.splitlines()[2]
+
+
+def test_a_picture_of_something_else_is_told(place, capsys, tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)).save(tmp_path / "noise.png")
+    with Gallery(place / "gallery") as kept:
+        calibration = kept.calibration()
+        kept.put_calibration(dataclasses.replace(calibration, familiar=0.9999))
+        told = said(capsys, "search", *words(place), tmp_path / "noise.png", "--k", 2)
+        kept.put_calibration(dataclasses.replace(calibration, familiar=-1.0))
+        quiet = said(capsys, "search", *words(place), tmp_path / "noise.png", "--k", 2)
+        kept.put_calibration(calibration)
+    assert "noise.png is unlike every picture of this gallery" in " ".join(told.split())
+    assert "unlike" not in quiet
+
+
+def test_a_page_of_answers_is_not_written_over(place, capsys, tmp_path):
+    page, picture = tmp_path / "p.html", place / "people" / "person 1" / "1.png"
+    page.write_text("mine")
+    for verb in (
+        ["search", *words(place), picture],
+        ["compare", picture, picture, *words(place)[1:]],
+        ["calibrate", place / "gallery"],
+    ):
+        assert "name another, or say --force true" in refused(capsys, *verb, "--out", page)
+    assert page.read_text() == "mine"
 
 
 def test_a_camera_is_asked_for_by_name(place, capsys):
@@ -266,7 +294,7 @@ def test_names_are_shown_as_they_are(place, capsys, tmp_path):
     for number, name in enumerate(names):
         picture = tmp_path / "[bold]x[red].png"
         Image.fromarray(person(number, 77)).save(picture)
-        for extra in ([], ["--by", "identity"], ["--out", tmp_path / "page.html"]):
+        for extra in ([], ["--by", "identity"], ["--out", tmp_path / "page.html", "--force", "true"]):
             table = said(capsys, "search", tmp_path / "gallery", *tool, picture, "--k", "3", *extra)
             assert visible(name) in table
             assert table.isprintable() or set(filter(is_hidden, table)) == {"\n"}

@@ -201,7 +201,7 @@ def test_what_was_added_is_there_after_opening_again(open_gallery: Open, vectors
 def test_vectors_of_another_model_are_refused(open_gallery: Open, vectors) -> None:
     gallery = open_gallery("model a")
     gallery.add(vectors)
-    with pytest.raises(GalleryError, match=r"model b.*of model a; index the pictures anew"):
+    with pytest.raises(GalleryError, match=r"model model b.*of model model a; use that model, or index"):
         open_gallery("model b")
     assert open_gallery().model == "model a"
     with pytest.raises(ValueError, match=r"expected vectors \(N, 16\)"):

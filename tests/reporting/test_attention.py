@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from reseen.errors import DataError
 from reseen.models import Embedder, ModelSpec
 from reseen.reporting import attention, write_attention
-from reseen.reporting.attention_page import overlay
+from reseen.reporting.attention_page import legend_colors, overlay
 from reseen.types import Sample
 
 
@@ -171,6 +172,16 @@ def test_models_stand_side_by_side(model: Embedder, draw_sample: Callable[..., S
     assert page.shots[1].picture == page.shots[2].picture != page.shots[0].picture
     assert "identity <b>" in page.words
     assert "norm of the embedding" in " ".join(page.words)
+    assert {"no part in it", "the largest part"} <= set(page.words)  # a legend
+    assert page.headings == ["Where the network looks", "Attention"]  # the pictures are headed one level below
+
+
+def test_the_legend_has_the_colours_of_the_maps() -> None:
+    colors = [tuple(map(int, re.findall(r"\d+", color))) for color in legend_colors()]
+    assert colors[0] == (150, 150, 150)  # no attention leaves a grey picture as it is
+    hottest = overlay(np.full((1, 1, 3), 150, np.uint8), torch.ones(1, 1))[0, 0]
+    assert colors[-1] == tuple(hottest.tolist())
+    assert len(set(colors)) == 9
 
 
 def test_references_are_shown_and_named_as_the_target(

@@ -3,6 +3,7 @@
 import pytest
 
 from reseen import recipes
+from reseen.recipes.objective import weight_of
 from reseen.studies.settings import changed, merged, named_loss, shared, terms_of, title_of, with_loss
 
 TERMS = [
@@ -21,13 +22,13 @@ def test_groups_are_merged_and_classes_replaced():
     assert base["loss"]["class_path"] == "A"
 
 
-IDENTITY = {"loss": {"class_path": "reseen.losses.IdentityLoss"}, "output": "embedding", "weight": 1.0}
+IDENTITY = {"loss": {"class_path": "reseen.losses.IdentityLoss"}, "output": "embedding", "weight": None}
 
 
 def metric(name, **arguments):
     """Return the terms of a run that says no more than its metric loss."""
     loss = {"class_path": f"reseen.losses.{name}", **({"init_args": arguments} if arguments else {})}
-    return [IDENTITY, {"loss": loss, "output": "feature", "weight": 1.0}]
+    return [IDENTITY, {"loss": loss, "output": "feature", "weight": None}]
 
 
 def test_a_flags_name_reaches_the_arguments_of_a_class():
@@ -163,3 +164,11 @@ def test_a_study_takes_a_recipe_and_its_own_data():
     assert found["data"] == data
     assert found["schedule"]["epochs"] == 2
     assert found["model"]["backbone"] == "osnet_x0_25"
+
+
+def test_a_weight_that_is_not_named_is_that_of_the_loss() -> None:
+    wrapped = {"class_path": "CrossModal", "init_args": {"loss": {"class_path": "ExpATLoss"}}}
+    assert [weight_of({"loss": loss}) for loss in ("AdaSPLoss", "HardTripletLoss", wrapped)] == [0.1, 1.0, 0.1]
+    assert weight_of({"loss": "AdaSPLoss", "weight": 0.3}) == 0.3
+    assert weight_of({"loss": "AdaSPLoss", "weight": None}) == 0.1
+    assert weight_of({"loss": "torch.nn.Identity"}) == 1.0  # of another library

@@ -36,6 +36,23 @@ def role_of(term: Mapping[str, Any]) -> Role:
     return role
 
 
+def weight_of(term: Mapping[str, Any]) -> float:
+    """Return the weight of a term: the one that it names, or its loss's own where pictures show no vehicles.
+
+    Args:
+        term: As for `role_of`.
+
+    Raises:
+        ValueError: There is no such class.
+    """
+    loss, weight = term["loss"], term.get("weight")
+    while weight is None and isinstance(loss, Mapping) and _arguments(loss).get("loss"):
+        loss = _arguments(loss)["loss"]
+    kind = _class(_path(loss))
+    # No arguments are needed to ask: the weight is the class's.
+    return float(weight) if weight is not None else getattr(object.__new__(kind), "default_weight", lambda: 1.0)()
+
+
 def with_loss(terms: Terms, role: Role, change: Callable[[Any], Any]) -> list[Settings]:
     """Return terms with another loss wherever one of a role stands; outputs and weights stay.
 

@@ -73,7 +73,7 @@ def attention(
         names: Losses to train with, each beside the identity loss. Arguments stand behind a name, as in
             FIDILoss(beta=0.7).
         runs: Trained runs to look at; nothing is trained then.
-        weights: Weight of a loss beside the identity loss, by name; that of the settings (or 1) where absent.
+        weights: Weight of a loss beside the identity loss, by name; that of the settings, or its own, where absent.
         target: What the maps explain: similarity to the other picture, or the norm of the embedding.
         shown: Queries on the page, each of another individual if there are so many.
         measured: Queries to measure on.

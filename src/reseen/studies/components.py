@@ -39,7 +39,7 @@ def components(
         which: Every combination, or as in the paper: nothing, all but one, all.
         names: Losses to train with, each beside the identity loss; gains are over the first. Arguments stand behind a
             name, as in HardTripletLoss(margin=null).
-        weights: Weight of a loss beside the identity loss, by name; that of the settings (or 1) where absent.
+        weights: Weight of a loss beside the identity loss, by name; that of the settings, or its own, where absent.
     """
     study = Study(components, locals())
     chosen = default_parts(study.settings) if parts is None else parts

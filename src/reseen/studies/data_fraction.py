@@ -41,7 +41,7 @@ def data_fraction(
         same_steps: Train on fewer identities for as many steps as on all; otherwise for as many epochs.
         names: Losses to train with, each beside the identity loss. Arguments stand behind a name, as in
             FIDILoss(beta=0.7).
-        weights: Weight of a loss beside the identity loss, by name; that of the settings (or 1) where absent.
+        weights: Weight of a loss beside the identity loss, by name; that of the settings, or its own, where absent.
     """
     study = Study(data_fraction, locals())
     for loss, settings in study.losses(names, weights).items():

@@ -42,7 +42,7 @@ def instances(
         batch: Pictures in a batch, a multiple of each count.
         names: Losses to train with. Arguments stand behind a name, as in HardTripletLoss(margin=null).
         alone: Each by itself; otherwise beside the identity loss.
-        weights: Weight of a loss beside the identity loss, by name; that of the settings (or 1) where absent.
+        weights: Weight of a loss beside the identity loss, by name; that of the settings, or its own, where absent.
     """
     if wrong := [count for count in counts if batch % count or batch < 2 * count]:
         raise ValueError(f"expected a batch of two identities or more, got {batch} pictures for {wrong} of each")

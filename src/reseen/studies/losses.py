@@ -39,7 +39,7 @@ def losses(
         names: Losses to train with, each beside the identity loss; IdentityLoss for that one alone. Arguments stand
             behind a name, as in FIDILoss(beta=0.7).
         alone: Losses to train with on their own.
-        weights: Weight of a loss beside the identity loss, by name; that of the settings (or 1) where absent.
+        weights: Weight of a loss beside the identity loss, by name; that of the settings, or its own, where absent.
         others: More rows: name -> what it changes, as in {"FIDI 0.7": {"loss": "FIDILoss", "loss.beta": 0.7}}.
         recipes: More rows: whole recipes, such as those of one of a paper's tables.
     """

@@ -31,7 +31,7 @@ def momentum(
         options: The study's folder, seeds, recipe and settings.
         names: Losses to train with, each beside the identity loss. Arguments stand behind a name, as in
             HELoss(metric=cosine).
-        weights: Weight of a loss beside the identity loss, by name; that of the settings (or 1) where absent.
+        weights: Weight of a loss beside the identity loss, by name; that of the settings, or its own, where absent.
         dictionary: Arguments of MoReID, as in {"momentum": 0.9, "memory_size": 1024}; the paper's where absent.
     """
     study = Study(momentum, locals())

@@ -44,7 +44,7 @@ def rankings(
         names: Two losses to train with, each beside the identity loss. Arguments stand behind a name, as in
             FIDILoss(beta=0.7).
         runs: Two trained runs to compare; nothing is trained then.
-        weights: Weight of a loss beside the identity loss, by name; that of the settings (or 1) where absent.
+        weights: Weight of a loss beside the identity loss, by name; that of the settings, or its own, where absent.
         lists: How many queries to show where the second is better, and as many where the first is.
         top: Places shown of each list.
         batch_size: Pictures to embed at a time.

@@ -58,7 +58,7 @@ def fidelity(
         names: Losses to train with, each beside the identity loss. Arguments stand behind a name, as in
             FIDILoss(beta=0.7).
         runs: Trained runs to look at; nothing is trained then.
-        weights: Weight of a loss beside the identity loss, by name; that of the settings (or 1) where absent.
+        weights: Weight of a loss beside the identity loss, by name; that of the settings, or its own, where absent.
         include_distractors: Let identities that are nobody's stand as others; otherwise they are left out.
         batch_size: Pictures to embed at a time.
         workers: Processes that read pictures.

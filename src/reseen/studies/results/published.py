@@ -14,12 +14,13 @@ import yaml
 from reseen import losses, training
 from reseen.errors import RunError
 from reseen.recipes import FOLDER, Published, published, published_data, settings_of
+from reseen.recipes.objective import weight_of
 from reseen.reporting import Repeated, Section, table
 from reseen.studies.settings import Settings, changed, terms_of
 
 # What changes neither the training's outcome nor what is measured.
 ASIDE = {"data", "evaluate_every", "init", "out", "resume", "save_every", "seed", "tensorboard", "workers"}
-DEFAULT_TERM = {"output": "embedding", "weight": 1.0}
+DEFAULT_OUTPUT = "embedding"
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,9 @@ def parsed(changes: str) -> Settings:
 def canonical(settings: Mapping[str, Any]) -> Settings:
     """Return the settings that count, in one form: short names of classes, losses as terms, nothing empty."""
     kept = {key: value for key, value in settings.items() if key not in ASIDE}
-    kept["terms"] = [{**DEFAULT_TERM, **term, "role": None} for term in terms_of(settings)]
+    kept["terms"] = [
+        {"output": DEFAULT_OUTPUT, **term, "weight": weight_of(term), "role": None} for term in terms_of(settings)
+    ]
     plain: Settings = _plain(kept)
     return plain
 
