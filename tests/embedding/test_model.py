@@ -196,7 +196,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "replaced": lambda folder: part(folder, 1).write_bytes(b"junk" * 99),
     "of other rows": lambda folder: shutil.copy(part(folder, 3), part(folder, 1)),
     "a bit of a vector": lambda folder: flip(part(folder, 1), place_of(folder) + 2),
-    "a bit of a column's name": lambda folder: flip(part(folder, 1), part(folder, 1).read_bytes().rindex(b"digest")),
+    "a bit of a column's name": lambda folder: flip(part(folder, 1), part(folder, 1).read_bytes().index(b"digest")),
 }
 
 
