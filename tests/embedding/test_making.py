@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
+from tests.embedding.drawn import Mean, draw, parts
 
 from reseen import storage
 from reseen.embedding import open_embeddings
@@ -20,12 +21,12 @@ from reseen.embedding.parts import read_quarantine
 from reseen.errors import DataError, RunError
 from reseen.pictures import decode
 from reseen.storage import Folder, fetch
-from tests.embedding.drawn import Mean, draw, parts
 
 TEN = PartOptions(part_rows=10, batch_size=4)
+ALL = Share()
 
 
-def make(manifest: Path | str, out: Path | str, options: PartOptions = TEN, share: Share = Share()) -> Mean:
+def make(manifest: Path | str, out: Path | str, options: PartOptions = TEN, share: Share = ALL) -> Mean:
     model = Mean()
     make_parts(Folder(str(out)), ParquetManifest(str(manifest)), model, options, share=share, workers=2)
     return model
@@ -170,5 +171,5 @@ def test_pictures_at_urls(tmp_path: Path, web: str, monkeypatch: pytest.MonkeyPa
     np.testing.assert_array_equal(alone, remote)
     with pytest.raises(DataError, match="404"):
         fetch(f"{web}/pictures/none.png")
-    with pytest.raises(RunError, match="expected an answer from .*down.* 503"):
+    with pytest.raises(RunError, match=r"expected an answer from .*down.* 503"):
         fetch(f"{web}/down.png")

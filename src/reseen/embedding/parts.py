@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from reseen.embedding.manifest import Manifest, Piece
 from reseen.errors import RunError, one_line
 from reseen.files import replacing
-from reseen.labels import parse_label
+from reseen.labels import parse_identity, parse_label
 from reseen.storage import Folder, is_url
 from reseen.types import Embeddings, Labels, as_labels
 
@@ -307,10 +307,10 @@ def open_embeddings(folder: str | Path, *, mapped: bool = False) -> Embeddings:
     blocks = []
     for table in tables(place, work):
         for name in names:
-            columns[name] += table[name].to_pylist() if name in table.column_names else [None] * len(table)
+            columns[name] += labels_of(table, name, work)
         if not mapped:
             blocks.append(vectors_of(table))
-    labels = {plural: _labels(columns[name], name, work) for name, plural in COLUMNS.items()}
+    labels = {plural: _labels(columns[name], name) for name, plural in COLUMNS.items()}
     if mapped:
         vectors: Any = np.load(export_npy(place), mmap_mode="r") if columns["path"] else np.empty((0, work.dim), "f4")
     else:
@@ -325,13 +325,22 @@ def tables(folder: Folder, work: Work) -> Iterator[pa.Table]:
         RunError: One is damaged.
     """
     for number in range(work.num_parts):
-        try:
-            table = read_part(folder, number)
-            if facts_of(table)["rows"] != [work.rows(number).start, work.rows(number).stop]:
-                raise ValueError(f"other rows in {part_name(number)}")
-        except DAMAGE as error:
-            raise RunError(f"expected whole parts in {folder}, got: {one_line(error)}; embed again") from None
-        yield table
+        yield checked_part(folder, work, number)
+
+
+def checked_part(folder: Folder, work: Work, number: int) -> pa.Table:
+    """Return a part of finished work.
+
+    Raises:
+        RunError: It is damaged.
+    """
+    try:
+        table = read_part(folder, number)
+        if facts_of(table)["rows"] != [work.rows(number).start, work.rows(number).stop]:
+            raise ValueError(f"other rows in {part_name(number)}")
+    except DAMAGE as error:
+        raise RunError(f"expected whole parts in {folder}, got: {one_line(error)}; embed again") from None
+    return table
 
 
 def export_npy(folder: Folder) -> Path:
@@ -376,7 +385,16 @@ def _is_of_parts(path: Path, folder: Folder, work: Work) -> bool:
     return True
 
 
-def _labels(values: list[Any], name: str, work: Work) -> Labels | None:
-    if name in work.integers_as_text:
-        values = [None if value is None else parse_label(value) for value in values]
+def labels_of(table: pa.Table, name: str, work: Work) -> list[int | str | None]:
+    """Return a column of labels (n,) of a part, None where it is empty or not there."""
+    if name not in table.column_names:
+        return [None] * len(table)
+    values: list[int | str | None] = table[name].to_pylist()
+    if name not in work.integers_as_text:
+        return values
+    parse = parse_identity if name == "identity" else parse_label
+    return [None if not value else parse(str(value)) for value in values]
+
+
+def _labels(values: list[Any], name: str) -> Labels | None:
     return None if values and name != "identity" and all(value is None for value in values) else as_labels(values)
