@@ -235,7 +235,7 @@ def test_words_that_cannot_be_followed_are_one_line(
     (tmp_path / "file").touch()
     for words, said in {
         ("export", exported, "out.onnx"): "is exported already",
-        ("embed", exported, "--out", tmp_path): "expected --pictures or --data",
+        ("embed", exported, "--out", tmp_path): "expected --pictures, --manifest or --data",
         ("serve", tmp_path, "--model", exported, "--device", "tpu"): "expected a device that ONNX Runtime has here",
         ("serve", tmp_path, "--model", exported, "--batch", "0"): "expected a batch of at least 1",
         ("serve", tmp_path, "--model", exported, "--port", "99999"): "expected a port of 0 to 65535",

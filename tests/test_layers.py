@@ -29,7 +29,7 @@ LAYERS: dict[str, set[str]] = {
         "trust",
         "types",
     },
-    "storage": {"distributed", "tables", "video", "zoo"},
+    "storage": {"distributed", "storage", "tables", "video", "zoo"},
     "protocols": {"protocols"},
     "parts": {"datasets", "evaluation", "loading", "losses", "models"},
     "checkpoints": {"checkpoint"},

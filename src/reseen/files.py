@@ -12,7 +12,7 @@ from typing import BinaryIO
 from reseen.errors import WriteError
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
     """Write a file, all or nothing; it is on the disk when this returns.
 
     Raises:

@@ -12,7 +12,7 @@ import re
 import stat
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -137,23 +137,39 @@ def decode(path: Path) -> Pixels:
     """
     try:
         _require_regular_file(path)
-        with _without_pillows_limit(), Image.open(path, formats=FORMATS) as picture:
+        return _decoded(path, str(path), path.read_bytes)
+    except FileNotFoundError:
+        raise DataError(f"expected a picture at {path}, found no such file; check the root or the path") from None
+    except OSError as error:
+        raise DataError(f"expected a picture at {path}, got: {one_line(error)}; replace it or leave it out") from None
+
+
+def decode_bytes(content: bytes, name: str) -> Pixels:
+    """Return the picture in a file's content, as `decode`.
+
+    Raises:
+        DataError: As `decode`; the picture is called by its name.
+    """
+    return _decoded(io.BytesIO(content), name, lambda: content)
+
+
+def _decoded(file: Path | io.BytesIO, name: str, content: Callable[[], bytes]) -> Pixels:
+    try:
+        with _without_pillows_limit(), Image.open(file, formats=FORMATS) as picture:
             limit = int(os.environ.get("RESEEN_MAX_PIXELS", MAX_PIXELS))
             if picture.width * picture.height > limit:
                 size = f"{picture.width:,} x {picture.height:,}"
                 raise DataError(
-                    f"expected at most {limit:,} pixels in {path}, got {size}; where that is meant, allow more with "
+                    f"expected at most {limit:,} pixels in {name}, got {size}; where that is meant, allow more with "
                     "--max_pixels, or RESEEN_MAX_PIXELS in the environment"
                 )
-            _require_usual_effort(path, picture)
+            _require_usual_effort(name, picture, content)
             return flattened(picture)
-    except FileNotFoundError:
-        raise DataError(f"expected a picture at {path}, found no such file; check the root or the path") from None
-    except DataError:
+    except (DataError, FileNotFoundError):
         raise
     except Exception as error:  # a damaged file makes Pillow raise almost anything
-        found = "an empty file" if _is_empty(path) else one_line(error)
-        raise DataError(f"expected a picture at {path}, got: {found}; replace it or leave it out") from None
+        found = one_line(error) if content() else "an empty file"
+        raise DataError(f"expected a picture at {name}, got: {found}; replace it or leave it out") from None
 
 
 def _require_regular_file(path: Path) -> None:
@@ -164,16 +180,16 @@ def _require_regular_file(path: Path) -> None:
         raise DataError(f"expected a picture at {path}, got {found}; replace it or leave it out")
 
 
-def _require_usual_effort(path: Path, picture: Image.Image) -> None:
+def _require_usual_effort(name: str, picture: Image.Image, content: Callable[[], bytes]) -> None:
     """Make sure that a file takes no more work than one of its size usually does."""
     if picture.info.get("progressive"):
-        scans = sum(marker == SOS for marker, _ in jpeg_markers(path.read_bytes()))
+        scans = sum(marker == SOS for marker, _ in jpeg_markers(content()))
         if scans > MAX_SCANS:
-            raise DataError(f"expected at most {MAX_SCANS} scans in {path}, got {scans:,}; save it anew")
+            raise DataError(f"expected at most {MAX_SCANS} scans in {name}, got {scans:,}; save it anew")
     run_length = any(tile[0] == "bmp_rle" for tile in getattr(picture, "tile", ()))
     if run_length and picture.width * picture.height > MAX_RUN_LENGTH_PIXELS:
         raise DataError(
-            f"expected at most {MAX_RUN_LENGTH_PIXELS:,} pixels in {path}, a run-length encoded BMP, got "
+            f"expected at most {MAX_RUN_LENGTH_PIXELS:,} pixels in {name}, a run-length encoded BMP, got "
             f"{picture.width:,} x {picture.height:,}; save it without compression"
         )
 
@@ -206,13 +222,6 @@ class _Decoding:
 
 
 _decoding = _Decoding()
-
-
-def _is_empty(path: Path) -> bool:
-    try:
-        return path.stat().st_size == 0
-    except (OSError, ValueError):  # as with a name of 300 letters
-        return False
 
 
 def decode_box(path: Path, box: tuple[int, int, int, int]) -> Pixels:

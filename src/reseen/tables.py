@@ -64,7 +64,7 @@ class TextTable:
         box: The columns that hold the part of a picture to use, one of `BOXES`; none where there is no such part.
     """
 
-    source: Path
+    source: Path | str
     columns: Mapping[str, Sequence[str]]
     box: tuple[str, ...] = ()
 
@@ -172,13 +172,40 @@ def read_table(path: Path, *, required: Sequence[str], optional: Sequence[str] =
         raise DataError(f"expected a table of text in UTF-8 at {path}, found other bytes; save it as UTF-8") from None
     except DAMAGE as error:
         raise _no_table(path, error) from None
+    return as_text_table(path, header, columns, required=required, optional=optional, boxes=boxes)
+
+
+def as_text_table(
+    path: Path | str,
+    header: Sequence[str],
+    columns: Callable[[int], list[str]],
+    *,
+    required: Sequence[str],
+    optional: Sequence[str] = (),
+    boxes: bool = False,
+    empty: bool = False,
+) -> TextTable:
+    """Return some columns of a table, checked as `read_table` does.
+
+    Args:
+        path: Where it is from, for messages.
+        header: Names of its columns, in small letters.
+        columns: Gives a column by its place.
+        required: As for `read_table`.
+        optional: As for `read_table`.
+        boxes: As for `read_table`.
+        empty: Take a table without rows.
+
+    Raises:
+        DataError: As `read_table`, as far as the columns are concerned.
+    """
     every = ", ".join(name or "a column without a name" for name in header)
     if set(required) - set(header):
         wanted = f"{'columns' if len(required) > 1 else 'a column'} {' and '.join(required)}"
         raise DataError(f"expected {wanted} in {path}, found {every}; rename them")
     if twice := sorted({name for name in header if name and header.count(name) > 1}):
         raise DataError(f"expected each column once in {path}, found {', '.join(twice)} twice; rename one")
-    box = _form_of_boxes(header, path) if boxes else ()
+    box = form_of_boxes(header, path) if boxes else ()
     try:
         read = {name: columns(header.index(name)) for name in header if name in {*required, *optional, *box}}
     except DAMAGE as error:
@@ -187,7 +214,7 @@ def read_table(path: Path, *, required: Sequence[str], optional: Sequence[str] =
     if passed_over:
         log.info("ignored columns of %s: %s", path, ", ".join(passed_over))
     table = TextTable(path, read, box)
-    if not len(table):
+    if not len(table) and not empty:
         raise DataError(f"expected one row or more in {path}, found none")
     for name, values in read.items():
         for row, value in enumerate(values, start=1):
@@ -196,12 +223,12 @@ def read_table(path: Path, *, required: Sequence[str], optional: Sequence[str] =
     return table
 
 
-def _no_table(path: Path, error: Exception) -> DataError:
+def _no_table(path: Path | str, error: Exception) -> DataError:
     found = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
     return DataError(f"expected a table of CSV or Parquet at {path}, got: {found}; mend the file")
 
 
-def _form_of_boxes(header: Sequence[str], path: Path) -> tuple[str, ...]:
+def form_of_boxes(header: Sequence[str], path: Path | str) -> tuple[str, ...]:
     """Return the columns of the part of each picture to use, if there are any.
 
     Raises:
@@ -256,12 +283,12 @@ def _read_parquet(path: Path) -> tuple[list[str], Callable[[int], list[str]]]:
     names = [name for name in file.schema_arrow.names if not name.startswith("__index_level_")]
 
     def column(place: int) -> list[str]:
-        return [_as_text(value) for value in file.read(columns=[names[place]]).column(0).to_pylist()]
+        return [as_text(value) for value in file.read(columns=[names[place]]).column(0).to_pylist()]
 
     return [name.strip().lower() for name in names], column
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """Return a value of Parquet as text; a column of integers with gaps comes from pandas as 1.0, 2.0, nan."""
     if value is None or value != value:
         return ""

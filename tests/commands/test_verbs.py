@@ -109,7 +109,7 @@ def test_evaluate_takes_a_reranking_of_ones_own(run, tmp_path, capsys):
 
 
 def test_embed_writes_vectors_that_numpy_reads(run, tmp_path):
-    main(["embed", str(run), "--out", str(tmp_path)])
+    main(["embed", str(run), "--out", str(tmp_path), "--npy", "true"])
     assert np.load(tmp_path / "query" / "vectors.npy").shape[0] == 8
 
 

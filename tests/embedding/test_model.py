@@ -22,6 +22,7 @@ from reseen.errors import CheckpointError, DataError, RunError, WriteError
 from reseen.evaluation import evaluate
 from reseen.models import ModelSpec
 from reseen.models.spec import ModalityOptions
+from reseen.pictures import digest
 from reseen.protocols import cross_camera
 from reseen.types import Sample
 
@@ -105,7 +106,7 @@ def test_unreadable_picture() -> None:
 
 def test_on_the_disk(tmp_path: Path) -> None:
     model = Tiny()
-    found = embedded_to(tmp_path, model, samples(), shard=6)
+    found = embedded_to(tmp_path, model, samples(), part_rows=6)
     torch.testing.assert_close(found.vectors, by_hand(model))
     memory = embedded(model, samples())
     for column in ("identities", "cameras", "modalities", "tracks", "paths"):
@@ -113,8 +114,11 @@ def test_on_the_disk(tmp_path: Path) -> None:
         assert (on_disk is None and in_memory is None) or on_disk.tolist() == in_memory.tolist()
     # Without this library:
     assert np.load(tmp_path / "vectors.npy").shape == (20, 5)
-    table = pd.read_parquet(tmp_path / "table")
+    table = pd.read_parquet(tmp_path / "parts")
     assert table["identity"].tolist() == memory.identities.tolist()
+    assert table["row"].tolist() == list(range(20))
+    torch.testing.assert_close(torch.tensor(np.stack(table["vector"])), by_hand(model))
+    assert table["digest"].tolist() == [digest(draw(i)) for i in range(20)]
 
 
 def test_half_precision(tmp_path: Path) -> None:
@@ -143,12 +147,12 @@ def test_resume(tmp_path: Path, stop_after: int) -> None:
 
     model.embed = interrupted  # type: ignore[assignment, method-assign]
     with pytest.raises(StopError):
-        embedded_to(tmp_path, model, samples(), shard=6, batch_size=3)
+        embedded_to(tmp_path, model, samples(), part_rows=6, batch_size=3)
     with pytest.raises(RunError, match="are missing: embed again"):
         open_embeddings(tmp_path)
     model.embed = embed_batch  # type: ignore[method-assign]
     model.seen.clear()
-    found = embedded_to(tmp_path, model, samples(), shard=6, batch_size=3)
+    found = embedded_to(tmp_path, model, samples(), part_rows=6, batch_size=3)
     torch.testing.assert_close(found.vectors, by_hand(model))
     assert sum(size for size, _ in model.seen) == 20 - 6 * (stop_after // 2)
 
@@ -177,37 +181,62 @@ def flip(path: Path, byte: int) -> None:
     path.write_bytes(content)
 
 
+def part(folder: Path, number: int) -> Path:
+    return folder / "parts" / f"{number:08d}.parquet"
+
+
+def place_of(folder: Path) -> int:
+    return part(folder, 1).read_bytes().index(np.load(folder / "vectors.npy")[8].tobytes())
+
+
 DAMAGE: dict[str, Callable[[Path], object]] = {
-    "vectors gone": lambda folder: (folder / "vectors.npy").unlink(),
-    "vectors cut": lambda folder: cut(folder / "vectors.npy", 500),
-    "vectors empty": lambda folder: cut(folder / "vectors.npy", 0),
-    "vectors replaced": lambda folder: (folder / "vectors.npy").write_bytes(pickle.dumps([1] * 1000)),
-    "vectors of another shape": lambda folder: np.save(folder / "vectors.npy", np.zeros((20, 6), np.float32)),
-    "a bit of a vector": lambda folder: flip(folder / "vectors.npy", 128 + 4 * 5 * 8 + 2),
-    "a table gone": lambda folder: (folder / "table" / "00001.parquet").unlink(),
-    "a table empty": lambda folder: cut(folder / "table" / "00001.parquet", 0),
-    "a table cut": lambda folder: cut(folder / "table" / "00001.parquet", 300),
-    "a table replaced": lambda folder: (folder / "table" / "00001.parquet").write_bytes(b"junk" * 99),
-    "a table of other rows": lambda folder: shutil.copy(
-        folder / "table" / "00003.parquet", folder / "table" / "00001.parquet"
-    ),
+    "gone": lambda folder: part(folder, 1).unlink(),
+    "empty": lambda folder: cut(part(folder, 1), 0),
+    "cut": lambda folder: cut(part(folder, 1), 300),
+    "replaced": lambda folder: part(folder, 1).write_bytes(b"junk" * 99),
+    "of other rows": lambda folder: shutil.copy(part(folder, 3), part(folder, 1)),
+    "a bit of a vector": lambda folder: flip(part(folder, 1), place_of(folder) + 2),
+    "a bit of a column's name": lambda folder: flip(part(folder, 1), part(folder, 1).read_bytes().index(b"digest")),
 }
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_embedding_again_mends_what_has_been_damaged(tmp_path: Path, kind: str) -> None:
     model = Tiny()
-    embedded_to(tmp_path, model, samples(), shard=6)
+    embedded_to(tmp_path, model, samples(), part_rows=6)
+    before = [part(tmp_path, number).read_bytes() for number in range(4)]
     DAMAGE[kind](tmp_path)
     with pytest.raises(RunError, match="embed again"):
         open_embeddings(tmp_path)
     model.seen.clear()
-    found = embedded_to(tmp_path, model, samples(), shard=6)
+    found = embedded_to(tmp_path, model, samples(), part_rows=6)
     torch.testing.assert_close(found.vectors, by_hand(model))
     assert found.paths.tolist() == [f"{i}.png" for i in range(20)]
-    whole = kind.startswith("vectors")  # everything is made again, else one shard
-    assert sum(size for size, _ in model.seen) == (20 if whole else 6)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["embedding.json", "table", "vectors.npy"]
+    assert sum(size for size, _ in model.seen) == 6
+    assert [part(tmp_path, number).read_bytes() for number in range(4)] == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["embedding.json", "parts", "vectors.npy"]
+
+
+VECTORS: dict[str, Callable[[Path], object]] = {
+    "gone": lambda path: path.unlink(),
+    "cut": lambda path: cut(path, 500),
+    "empty": lambda path: cut(path, 0),
+    "replaced": lambda path: path.write_bytes(pickle.dumps([1] * 1000)),
+    "of another shape": lambda path: np.save(path, np.zeros((20, 6), np.float32)),
+    "a bit of a vector": lambda path: flip(path, 128 + 4 * 5 * 8 + 2),
+}
+
+
+@pytest.mark.parametrize("kind", VECTORS)
+def test_one_file_of_vectors_is_made_again_from_the_parts(tmp_path: Path, kind: str) -> None:
+    model = Tiny()
+    embedded_to(tmp_path, model, samples(), part_rows=6)
+    VECTORS[kind](tmp_path / "vectors.npy")
+    model.seen.clear()
+    for found in (open_embeddings(tmp_path), open_embeddings(tmp_path, mapped=True)):
+        torch.testing.assert_close(found.vectors, by_hand(model))
+    assert found.mapped
+    assert model.seen == []
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"samples": "many"}', '{"dim": 5', "\xff"])
@@ -219,18 +248,22 @@ def test_a_damaged_description_is_told_in_one_line(tmp_path: Path, text: str) ->
             attempt()
 
 
-@pytest.mark.parametrize(("content", "seconds"), [(b"as long as", 11), (b"longer than before", 10)])
-def test_a_changed_picture_is_other_work(tmp_path: Path, content: bytes, seconds: int) -> None:
-    model, path = Tiny(), tmp_path / "a.png"
-    Image.fromarray(draw(0)).save(path)
-    os.utime(path, (10, 10))
-    embedded_to(tmp_path / "out", model, [Sample(str(path), 1)])
-    embedded_to(tmp_path / "out", model, [Sample(str(path), 1)])
-    size = path.stat().st_size
-    path.write_bytes(content.ljust(size) if seconds == 11 else bytes(size + 1))
-    os.utime(path, (seconds, seconds))
-    with pytest.raises(RunError, match="pictures or their files have changed"):
-        embedded_to(tmp_path / "out", model, [Sample(str(path), 1)])
+@pytest.mark.parametrize(("same_size", "seconds"), [(True, 11), (False, 10)])
+def test_a_changed_picture_is_embedded_anew_and_no_other_part(tmp_path: Path, same_size: bool, seconds: int) -> None:
+    model, paths = Tiny(), [tmp_path / f"{n}.bmp" for n in range(4)]
+    for n, path in enumerate(paths):
+        Image.fromarray(draw(n)).save(path)
+        os.utime(path, (10, 10))
+    known = [Sample(str(path), 1) for path in paths]
+    embedded_to(tmp_path / "out", model, known, part_rows=2)
+    model.seen.clear()
+    embedded_to(tmp_path / "out", model, known, part_rows=2)
+    assert model.seen == []
+    Image.fromarray(draw(9)).save(paths[3], "BMP" if same_size else "PNG")
+    os.utime(paths[3], (seconds, seconds))
+    found = embedded_to(tmp_path / "out", model, known, part_rows=2)
+    torch.testing.assert_close(found.vectors, by_hand(model, 10)[[0, 1, 2, 9]])
+    assert sum(size for size, _ in model.seen) == 2
 
 
 @pytest.mark.parametrize(("value", "dtype"), [(np.nan, "float32"), (np.inf, "float32"), (7e4, "float16")])
@@ -240,7 +273,7 @@ def test_vectors_that_are_not_finite_are_refused(tmp_path: Path, value: float, d
     with pytest.raises(
         CheckpointError, match=rf"finite vectors in {dtype}, got others for 6 of 6 pictures, first 0.png"
     ):
-        embedded_to(tmp_path, model, samples(), shard=6, dtype=dtype)
+        embedded_to(tmp_path, model, samples(), part_rows=6, dtype=dtype)
     with pytest.raises(RunError, match="are missing"):
         open_embeddings(tmp_path)
     embedded_to(tmp_path, Tiny(), samples(7))  # other work, in a folder where nothing has been finished
@@ -262,12 +295,12 @@ def test_no_embeddings_there(tmp_path: Path) -> None:
 def test_integers_beside_text_come_back_as_they_were(tmp_path: Path) -> None:
     names = [7, "007", "anna", -1, 2**62, "7.0", 8, 9]
     known = [Sample(s.path, names[i], [None, 1, "gate"][i % 3], draw=s.draw) for i, s in enumerate(samples(8))]
-    found = embedded_to(tmp_path, Tiny(), known, shard=3)
+    found = embedded_to(tmp_path, Tiny(), known, part_rows=3)
     assert found.identities.tolist() == names
     assert [type(name) for name in found.identities] == [type(name) for name in names]
     assert found.cameras is not None
     assert found.cameras.tolist() == [s.camera for s in known]
-    tables = [pd.read_parquet(path) for path in sorted((tmp_path / "table").iterdir())]
+    tables = [pd.read_parquet(path) for path in sorted((tmp_path / "parts").iterdir())]
     assert pd.concat(tables).identity.tolist() == [str(name) for name in names]
 
 
@@ -280,6 +313,6 @@ def test_labels_that_text_does_not_tell_apart_are_refused(tmp_path: Path) -> Non
 def test_from_the_disk_to_a_report(tmp_path: Path) -> None:
     model = Tiny()
     known = [Sample(s.path, s.identity, i % 3, draw=s.draw) for i, s in enumerate(samples(40))]
-    on_disk, memory = embedded_to(tmp_path, model, known, shard=7), embedded(model, known)
+    on_disk, memory = embedded_to(tmp_path, model, known, part_rows=7), embedded(model, known)
     expected = evaluate(memory[slice(0, 9)], memory, cross_camera).to_dict()
     assert json.loads(json.dumps(evaluate(memory[slice(0, 9)], on_disk, cross_camera).to_dict())) == expected

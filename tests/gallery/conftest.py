@@ -8,17 +8,26 @@ from pathlib import Path
 import pytest
 
 from reseen.gallery import Gallery
+from tests.gallery.milvus_lite_server import lite_server
 
 NAMES = itertools.count()
 
 
 @pytest.fixture(scope="session")
 def milvus_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where tests find Milvus: RESEEN_MILVUS=host:port if that is set, or a server of their own."""
+    """Where tests find Milvus: RESEEN_MILVUS=host:port if that is set, or Milvus Lite's server, started once."""
     pytest.importorskip("pymilvus")
     if address := os.environ.get("RESEEN_MILVUS"):
         yield address
         return
+    pytest.importorskip("milvus_lite")
+    with lite_server(tmp_path_factory.mktemp("milvus")) as (address, _):
+        yield address
+
+
+@pytest.fixture(scope="session")
+def full_milvus_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where tests find the server of the package milvus, where it is installed."""
     milvus = pytest.importorskip("milvus")
     server = milvus.MilvusServer()
     server.set_base_dir(str(tmp_path_factory.mktemp("milvus")))
@@ -30,12 +39,13 @@ def milvus_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture(params=["local", pytest.param("milvus", marks=pytest.mark.slow)])
+@pytest.fixture(params=["local", "milvus", pytest.param("full milvus", marks=pytest.mark.slow)])
 def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A place where there is no gallery yet."""
     if request.param == "local":
         return str(tmp_path / "gallery")
-    return f"milvus://{request.getfixturevalue('milvus_address')}/tests_{os.getpid()}_{next(NAMES)}"
+    address = request.getfixturevalue("milvus_address" if request.param == "milvus" else "full_milvus_address")
+    return f"milvus://{address}/tests_{os.getpid()}_{next(NAMES)}"
 
 
 @pytest.fixture

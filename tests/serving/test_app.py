@@ -217,10 +217,11 @@ def test_openapi_describes_every_address(asking: httpx.Client) -> None:
         for told in methods.values():
             assert told["responses"]["4XX"]["content"]["application/json"]["schema"]["$ref"].endswith("/ErrorResponse")
             assert "422" not in told["responses"]
-            assert told.get("security", []) == ([] if path == "/health" else [{"token": []}])
+            assert told.get("security", []) == ([] if path in ("/health", "/live") else [{"token": []}])
     assert described["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
     assert {(path, method) for path, methods in paths.items() for method in methods} == {
-        ("/health", "get"), ("/metrics", "get"), ("/facts", "get"), ("/search", "post"), ("/items", "post"),
+        ("/health", "get"), ("/live", "get"), ("/metrics", "get"), ("/facts", "get"), ("/search", "post"),
+        ("/items", "post"),
         ("/items/{item}", "get"), ("/items/{item}", "delete"), ("/items/{item}/picture", "get"), ("/marks", "post"),
         ("/items/{item}", "patch"), ("/identities/rename", "post"),
     }  # fmt: skip

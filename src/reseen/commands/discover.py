@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from reseen.commands.embed import pixels
 from reseen.datasets.custom.unlabelled import folder_samples, table_samples
 from reseen.discovery import Clustering, Individuals, Links, pair_links, sample_links
 from reseen.discovery import discover as group
 from reseen.discovery.agreement import agreement
 from reseen.discovery.questions import Probability
 from reseen.embedding.encoder import load
+from reseen.embedding.making import pixels
 from reseen.errors import DataError
 from reseen.files import make_folder, write_atomically
 from reseen.gallery import Gallery

@@ -1,28 +1,23 @@
 """``reseen embed MODEL``."""
 
-import logging
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import functools
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from rich.progress import track
-
 from reseen.cli.models import open_model
-from reseen.embedding.parts import Turn, write_shards
-from reseen.errors import DataError, RunError
+from reseen.embedding.making import PartOptions, Share, Tally, make_parts, vector_model
+from reseen.embedding.manifest import Manifest, ParquetManifest, SampleManifest
+from reseen.embedding.parts import Work, export_npy
+from reseen.errors import RunError
 from reseen.gallery.ingest import files_below
 from reseen.labels import parse_label
 from reseen.launcher import is_first, num_launched
-from reseen.pictures import Pixels, decode, decode_box
+from reseen.storage import Folder
 from reseen.terminal import Terminal
 from reseen.types import Benchmark, Sample
-from reseen.zoo import find
-
-logger = logging.getLogger(__name__)
+from reseen.zoo import DEFAULT, find
 
 
 def embed(
@@ -31,146 +26,122 @@ def embed(
     *,
     data: Benchmark | None = None,
     pictures: Path | None = None,
-    out: Path,
+    manifest: str | None = None,
+    out: str,
     parts: list[Literal["train", "query", "gallery"]] | None = None,
     dtype: Literal["float32", "float16"] = "float32",
     mirrored: bool = False,
     batch_size: int = 64,
-    workers: int = 0,
-    unreadable: Literal["stop", "skip"] = "stop",
+    workers: int | None = None,
+    unreadable: Literal["stop", "skip"] | None = None,
+    part_rows: int = 8192,
+    part: str | None = None,
+    npy: bool = False,
+    launcher: Literal["ray"] | None = None,
+    address: str | None = None,
+    actors: int | None = None,
 ) -> None:
-    """Write a model's vectors of a data set, or of a folder of pictures, to disk.
+    """Write a model's vectors of a data set, of a folder of pictures, or of a manifest, in parts.
 
-    Each part becomes a folder with vectors.npy and a table of its pictures. An interrupted part is continued, and
-    damaged shards are written again.
+    Each part is a Parquet file of labels and vectors. Whatever stops it, the same command goes on with what is missing;
+    damaged parts, and parts of pictures that have changed, are made again.
 
     Args:
-        run: A name that `reseen models` lists, the folder of a run, a checkpoint, or an exported file, which embeds a
-            folder without torch; a published model, which is fetched, if not given.
+        run: A name that `reseen models` lists, the folder of a run, a checkpoint, or an exported file, which needs no
+            torch; a published model, which is fetched, if not given.
         data: The data set; the run's own if not given.
         pictures: Folder of pictures in place of a data set, with a subfolder for each identity.
-        out: Folder for the parts, or for the vectors of the pictures.
-        parts: Parts to embed; query and gallery if not given.
+        manifest: Parquet file of paths or URLs in place of a data set, or a folder of such files; also s3://, gs://.
+        out: Folder for the vectors, with a subfolder for each of --parts of a data set; also s3://, gs://.
+        parts: Subsets of a data set to embed; query and gallery if not given.
         dtype: Type of the numbers on the disk.
         mirrored: Average the vectors of each picture and its mirror image.
         batch_size: Pictures at a time.
-        workers: Processes that read pictures of a data set for a model that torch runs.
-        unreadable: Stop at a picture that cannot be read, or skip it: all are then read once before, and those that
-            cannot be are counted and left out.
+        workers: Threads that read pictures; as many as there are cores if not given, more for pictures from a network.
+        unreadable: Stop at a picture that cannot be read, or skip it, and say why in the folder quarantine; skip for a
+            manifest and stop otherwise if not given.
+        part_rows: Pictures of a part: what a kill can cost.
+        part: Make one share of the parts only, as 7/100 for the seventh of a hundred processes.
+        npy: Write all vectors to vectors.npy as well.
+        launcher: Let a Ray cluster do it; the manifest, the model and the folder must be in reach of all its machines.
+        address: Address of the Ray cluster, or auto; a cluster of this machine alone if not given.
+        actors: Networks that run at once on Ray; one a GPU if not given, without GPUs one for two cores.
     """
-    if data is not None and pictures is not None:
-        raise RunError("expected --data or --pictures, got both; leave one out")
-    if pictures is not None:
-        found = [Sample(str(path), parse_label(path.parent.name)) for path in files_below(pictures)]
-        listed = found if unreadable == "stop" else readable(found)
-        encode_to(out, run, listed, dtype=dtype, mirrored=mirrored, batch_size=batch_size)
+    if len(given := [x for x in (data, pictures, manifest) if x is not None]) > 1:
+        raise RunError(f"expected one of --data, --pictures and --manifest, got {len(given)}; leave the others out")
+    if launcher is None and (address is not None or actors is not None):
+        raise RunError("expected --launcher ray with --address or --actors, got none; leave them out")
+    share = share_of(part)
+    skip = unreadable or ("skip" if manifest is not None else "stop")
+    options = PartOptions(dtype, mirrored, part_rows, batch_size, skip)
+    if launcher is not None:
+        if manifest is None or part is not None or num_launched() > 1:
+            raise RunError("expected --manifest with --launcher ray, and no --part and no other launcher")
+        from reseen.embedding.on_ray import make_parts_on_ray
+
+        tally = make_parts_on_ray(Folder(out), manifest, run or DEFAULT, options, address=address, actors=actors)
+        say(Folder(out), tally, npy=npy)
         return
-    is_run = run is not None and not run.partition("?")[0].endswith((".onnx", ".xml")) and find(run) is None
-    if data is None and not is_run:
+    sources: dict[str, Manifest]
+    if manifest is not None:
+        sources = {out: ParquetManifest(manifest)}
+    elif pictures is not None:
+        found = [Sample(str(path), parse_label(path.parent.name)) for path in files_below(pictures)]
+        sources = {out: SampleManifest(found)}
+    elif data is None and (run is None or run.partition("?")[0].endswith((".onnx", ".xml")) or find(run) is not None):
         named = "the default model" if run is None else run
-        raise RunError(f"expected --pictures or --data with {named}, got neither; only a run has data of its own")
-    # Here, not above: this takes torch, and data sets do.
-    from reseen.cli.runs import data_of, model_of
-    from reseen.embedding.model import embed_to
+        raise RunError(f"expected --pictures, --manifest or --data with {named}; only a run has data of its own")
+    else:
+        # Here, not above: this takes torch, and data sets do.
+        from reseen.cli.runs import data_of
 
-    benchmark = data_of(Path(run)) if data is None and run is not None else data
-    assert benchmark is not None
-    model = model_of(Path(run)) if is_run and run is not None else None
-    for part in parts or ("query", "gallery"):
-        samples = getattr(benchmark, part)
-        if unreadable == "skip":
-            samples = readable(samples)
-        if model is None:
-            encode_to(out / part, run, samples, dtype=dtype, mirrored=mirrored, batch_size=batch_size)
-            continue
-        embed_to(
-            out / part,
-            model,
-            samples,
-            dtype=dtype,
-            mirrored=mirrored,
-            batch_size=batch_size,
-            num_workers=workers,
-            progress=True,
+        benchmark = data_of(Path(str(run))) if data is None else data
+        sources = {f"{out}/{name}": SampleManifest(getattr(benchmark, name)) for name in parts or ("query", "gallery")}
+    model = vector_model(open_model(run))
+    for folder, source in sources.items():
+        make = functools.partial(
+            make_parts, Folder(folder), source, model, options, workers=workers, share=share, progress=is_first()
         )
-        say(out / part, len(samples), model.dims["embedding"], dtype)
+        say(Folder(folder), of_all_ranks(make), npy=npy, part=part)
 
 
-def encode_to(
-    folder: Path,
-    model: str | None,
-    samples: Sequence[Sample],
-    *,
-    dtype: Literal["float32", "float16"],
-    mirrored: bool,
-    batch_size: int,
-) -> None:
-    """Write the vectors of samples by a model of any kind."""
-    encoder = open_model(model)
+def share_of(part: str | None) -> Share:
+    """Return which parts are this process's: those that it was told to make, or its rank's.
 
-    def vectors_of(rows: Sequence[Sample]) -> NDArray[np.float32]:
-        vectors = encoder((pixels(row) for row in rows), batch_size=batch_size)
-        if mirrored:
-            mirror = encoder((np.ascontiguousarray(pixels(row)[:, ::-1]) for row in rows), batch_size=batch_size)
-            vectors = (vectors + mirror) * np.float32(0.5)
-        return vectors
+    Raises:
+        RunError: ``part`` is no such share, or there are ranks as well.
+    """
+    if part is None:
+        if num_launched() == 1:
+            return Share()
+        import torch.distributed as dist  # The processes' group is torch's.
 
-    write_shards(
-        folder,
-        samples,
-        vectors_of,
-        model=encoder.fingerprint,
-        dim=encoder.dim,
-        dtype=dtype,
-        mirrored=mirrored,
-        shard=1024,
-        progress=True,
-        turn=turn(),
-    )
-    say(folder, len(samples), encoder.dim, dtype)
+        return Share(dist.get_rank() + 1, dist.get_world_size())
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", part)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise RunError(f"expected --part as 1/100 to 100/100, got {part}")
+    if num_launched() > 1:
+        raise RunError(f"expected --part or processes of a launcher, got {part} and {num_launched()} processes")
+    return Share(int(found[1]), int(found[2]))
 
 
-def turn() -> Turn:
-    """Return this process's part of the shards."""
+def of_all_ranks(work: Callable[[], Tally]) -> Tally:
+    """Do this process's part of the work, and return what all have done."""
     if num_launched() == 1:
-        return Turn()
-    import torch.distributed as dist  # The processes' group is torch's.
+        return work()
+    from reseen.distributed import on_all_ranks
 
-    return Turn(dist.get_rank(), dist.get_world_size(), dist.barrier)
-
-
-def pixels(sample: Sample) -> Pixels:
-    """Return a sample's picture."""
-    if sample.draw is None:
-        path = Path(sample.path)
-        return decode(path) if sample.box is None else decode_box(path, sample.box)
-    from reseen.loading import read  # Of a data set: torch is there.
-
-    return read(sample)
+    return sum(on_all_ranks(work), Tally())
 
 
-def readable(samples: Sequence[Sample]) -> list[Sample]:
-    """Return the samples whose pictures can be read, and say how many cannot."""
-
-    def fault(sample: Sample) -> str | None:
-        try:
-            pixels(sample)
-        except DataError as error:
-            return str(error)
-        return None
-
-    # Threads suffice: decoding lets go of the interpreter.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        faults = list(track(pool.map(fault, samples), "Reading pictures", total=len(samples)))
-    broken = [found for found in faults if found is not None]
-    for found in broken:
-        logger.warning("skipped: %s", found)
-    if broken:
-        logger.warning("%d of %d pictures cannot be read and are left out", len(broken), len(samples))
-    return [sample for sample, found in zip(samples, faults, strict=True) if found is None]
-
-
-def say(folder: Path, count: int, dim: int, dtype: str) -> None:
+def say(folder: Folder, tally: Tally, *, npy: bool, part: str | None = None) -> None:
     """Say what has been written, once."""
-    if is_first():
-        Terminal(soft_wrap=True).print(f"{count:,} vectors of {dim} components, {dtype} in {folder}")
+    if not is_first():
+        return
+    work = Work.read(folder)
+    assert work is not None, "embed has just written it"
+    share = f"part {part}: " if part is not None else ""
+    shape = f"{tally.rows - tally.quarantined:,} vectors of {work.dim} components, {work.dtype}"
+    Terminal(soft_wrap=True).print(f"{share}{shape} in {folder}")
+    if npy:
+        export_npy(folder)

@@ -9,11 +9,13 @@ from typing import Literal
 from rich.progress import track
 
 from reseen.cli.models import open_model
+from reseen.embedding.parts import finished_work
 from reseen.errors import DataError
 from reseen.gallery import Gallery
-from reseen.gallery.ingest import Sighting, from_folder, from_table, from_video, naming
+from reseen.gallery.ingest import Sighting, add_parts, from_folder, from_table, from_video, naming
 from reseen.labels import parse_argument
 from reseen.pictures import Reader, digest, thumbnail
+from reseen.storage import Folder
 from reseen.terminal import Terminal
 from reseen.zoo import DEFAULT
 
@@ -28,6 +30,7 @@ def index(
     pictures: Path | None = None,
     table: Path | None = None,
     video: Path | None = None,
+    vectors: str | None = None,
     boxes: Path | None = None,
     identities: Literal["none", "folders", "tracks"] = "none",
     people: Path | None = None,
@@ -43,7 +46,7 @@ def index(
 ) -> None:
     """Add pictures to a gallery; a new gallery is made if there is none.
 
-    Give one of --pictures, --table, or --video with --boxes. Indexing the same again adds nothing; where it names
+    One of --pictures, --table, --video with --boxes, or --vectors. Indexing the same again adds nothing; where it names
     others than the gallery does, they are counted.
 
     Args:
@@ -53,6 +56,7 @@ def index(
         pictures: A folder of pictures, each of one individual.
         table: A CSV or Parquet file of path and, where known, identity, camera, track, time and the box to use.
         video: A video.
+        vectors: What reseen embed wrote, a folder or s3://, gs://; needs no model. Goes on where it was stopped.
         boxes: Boxes of the video in MOTChallenge's format, as trackers write it.
         identities: Source of identities: none, the name of a picture's folder (folders), or the track of a box
             (tracks).
@@ -68,9 +72,9 @@ def index(
         relabel: Change the identities of pictures that are held already to those given now.
         device: Device of the model; a GPU where there is one if not given.
     """
-    given = [name for name, value in (("pictures", pictures), ("table", table), ("video", video)) if value is not None]
+    given = [source for source in (pictures, table, video, vectors) if source is not None]
     if len(given) != 1 or (video is None) != (boxes is None):
-        raise DataError("expected one of --pictures, --table, or --video with --boxes; see reseen index --help")
+        raise DataError("expected one of --pictures, --table, --video with --boxes, --vectors; see reseen index --help")
     for asked, name, there in (
         (identities == "folders", "--identities folders with --pictures", pictures),
         (identities == "tracks", "--identities tracks with --video", video),
@@ -78,6 +82,9 @@ def index(
     ):
         if asked and there is None:
             raise DataError(f"expected {name}; see reseen index --help")
+    if vectors is not None:
+        index_parts(gallery, Folder(vectors))
+        return
     reader = Reader(unreadable)
     place = None if camera == "" else parse_argument(camera)
     found: Iterator[Sighting]
@@ -115,6 +122,17 @@ def index(
         if others:
             done = "changed" if relabel else "not changed; --relabel true changes them"
             console.print(f"{others:,} held already under another identity or none: {done}")
+
+
+def index_parts(location: str, folder: Folder) -> None:
+    """Add what `reseen embed` wrote to a gallery."""
+    count = new = 0
+    work = finished_work(folder)
+    with Gallery(location, work.model_sha256) as kept:
+        for rows, fresh in track(add_parts(kept, folder), "Indexing", total=work.num_parts, show_speed=False):
+            count, new = count + rows, new + fresh
+        console = Terminal(soft_wrap=True)
+        console.print(f"{count:,} vectors, {new:,} of them new; {len(kept):,} in {kept.location}")
 
 
 def named_otherwise(gallery: Gallery, ids: Sequence[str], sightings: Sequence[Sighting]) -> dict[int | str, list[str]]:

@@ -1,4 +1,4 @@
-"""Embedding of samples by a model: into memory, or onto the disk in shards (`reseen.embedding.parts`).
+"""Embedding of samples by a model that torch runs: into memory, or onto the disk in parts.
 
 Dimensions: N samples, B pictures of a batch, D components.
 """
@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from reseen.distributed import num_ranks, rank
-from reseen.embedding.parts import Turn, open_embeddings, write_shards
+from reseen.distributed import num_ranks, on_all_ranks, on_first_rank, rank
+from reseen.embedding.making import PartOptions, Share, VectorModel, make_parts
+from reseen.embedding.manifest import SampleManifest
+from reseen.embedding.parts import DType, export_npy, open_embeddings
 from reseen.loading import ImageDataset, test_transform
 from reseen.models import Embedder, eval_mode
 from reseen.parallel import usable
+from reseen.pictures import Pixels
+from reseen.storage import Folder
 from reseen.types import MODALITIES, Embeddings, Sample
 
 
@@ -59,26 +64,26 @@ def embed_to(
     model: Embedder,
     samples: Sequence[Sample],
     *,
-    dtype: Literal["float32", "float16"] = "float32",
-    shard: int = 8192,
+    dtype: DType = "float32",
+    part_rows: int = 8192,
     batch_size: int = 64,
-    num_workers: int = 0,
+    num_workers: int | None = None,
     mirrored: bool = False,
     progress: bool = False,
 ) -> Embeddings:
-    """Embed pictures onto the disk, a shard at a time, and open what was written.
+    """Embed pictures onto the disk, a part at a time, and open what was written, its vectors left on the disk.
 
-    A folder that holds some finished shards of the same work is gone on with. Under ``torch.distributed`` every process
-    calls this with all samples and the same folder, and the shards are shared out.
+    A folder that holds some finished parts of the same work is gone on with. Under ``torch.distributed`` every process
+    calls this with all samples and the same folder, and the parts are shared out.
 
     Args:
         folder: Where to.
         model: Its mode is left as it was.
         samples: N samples, embedded in their order; identities, and each other column, are of one type.
         dtype: Of the numbers on the disk.
-        shard: Rows that are finished together: what an interruption can cost.
+        part_rows: Rows that are finished together: what an interruption can cost.
         batch_size: Pictures at a time.
-        num_workers: Processes that read pictures.
+        num_workers: Threads that read pictures; as many as there are cores if not given.
         mirrored: Average the vectors of each picture and of its mirror image.
         progress: Draw a bar.
 
@@ -86,24 +91,63 @@ def embed_to(
         RunError: The folder holds other work.
         DataError: A picture cannot be read; it is named.
     """
-
-    def vectors_of(rows: Sequence[Sample]) -> NDArray[np.float32]:
-        batches = _vectors(model, rows, batch_size=batch_size, num_workers=num_workers, mirrored=mirrored)
-        return torch.cat([batch.cpu() for batch in batches]).numpy()
-
-    write_shards(
-        Path(folder),
-        samples,
-        vectors_of,
-        model=fingerprint_of_model(model),
-        dim=model.dims["embedding"],
-        dtype=dtype,
-        mirrored=mirrored,
-        shard=shard,
-        progress=progress,
-        turn=Turn(rank(), num_ranks(), dist.barrier) if num_ranks() > 1 else Turn(),
+    place = Folder(str(folder))
+    options = PartOptions(dtype, mirrored, part_rows, batch_size, unreadable="stop")
+    on_all_ranks(
+        lambda: make_parts(
+            place,
+            SampleManifest(samples),
+            EmbedderModel(model),
+            options,
+            workers=num_workers,
+            share=Share(rank() + 1, num_ranks()),
+            progress=progress and rank() == 0,
+        )
     )
-    return open_embeddings(folder, checked=False)  # Just looked at, or just written.
+    on_first_rank(lambda: export_npy(place))
+    return open_embeddings(folder, mapped=True)
+
+
+class EmbedderModel(VectorModel):
+    """A model as it is trained and evaluated: with cameras, views and modalities where it takes them.
+
+    Args:
+        model: Its mode is left as it was.
+    """
+
+    def __init__(self, model: Embedder) -> None:
+        self.model = model
+        self.fingerprint, self.dim = fingerprint_of_model(model), model.dims["embedding"]
+        self.prepare = AsTested((model.spec.height, model.spec.width))
+
+    @contextmanager
+    def threads(self, count: int) -> Iterator[ThreadPoolExecutor]:
+        """Give threads on which an operation of torch has one core, until the end of the block."""
+        own = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                yield pool
+        finally:
+            torch.set_num_threads(own)  # The last number set is that of every thread to come.
+
+    @torch.no_grad()
+    def vectors(self, images: Pixels, samples: Sequence[Sample], *, mirrored: bool) -> NDArray[np.float32]:
+        """Return the vectors (B, D) of pictures (B, 3, H, W)."""
+        device = next(self.model.parameters()).device
+        with eval_mode(self.model):
+            found = _embedded(self.model, torch.from_numpy(images).to(device), samples, mirrored=mirrored)
+        return found.cpu().numpy()
+
+
+@dataclass(frozen=True)
+class AsTested:
+    """Brings pictures to the (height, width) of a model, as (3, H, W), just as its evaluation does."""
+
+    size: tuple[int, int]
+
+    def __call__(self, pixels: Pixels) -> Pixels:
+        """Return a picture at that size."""
+        return test_transform(self.size)(torch.tensor(pixels).permute(2, 0, 1)).numpy()
 
 
 @torch.no_grad()
@@ -119,11 +163,14 @@ def _vectors(
     with eval_mode(model):
         for images, _, rows in loader:
             images = images.to(device, non_blocking=True)
-            side = _side(model, [samples[row] for row in rows.tolist()], device)
-            vectors = model.embed(images, **side)
-            if mirrored:
-                vectors = (vectors + model.embed(images.flip(-1), **side)) / 2
-            yield vectors
+            yield _embedded(model, images, [samples[row] for row in rows.tolist()], mirrored=mirrored)
+
+
+def _embedded(model: Embedder, images: Tensor, samples: Sequence[Sample], *, mirrored: bool) -> Tensor:
+    """Return the vectors (B, D) of pictures (B, 3, H, W) where the model is."""
+    side = _side(model, samples, images.device)
+    vectors = model.embed(images, **side)
+    return (vectors + model.embed(images.flip(-1), **side)) / 2 if mirrored else vectors
 
 
 def _side(model: Embedder, samples: Sequence[Sample], device: torch.device) -> dict[str, Tensor]:

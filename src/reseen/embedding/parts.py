@@ -1,319 +1,400 @@
-"""Sharded files of embeddings: vectors and their table on the disk, of any size. Needs no torch.
+"""Parts: files of embeddings, each made of some rows of a manifest and a model, and of nothing else. Needs no torch.
 
-A folder of embeddings holds ``vectors.npy`` (N, D), ``table/00000.parquet, ...`` (one file for every finished shard of
-rows: path, identity, camera, modality, track) and ``embedding.json``. NumPy and pandas read them without this library.
+A folder of embeddings, on this machine or in an object store, holds
 
-Dimensions: N samples, n samples of a shard, D components.
+- ``parts/00000000.parquet, ...``: the manifest's columns, the row's number, the digest of its pixels, and ``vector``
+  (a fixed-size list); pandas and pyarrow read them without this library;
+- ``quarantine/00000000.parquet``: row, path and error of pictures that cannot be read, where a part has such;
+- ``embedding.json``: what the work is.
+
+A part is written whole, last, and never changed: where it is there and is what it should be, it is done. The same rows
+and model give the same bytes on machines of one kind, whoever makes them.
+
+Dimensions: N rows, n rows of a part, D components.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
-from rich.progress import track
 
-from reseen.errors import CheckpointError, RunError, one_line
-from reseen.files import make_folder, write_atomically, write_error
-from reseen.labels import parse_label
-from reseen.types import Embeddings, Labels, Sample, as_labels
+from reseen.embedding.manifest import Manifest, Piece
+from reseen.errors import RunError, one_line
+from reseen.files import replacing
+from reseen.labels import parse_identity, parse_label
+from reseen.storage import Folder, is_url
+from reseen.types import Embeddings, Labels, as_labels
 
-log = logging.getLogger(__name__)
-
-DIGEST = b"crc32 of the vectors"  # in the metadata of each table
-DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, SyntaxError, EOFError)
+DESCRIPTION, VECTORS = "embedding.json", "vectors.npy"
+FACTS = b"reseen"
+"""Where the metadata of a part says what it was made of."""
+DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError)
 """What reading a damaged file may raise."""
 COLUMNS = {"path": "paths", "identity": "identities", "camera": "cameras", "modality": "modalities", "track": "tracks"}
 
+DType = Literal["float32", "float16"]
+
 
 @dataclass(frozen=True)
-class Turn:
-    """Which shards are this process's, where several share the work.
+class Work:
+    """What a folder of embeddings is made of.
 
     Attributes:
-        rank: Number of this process.
-        num_ranks: How many there are.
-        wait: Returns once all have called it.
-    """
-
-    rank: int = 0
-    num_ranks: int = 1
-    wait: Callable[[], object] = lambda: None
-
-
-def write_shards(
-    folder: Path,
-    samples: Sequence[Sample],
-    vectors_of: Callable[[Sequence[Sample]], NDArray[np.float32]],
-    *,
-    model: str,
-    dim: int,
-    dtype: Literal["float32", "float16"] = "float32",
-    mirrored: bool = False,
-    shard: int = 8192,
-    progress: bool = False,
-    turn: Turn = Turn(),
-) -> None:
-    """Write the vectors of samples; a folder that holds some finished shards of the same work is gone on with.
-
-    What is there is looked at first: a shard whose table or vectors are not as they were written is made again.
-    Pictures whose files have changed (in size or time) are other work.
-
-    Args:
-        folder: Where to.
-        samples: N samples; a column of integers beside text is written as text.
-        vectors_of: Gives the vectors (n, D) of n samples.
-        model: The fingerprint of what gives them.
+        samples: N.
         dim: D.
         dtype: Of the numbers on the disk.
-        mirrored: Whether the vectors are averaged with those of the mirror images; part of what the work is.
-        shard: Rows that are finished together: what an interruption can cost.
-        progress: Draw a bar.
-        turn: This process's part of the work.
-
-    Raises:
-        ValueError: Of a column of integers and text, some would not be told apart as text.
-        RunError: The folder holds other work.
-        WriteError: The disk is full, or the folder may only be read.
-        CheckpointError: A vector is not finite; nothing of its shard is written.
+        part_rows: Rows of a part; the last may have fewer.
+        mirrored: Whether the vectors are averaged with those of the mirror images.
+        samples_sha256: The fingerprint of the manifest.
+        model_sha256: The fingerprint of the model.
+        integers_as_text: Label columns in which integers are written as text.
     """
-    mixed = [name for name in COLUMNS if _is_mixed(samples, name)]
-    work: dict[str, Any] = {
-        "samples": len(samples),
-        "dim": dim,
-        "dtype": dtype,
-        "shard": shard,
-        "mirrored": mirrored,
-        "samples_sha256": _fingerprint_of_samples(samples),
-        "model_sha256": model,
-        **({"integers_as_text": mixed} if mixed else {}),
-    }
-    if turn.rank == 0:
-        _begin(folder, work)
-    turn.wait()
-    _check(folder, work)
-    starts = range(0, len(samples), shard)[turn.rank :: turn.num_ranks]
-    missing = [start for start in starts if not _done(folder, work, start)]
-    if len(missing) < len(starts):
-        log.info("%d of %d shards are there already", len(starts) - len(missing), len(starts))
-    for start in track(missing, "Embedding", disable=not progress or turn.rank > 0):
-        rows = samples[start : start + shard]
-        with np.errstate(over="ignore"):  # of float16, found in the next line
-            vectors = vectors_of(rows).astype(dtype)
-        if (broken := ~np.isfinite(vectors).all(axis=1)).any():
-            raise CheckpointError(
-                f"expected finite vectors in {dtype}, got others for {broken.sum():,} of {len(rows):,} pictures, "
-                f"first {rows[int(broken.argmax())].path}; see whether the model's weights are whole"
-            )
-        _write_rows(folder / "vectors.npy", start, vectors)
-        _write_table(_part(folder, start // shard), rows, vectors, mixed)
-    turn.wait()
 
+    samples: int
+    dim: int
+    dtype: DType
+    part_rows: int
+    mirrored: bool
+    samples_sha256: str
+    model_sha256: str
+    integers_as_text: tuple[str, ...] = ()
 
-def open_embeddings(folder: str | Path, *, checked: bool = True) -> Embeddings:
-    """Open a folder of embeddings; the vectors stay on the disk until they are read.
+    @property
+    def num_parts(self) -> int:
+        """How many parts there are."""
+        return -(-self.samples // self.part_rows)
 
-    Args:
-        folder: What `embed` wrote.
-        checked: Read all vectors once and compare them with their checksums; False where that would take too long.
+    def rows(self, number: int) -> range:
+        """Return the rows of a part."""
+        return range(number * self.part_rows, min((number + 1) * self.part_rows, self.samples))
 
-    Raises:
-        RunError: There are no embeddings, some shards are missing, or something is damaged.
-    """
-    folder = Path(folder)
-    if not (folder / "embedding.json").is_file():
-        raise RunError(f"expected embeddings in {folder}, found no embedding.json: name a folder written by embed")
-    work = _work_of(folder)
-    parts = [_part(folder, number) for number in range(-(-work["samples"] // work["shard"]))]
-    missing = sum(not part.exists() for part in parts)
-    if missing:
-        raise RunError(f"expected {len(parts)} shards in {folder}, {missing} are missing: embed again to go on")
-    if not _has_room(folder, work):
-        raise RunError(f"expected whole vectors at {folder}/vectors.npy, found them damaged: embed again")
-    vectors: Any = np.load(folder / "vectors.npy", mmap_mode="r") if parts else np.empty((0, work["dim"]), np.float32)
-    mixed = work.get("integers_as_text", ())
-    try:
-        starts = range(0, work["samples"], work["shard"])
-        tables = [_read_table(folder, work, start, checked=checked) for start in starts]
-        columns = {plural: _labels(tables, name, mixed=name in mixed) for name, plural in COLUMNS.items()}
-    except DAMAGE as error:
-        raise RunError(f"expected whole tables and vectors in {folder}, got: {one_line(error)}; embed again") from None
-    return Embeddings(vectors, **{name: column for name, column in columns.items() if column is not None})
+    @classmethod
+    def read(cls, folder: Folder) -> Work | None:
+        """Return what a folder's embedding.json says; None where there is none.
 
-
-def _begin(folder: Path, work: dict[str, Any]) -> None:
-    """Make the folder and room for all vectors, where they are not there or are damaged."""
-    make_folder(folder / "table")
-    description = folder / "embedding.json"
-    if description.exists() and any((folder / "table").glob("*.parquet")):
+        Raises:
+            RunError: It is damaged.
+        """
         try:
-            if _work_of(folder) != work or _has_room(folder, work):
-                return
-        except RunError:
-            return  # `_check` says so, in every process
-    for part in (folder / "table").glob("*.parquet"):
-        part.unlink()
-    header = {"descr": np.dtype(work["dtype"]).str, "fortran_order": False}
-    try:
-        with open(folder / "vectors.npy", "wb") as file:
-            np.lib.format.write_array_header_1_0(file, {**header, "shape": (work["samples"], work["dim"])})
-            row = work["dim"] * np.dtype(work["dtype"]).itemsize
-            file.truncate(file.tell() + work["samples"] * row)
-    except OSError as error:
-        raise write_error(folder / "vectors.npy", error) from error
-    write_atomically(description, json.dumps(work, indent=2).encode())
+            known = json.loads(folder.read(DESCRIPTION))
+            work = cls(**{**known, "integers_as_text": tuple(known["integers_as_text"])})
+            np.dtype(work.dtype), (work.samples + work.dim) // work.part_rows
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError, TypeError, KeyError, ZeroDivisionError):
+            raise RunError(
+                f"expected a description of embeddings at {folder}/{DESCRIPTION}, found it damaged: "
+                "empty the folder and embed again"
+            ) from None
+        return work
+
+    def begin(self, folder: Folder) -> None:
+        """Write what the work is, unless some of it is done; several processes may do so at once.
+
+        Raises:
+            RunError: The folder holds other work.
+            WriteError: The folder cannot be written.
+        """
+        found = Work.read(folder)
+        if found is None or (found != self and not folder.names("parts")):
+            folder.write(DESCRIPTION, json.dumps(asdict(self), indent=2).encode())
+            found = Work.read(folder)
+        if found != self:
+            own, other = asdict(self), asdict(found) if found is not None else {}
+            differing = ", ".join(key for key in own if other.get(key) != own[key])
+            raise RunError(f"{folder} holds other embeddings ({differing} differ): name another folder, or empty this")
 
 
-def _work_of(folder: Path) -> dict[str, Any]:
-    """Return what a folder's embedding.json says, or raise RunError where it is damaged."""
-    try:
-        work: dict[str, Any] = json.loads((folder / "embedding.json").read_bytes())
-        np.dtype(work["dtype"]), (work["samples"] + work["dim"]) // work["shard"]
-    except (OSError, ValueError, TypeError, KeyError, ZeroDivisionError):
-        raise RunError(
-            f"expected a description of embeddings at {folder}/embedding.json, found it damaged: "
-            "empty the folder and embed again"
-        ) from None
-    return work
+@dataclass(frozen=True)
+class Part:
+    """A part to make.
 
-
-def _check(folder: Path, work: dict[str, Any]) -> None:
-    """See that what is there is the same work."""
-    found = _work_of(folder)
-    if found != work:
-        differing = ", ".join(key for key in work if found.get(key) != work[key])
-        changed = "; pictures or their files have changed" if differing == "samples_sha256" else ""
-        raise RunError(
-            f"{folder} holds other embeddings ({differing} differ{changed}): name another folder, or empty this one"
-        )
-
-
-def _has_room(folder: Path, work: dict[str, Any]) -> bool:
-    """Return whether vectors.npy has the header and the length that it was made with."""
-    try:
-        with open(folder / "vectors.npy", "rb") as file:
-            start = _past_header(file, (work["samples"], work["dim"]), np.dtype(work["dtype"]))
-            length = work["samples"] * work["dim"] * np.dtype(work["dtype"]).itemsize
-            return bool(file.seek(0, os.SEEK_END) == start + length)
-    except DAMAGE:
-        return False
-
-
-def _past_header(file: BinaryIO, shape: tuple[int, int], dtype: np.dtype[Any]) -> int:
-    """Go to the first row of a file of vectors, and return where that is; ValueError if they are others."""
-    np.lib.format.read_magic(file)
-    if np.lib.format.read_array_header_1_0(file) != (shape, False, dtype):
-        raise ValueError
-    return file.tell()
-
-
-def _done(folder: Path, work: dict[str, Any], start: int) -> bool:
-    """Return whether a shard's table and vectors are there as they were written."""
-    try:
-        _read_table(folder, work, start, checked=True)
-    except DAMAGE:
-        return False
-    return True
-
-
-def _read_table(folder: Path, work: dict[str, Any], start: int, *, checked: bool) -> pa.Table:
-    """Return the table of a shard; one of DAMAGE is raised where it or the vectors are not as they were written."""
-    count, dtype = min(work["shard"], work["samples"] - start), np.dtype(work["dtype"])
-    table = parquet.read_table(_part(folder, start // work["shard"]), page_checksum_verification=True)
-    if len(table) != count:
-        raise ValueError(f"a table of {len(table):,} rows for {count:,}")
-    written = (table.schema.metadata or {}).get(DIGEST)
-    if checked and written is not None:
-        with open(folder / "vectors.npy", "rb") as file:
-            file.seek(_past_header(file, (work["samples"], work["dim"]), dtype) + start * work["dim"] * dtype.itemsize)
-            if _digest(file.read(count * work["dim"] * dtype.itemsize)) != written:
-                raise ValueError(f"damaged vectors in rows {start:,} to {start + count - 1:,}")
-    return table
-
-
-def _part(folder: Path, number: int) -> Path:
-    return folder / "table" / f"{number:05d}.parquet"
-
-
-def _write_rows(path: Path, start: int, vectors: NDArray[Any]) -> None:
-    try:
-        # Written and not mapped: a full disk is then an error that can be caught.
-        with open(path, "r+b") as file:
-            np.lib.format.read_magic(file)
-            np.lib.format.read_array_header_1_0(file)
-            file.seek(start * vectors.shape[1] * vectors.itemsize, os.SEEK_CUR)
-            file.write(np.ascontiguousarray(vectors).data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise write_error(path, error) from error
-
-
-def _is_mixed(samples: Sequence[Sample], name: str) -> bool:
-    """Return whether a column holds integers beside text, which Parquet does not.
-
-    Raises:
-        ValueError: As text some of them could not be told apart, such as 7 and "7".
+    Attributes:
+        number: Its place.
+        piece: Its rows.
+        facts: What it is made of, as its metadata will say.
     """
-    values = {value for s in samples if (value := getattr(s, name)) is not None}
-    if len({type(value) for value in values}) < 2:
-        return False
-    if wrong := [value for value in values if parse_label(str(value)) != value]:
-        raise ValueError(
-            f"expected every {name} of one type, or none that reads as one of the other, to write a table, "
-            f"got {wrong[0]!r}"
-        )
-    return True
+
+    number: int
+    piece: Piece
+    facts: dict[str, Any]
 
 
-def _write_table(path: Path, samples: Sequence[Sample], vectors: NDArray[Any], mixed: Sequence[str]) -> None:
-    def column(name: str) -> list[Any]:
-        values = [getattr(sample, name) for sample in samples]
-        return [None if value is None else str(value) for value in values] if name in mixed else values
-
-    table = pa.table({name: column(name) for name in COLUMNS})
-    sink = pa.BufferOutputStream()
-    content = np.ascontiguousarray(vectors).tobytes()
-    parquet.write_table(table.replace_schema_metadata({DIGEST: _digest(content)}), sink, write_page_checksum=True)
-    write_atomically(path, sink.getvalue().to_pybytes())
-
-
-def _digest(content: bytes) -> bytes:
-    return f"{zlib.crc32(content):08x}".encode()
-
-
-def _labels(tables: Sequence[pa.Table], name: str, *, mixed: bool) -> Labels | None:
-    values = [value for table in tables for value in table[name].to_pylist()]
-    if mixed:
-        values = [None if value is None else parse_label(value) for value in values]
-    return None if values and all(value is None for value in values) else as_labels(values)
-
-
-def _fingerprint_of_samples(samples: Sequence[Sample]) -> str:
-    """Return 64 hexadecimal digits that name samples, and the files that they are read from by size and time."""
+def planned(work: Work, manifest: Manifest, number: int) -> Part:
+    """Return a part as it has to be made now: of these rows, and of files of this size and time."""
+    rows = work.rows(number)
+    piece = manifest.piece(rows.start, rows.stop)
     told = hashlib.sha256()
+    for name, column in zip(piece.table.column_names, piece.table.columns, strict=True):
+        told.update(repr((name, column.to_pylist())).encode())
     files: dict[str, tuple[int, int] | None] = {}
-    for s in samples:
-        if s.path not in files:
-            files[s.path] = None if s.draw is not None else _size_and_time(s.path)
-        told.update(repr((s.path, s.identity, s.camera, s.view, s.modality, s.track, s.box, files[s.path])).encode())
-    return told.hexdigest()
+    for sample in piece.samples:
+        if sample is not None and sample.draw is None and sample.path not in files:
+            files[sample.path] = _size_and_time(sample.path)
+    told.update(repr(list(files.values())).encode())
+    facts = {
+        "rows": [rows.start, rows.stop],
+        "rows_sha256": told.hexdigest(),
+        "model_sha256": work.model_sha256,
+        "dtype": work.dtype,
+        "mirrored": work.mirrored,
+    }
+    return Part(number, piece, facts)
 
 
 def _size_and_time(path: str) -> tuple[int, int] | None:
+    """Return what a change of a file changes; an object at a URL is taken to stay as it is."""
+    if is_url(path):
+        return None
     try:
         facts = os.stat(path)
     except (OSError, ValueError):
         return None  # whoever reads it says so
     return facts.st_size, facts.st_mtime_ns
+
+
+def quarantined_in(folder: Folder, part: Part) -> int | None:
+    """Return how many pictures of a part that is there are in quarantine; None where it has to be made."""
+    try:
+        table = read_part(folder, part.number)
+        facts = facts_of(table)
+        if any(facts[name] != value for name, value in part.facts.items()):
+            return None
+        count = int(facts["quarantined"])
+        if len(table) + count != len(part.piece.table):
+            return None
+        if count and len(read_quarantine(folder, part.number)) != count:
+            return None
+    except DAMAGE:
+        return None
+    return count
+
+
+def facts_of(table: pa.Table) -> dict[str, Any]:
+    """Return what a part was made of."""
+    facts: dict[str, Any] = json.loads(table.schema.metadata[FACTS])
+    return facts
+
+
+def read_part(folder: Folder, number: int) -> pa.Table:
+    """Return a part as it was written; one of DAMAGE is raised where it is not whole."""
+    content = pa.BufferReader(folder.read(part_name(number)))
+    table = parquet.read_table(content, page_checksum_verification=True)
+    if _checksum(table) != facts_of(table)["crc32"]:  # Parquet's own checksums leave out the columns' names.
+        raise ValueError(f"damaged columns in {part_name(number)}")
+    return table
+
+
+def read_quarantine(folder: Folder, number: int) -> pa.Table:
+    """Return row, path and error of a part's pictures that could not be read; OSError where there are none."""
+    return parquet.read_table(pa.BufferReader(folder.read(quarantine_name(number))), page_checksum_verification=True)
+
+
+def vectors_of(table: pa.Table) -> NDArray[Any]:
+    """Return the vectors (n, D) of a part."""
+    column = table.column("vector")
+    dim = column.type.list_size
+    blocks = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    if not blocks:
+        return np.empty((0, dim), column.type.value_type.to_pandas_dtype())
+    return np.concatenate(blocks).reshape(-1, dim) if len(blocks) > 1 else blocks[0].reshape(-1, dim)
+
+
+def write_part(
+    folder: Folder, part: Part, vectors: NDArray[Any], digests: Sequence[bytes], faults: dict[int, str]
+) -> None:
+    """Write a part, after the table of its pictures that could not be read.
+
+    Args:
+        folder: Where to.
+        part: Its rows.
+        vectors: (n, D) of those rows that could be read.
+        digests: Their pixels' digests.
+        faults: Why the others could not, by their place in the part.
+    """
+    table, start = part.piece.table, part.facts["rows"][0]
+    rows = np.arange(start, start + len(table))
+    if faults:
+        unfit = pa.array(sorted(faults))
+        path = next(name for name in table.column_names if name.strip().lower() == "path")
+        lost = {"row": rows[unfit], "path": table[path].take(unfit), "error": [faults[n] for n in sorted(faults)]}
+        folder.write(quarantine_name(part.number), _content(pa.table(lost)))
+    else:
+        folder.remove(quarantine_name(part.number))  # Of pictures that have been mended.
+    kept = np.array([n for n in range(len(table)) if n not in faults], np.int64)
+    flat = pa.array(np.ascontiguousarray(vectors).reshape(-1))
+    table = table.take(pa.array(kept))
+    table = table.append_column("row", pa.array(rows[kept]))
+    table = table.append_column("digest", pa.array(digests, pa.binary(16)))
+    table = table.append_column("vector", pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1]))
+    facts = {**part.facts, "quarantined": len(faults), "crc32": _checksum(table)}
+    if folder.path is not None:
+        (folder.path / VECTORS).unlink(missing_ok=True)  # It is of the parts as they were.
+    folder.write(part_name(part.number), _content(table.replace_schema_metadata({FACTS: json.dumps(facts)})))
+
+
+def _content(table: pa.Table) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    plain = [f"{name}.list.element" for name in table.column_names if name == "vector"]
+    text = [name for name in table.column_names if name not in ("vector", "digest")]
+    parquet.write_table(
+        table,
+        sink,
+        compression=dict.fromkeys(text, "zstd") | dict.fromkeys(plain, "none"),
+        use_dictionary=text,
+        write_page_checksum=True,
+        row_group_size=max(len(table), 1),
+    )
+    return sink.getvalue()
+
+
+def _checksum(table: pa.Table) -> str:
+    columns = zlib.crc32(repr(table.column_names).encode())
+    return f"{zlib.crc32(vectors_of(table).data, columns):08x}"
+
+
+def part_name(number: int) -> str:
+    """Return the name of a part's file in its folder."""
+    return f"parts/{number:08d}.parquet"
+
+
+def quarantine_name(number: int) -> str:
+    """Return the name of the file of a part's pictures that could not be read."""
+    return f"quarantine/{number:08d}.parquet"
+
+
+def finished_work(folder: Folder) -> Work:
+    """Return what a folder of embeddings is made of.
+
+    Raises:
+        RunError: There are no embeddings, or some parts are missing.
+    """
+    work = Work.read(folder)
+    if work is None:
+        raise RunError(f"expected embeddings in {folder}, found no {DESCRIPTION}: name a folder written by embed")
+    missing = work.num_parts - len(folder.names("parts") & {Path(part_name(n)).name for n in range(work.num_parts)})
+    if missing:
+        raise RunError(f"expected {work.num_parts:,} parts in {folder}, {missing:,} are missing: embed again to go on")
+    return work
+
+
+def open_embeddings(folder: str | Path, *, mapped: bool = False) -> Embeddings:
+    """Open a folder of embeddings, all of it read once and compared with its checksums.
+
+    Args:
+        folder: What `embed` wrote, on this machine or in an object store.
+        mapped: Leave the vectors on the disk until they are read: in ``vectors.npy``, which is made from the parts if
+            it is not there. For more vectors than fit into memory; on this machine only.
+
+    Raises:
+        RunError: There are no embeddings, some parts are missing, or something is damaged.
+    """
+    place = Folder(str(folder))
+    work = finished_work(place)
+    names = list(COLUMNS)
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    blocks = []
+    for table in tables(place, work):
+        for name in names:
+            columns[name] += labels_of(table, name, work)
+        if not mapped:
+            blocks.append(vectors_of(table))
+    labels = {plural: _labels(columns[name], name) for name, plural in COLUMNS.items()}
+    if mapped:
+        vectors: Any = np.load(export_npy(place), mmap_mode="r") if columns["path"] else np.empty((0, work.dim), "f4")
+    else:
+        vectors = np.concatenate(blocks) if blocks else np.empty((0, work.dim), work.dtype)
+    return Embeddings(vectors, **{name: column for name, column in labels.items() if column is not None})
+
+
+def tables(folder: Folder, work: Work) -> Iterator[pa.Table]:
+    """Yield all parts.
+
+    Raises:
+        RunError: One is damaged.
+    """
+    for number in range(work.num_parts):
+        yield checked_part(folder, work, number)
+
+
+def checked_part(folder: Folder, work: Work, number: int) -> pa.Table:
+    """Return a part of finished work.
+
+    Raises:
+        RunError: It is damaged.
+    """
+    try:
+        table = read_part(folder, number)
+        if facts_of(table)["rows"] != [work.rows(number).start, work.rows(number).stop]:
+            raise ValueError(f"other rows in {part_name(number)}")
+    except DAMAGE as error:
+        raise RunError(f"expected whole parts in {folder}, got: {one_line(error)}; embed again") from None
+    return table
+
+
+def export_npy(folder: Folder) -> Path:
+    """Return ``vectors.npy`` (n, D), the vectors of all parts one after the other; it is written if it is not there.
+
+    Raises:
+        RunError: A part is damaged or missing, or the folder is not on this machine.
+        WriteError: There is no room.
+    """
+    if folder.path is None:
+        raise RunError(f"expected a folder of this machine to write {VECTORS} to, got {folder}; copy the parts first")
+    path, work = folder.path / VECTORS, finished_work(folder)
+    count = sum(parquet.read_metadata(folder.path / part_name(number)).num_rows for number in range(work.num_parts))
+    header = {"descr": np.dtype(work.dtype).str, "fortran_order": False, "shape": (count, work.dim)}
+    if not (_is_vectors(path, header) and _is_of_parts(path, folder, work)):
+        with replacing(path) as partial, partial.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for table in tables(folder, work):
+                file.write(np.ascontiguousarray(vectors_of(table)).data)
+    return path
+
+
+def _is_vectors(path: Path, header: dict[str, Any]) -> bool:
+    """Return whether a file of vectors has a header and the length that goes with it."""
+    try:
+        with path.open("rb") as file:
+            np.lib.format.read_magic(file)
+            shape, order, dtype = np.lib.format.read_array_header_1_0(file)
+            length = file.tell() + shape[0] * shape[1] * dtype.itemsize
+            known = {"descr": dtype.str, "fortran_order": order, "shape": shape}
+            return known == header and file.seek(0, os.SEEK_END) == length
+    except (*DAMAGE, SyntaxError, EOFError):
+        return False
+
+
+def _is_of_parts(path: Path, folder: Folder, work: Work) -> bool:
+    vectors, at = np.load(path, mmap_mode="r"), 0
+    for table in tables(folder, work):
+        if not np.array_equal(vectors[at : at + len(table)], vectors_of(table)):
+            return False
+        at += len(table)
+    return True
+
+
+def labels_of(table: pa.Table, name: str, work: Work) -> list[int | str | None]:
+    """Return a column of labels (n,) of a part, None where it is empty or not there."""
+    if name not in table.column_names:
+        return [None] * len(table)
+    values: list[int | str | None] = table[name].to_pylist()
+    if name not in work.integers_as_text:
+        return values
+    parse = parse_identity if name == "identity" else parse_label
+    return [None if not value else parse(str(value)) for value in values]
+
+
+def _labels(values: list[Any], name: str) -> Labels | None:
+    return None if values and name != "identity" and all(value is None for value in values) else as_labels(values)

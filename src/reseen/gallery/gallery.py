@@ -30,14 +30,17 @@ class Gallery:
     """Gallery: items with vectors, identities, cameras and times, searched by similarity.
 
     Args:
-        location: A folder of this machine (SQLite and FAISS), or ``"milvus://host:port/name"``.
+        location: A folder of this machine (SQLite and FAISS), ``"milvus://host:port/name"``, ``"milvus+https://..."``,
+            or ``"milvus-lite://file.db/name"``.
         model: The fingerprint of the model that makes the vectors; a gallery of another model is refused. None takes
             the gallery as it is.
         create: Make the gallery where there is none.
         approximate_above: More items than this are searched approximately, by inverted lists; None, the default,
             searches every number exactly.
         recall: What an approximate search must find of the ten nearest, 0.99 if not given; how far it looks is measured
-            on the gallery. Not on Milvus.
+            on the gallery.
+        index: On Milvus, the kind of index for approximate search: IVF_FLAT, HNSW, IVF_SQ8, DISKANN or SCANN.
+        breadth: On Milvus, how far an approximate search looks (nprobe, ef, search_list), in place of measuring it.
         model_name: What the model is called in messages, such as its path; kept with a gallery that is begun.
 
     Raises:
@@ -65,13 +68,22 @@ class Gallery:
         create: bool = True,
         approximate_above: int | None = None,
         recall: float | None = None,
+        index: str | None = None,
+        breadth: int | None = None,
         model_name: str | None = None,
     ) -> None:
         if recall is not None and not 0 < recall <= 1:
             raise ValueError(f"expected recall above 0 and at most 1, got {recall}")
         self._asked_model, self._asked_name = model, model_name
         self._closed = False
-        self._backend = open_backend(str(location), create=create, approximate_above=approximate_above, recall=recall)
+        self._backend = open_backend(
+            str(location),
+            create=create,
+            approximate_above=approximate_above,
+            recall=recall,
+            index=index,
+            breadth=breadth,
+        )
         self.location = self._backend.location
         try:
             self._check_model()
@@ -105,6 +117,7 @@ class Gallery:
         extras: Sequence[Mapping[str, Any] | None] | None = None,
         pictures: Sequence[bytes | None] | None = None,
         contents: Sequence[bytes] | None = None,
+        look_up: bool = True,
     ) -> Added:
         """Keep N sightings, all or none of them.
 
@@ -122,6 +135,8 @@ class Gallery:
             pictures: Small JPEG files to show.
             contents: Digests of the pictures, which name a sighting in place of its vector: a network gives the same
                 picture slightly other vectors in another batch.
+            look_up: On a server, look first for the sightings that are held. False writes these over, with the identity
+                given now, and counts all as new: quicker, for many that are not held. A folder needs no look-up.
 
         Raises:
             ValueError: A column does not have N entries, or the vectors are not (N, D) and finite.
@@ -146,7 +161,7 @@ class Gallery:
             if self._asked_name is not None:
                 self._backend.put_note(MODEL_NAME, self._asked_name)
         self._check_fit(checked)
-        return Added(tuple(rows.ids), self._backend.add(rows))
+        return Added(tuple(rows.ids), self._backend.add(rows, look_up=look_up))
 
     def update(self, ids: Sequence[str], **changes: Any) -> int:
         """Change items and return how many there were.
@@ -340,6 +355,14 @@ class Gallery:
     def put_calibration(self, calibration: Calibration) -> None:
         """Keep a calibration, in place of an older one."""
         self._backend.put_note(CALIBRATION, calibration.to_json())
+
+    def note(self, name: str) -> str | None:
+        """Return the text kept under a name beside the items, if any."""
+        return self._backend.note(name)
+
+    def put_note(self, name: str, text: str) -> None:
+        """Keep a text under a name, in place of what was there."""
+        self._backend.put_note(name, text)
 
     def compact(self) -> Compaction:
         """Make the search index anew from the items and empty the log: what was deleted is then in no file.

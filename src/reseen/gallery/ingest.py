@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from reseen.embedding.parts import checked_part, finished_work, labels_of, part_name, vectors_of
 from reseen.errors import DataError
+from reseen.gallery.gallery import Gallery
 from reseen.gallery.records import Label
 from reseen.labels import parse_identity
 from reseen.pictures import Pixels, Reader, find_pictures
+from reseen.storage import Folder
 from reseen.tables import read_table, require_files
 from reseen.video import crops, read_boxes
 
@@ -129,6 +133,46 @@ def from_video(
         raise DataError(
             f"expected boxes of {boxes} between the seconds asked for of {video}, found none; check --begin and --end"
         )
+
+
+def add_parts(gallery: Gallery, folder: Folder) -> Iterator[tuple[int, int]]:
+    """Add the vectors that `reseen embed` wrote to a gallery, a part at a time; parts that are in it are passed over.
+
+    A picture is the same sighting as if it were indexed by itself: its id comes from its pixels. The gallery keeps a
+    note for each part, with the size and time of its file.
+
+    Args:
+        gallery: Of the model of the parts.
+        folder: What `embed` wrote.
+
+    Yields:
+        Of each part how many vectors were added, and how many of them are new.
+
+    Raises:
+        RunError: Parts are missing or damaged.
+        GalleryError: The gallery is of another model.
+    """
+    work = finished_work(folder)
+    key = hashlib.blake2b(repr(work).encode(), digest_size=16).hexdigest()
+    for number in range(work.num_parts):
+        note, state = f"part:{key}:{number:08d}", repr(folder.file_info(part_name(number)))
+        if gallery.note(note) == state:
+            yield 0, 0
+            continue
+        table = checked_part(folder, work, number)
+        times = table["time"].to_pylist() if "time" in table.column_names else None
+        added = gallery.add(
+            vectors_of(table),
+            identities=labels_of(table, "identity", work),
+            cameras=labels_of(table, "camera", work),
+            tracks=labels_of(table, "track", work),
+            times=times,
+            sources=table["path"].to_pylist(),
+            contents=table["digest"].to_pylist(),
+            look_up=False,
+        )
+        gallery.put_note(note, state)
+        yield len(table), added.new
 
 
 def naming(people: Path | None, *, tracks: bool) -> Callable[[int | None], Label | None]:

@@ -97,6 +97,7 @@ def create_app(
     app.include_router(items.reading, dependencies=readers)
     app.include_router(items.writing, dependencies=writers)
     app.get("/metrics", response_class=Response, dependencies=readers)(show_metrics)
+    app.get("/live")(live)
     app.get("/health")(health(gallery))
     for path, (file, media_type) in PAGE.items():
         app.get(path, include_in_schema=False)(static(file, media_type))
@@ -116,13 +117,18 @@ def framework_error_after(token: BearerToken) -> Callable[[Request, Any], Respon
     return handle
 
 
+async def live() -> dict[str, str]:
+    """Say that the server runs, whatever becomes of the gallery: restarting it would not help where that is down."""
+    return {"status": "ok"}
+
+
 def health(gallery: Gallery) -> Callable[[], Awaitable[dict[str, str]]]:
     """Return the endpoint of `/health`: one check of the gallery at a time, in a thread that nothing else uses."""
     thread = ThreadPoolExecutor(1, thread_name_prefix="health")
     running: list[asyncio.Future[int]] = []
 
     async def check() -> dict[str, str]:
-        """Check the server and its gallery."""
+        """Check whether the server can answer: its gallery does."""
         if not running or running[0].done():
             running[:] = [asyncio.get_running_loop().run_in_executor(thread, len, gallery)]
         done, _ = await asyncio.wait(running, timeout=HEALTH_SECONDS)

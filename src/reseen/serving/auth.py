@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from reseen.serving.errors import RefusedError
 
-OPEN_PATHS = frozenset({"/", "/page.css", "/page.js", "/health", "/openapi.json"})
+OPEN_PATHS = frozenset({"/", "/page.css", "/page.js", "/health", "/live", "/openapi.json"})
 """Addresses without authentication: the page itself, which holds no data, and whether the server is well."""
 
 

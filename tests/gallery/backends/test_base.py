@@ -32,11 +32,12 @@ def test_a_backend_is_found_by_its_scheme(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_an_unknown_scheme_is_refused() -> None:
-    with pytest.raises(GalleryError, match=r"expected a folder or one of milvus://, got redis://"):
+    with pytest.raises(
+        GalleryError, match=r"expected a folder or one of milvus://, milvus\+https://, milvus-lite://, got redis://"
+    ):
         Gallery("redis://127.0.0.1:1/people")
 
 
-def test_recall_is_no_option_of_milvus() -> None:
-    pytest.importorskip("pymilvus")
-    with pytest.raises(GalleryError, match=r"a gallery at milvus://, got recall, of which it makes no use; leave it"):
-        Gallery("milvus://127.0.0.1:1/people", recall=0.9)
+def test_an_index_is_no_option_of_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(GalleryError, match=r"a gallery at a folder, got index, of which it makes no use; leave it"):
+        Gallery(tmp_path / "gallery", index="HNSW")

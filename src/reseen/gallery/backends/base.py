@@ -21,7 +21,10 @@ from reseen.gallery.rows import Rows
 
 BACKENDS = {
     "": ("gallery", "reseen.gallery.backends.sqlite_faiss.backend", "SqliteFaissBackend"),
-    "milvus": ("milvus", "reseen.gallery.backends.milvus.backend", "MilvusBackend"),
+    **dict.fromkeys(
+        ("milvus", "milvus+https", "milvus-lite"),
+        ("milvus", "reseen.gallery.backends.milvus.backend", "MilvusBackend"),
+    ),
 }
 """By the scheme of a location's URL, none for a folder: the extra to install, the module, and the class."""
 
@@ -109,8 +112,14 @@ class Backend(ABC):
         """Fix the model and the dimension, unless that has been done."""
 
     @abstractmethod
-    def add(self, rows: Rows) -> int:
-        """Keep the rows whose id is not held yet; return how many those were."""
+    def add(self, rows: Rows, *, look_up: bool = True) -> int:
+        """Keep the rows whose id is not held yet; return how many those were.
+
+        Args:
+            rows: Checked.
+            look_up: False allows a backend that would have to look for each row to write held ones over, and to count
+                all.
+        """
 
     @abstractmethod
     def update(self, ids: Sequence[str], changes: Mapping[str, Any]) -> int:

@@ -3,7 +3,7 @@
 Filters are pushed down: Milvus looks only at the rows that pass them. **Consistency: strong**: a search sees every
 change whose call had returned, from any process, before it began. Milvus has no transactions over several requests:
 more than `BATCH` rows go in several, each whole or not at all, and a broken call can simply be repeated, since an
-item's id is its content. Milvus counts on one writer at a time here, for the number of new rows it reports.
+item's id is its content. Any number of processes may write; two that add the same row at once both call it new.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ import base64
 import contextlib
 import hashlib
 import json
+import os
 import re
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-from urllib.parse import urlsplit
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +27,7 @@ from pymilvus import DataType, MilvusClient, MilvusException
 
 from reseen.errors import GalleryError
 from reseen.gallery.backends.base import Backend, Facts, Groups, Hit
+from reseen.gallery.backends.milvus.indexes import KINDS
 from reseen.gallery.backends.milvus.rows import COLUMNS, as_item, as_time, condition, decoded, encoded, row
 from reseen.gallery.records import Compaction, Item, Label, Mark, Where
 from reseen.gallery.rows import Rows
@@ -31,41 +36,91 @@ from reseen.slicing import chunks
 
 BATCH = 500
 """Rows of one request; with its picture a row may take 64 kB, and a request 64 MB."""
+BYTES, IN_FLIGHT = 2**24, 4
+"""Bytes of vectors of one request without pictures, and such requests at once."""
 MAX_TEXT = 65_535
 """Bytes that a text column of Milvus can hold."""
 MAX_ANSWERS = 16_384
 """Answers that Milvus gives at most."""
-LISTS = 1024
-FACTS, CAMERAS, TIMES, MARK = "facts", "cameras", "times", "mark:"
+FACTS, INDEX, CAMERA, TIMES, MARK = "facts", "index", "camera:", "times:", "mark:"
+
+
+PROBES, NEAREST = 200, 10
+"""Vectors of the gallery that recall is measured with, and how many answers of each are compared."""
+LITE, TLS = "milvus-lite", "milvus+https"
+
+
+class Made(NamedTuple):
+    """The index that searches go through.
+
+    Attributes:
+        kind: One of `KINDS`.
+        breadth: How far an approximate search looks.
+        recall: What was measured so; None where nothing was.
+    """
+
+    kind: str
+    breadth: int | None = None
+    recall: float | None = None
+
+
+class Address(NamedTuple):
+    """Where Milvus is.
+
+    Attributes:
+        uri: As its client takes it.
+        token: Likewise; empty for none.
+        name: Of the gallery's collection.
+    """
+
+    uri: str
+    token: str
+    name: str
 
 
 class MilvusBackend(Backend):
     """A gallery in two collections of a Milvus server: ``NAME`` for the items, ``NAME_notes`` for what is known of it.
 
     Args:
-        location: ``milvus://[user:password@]host:port/name``.
+        location: ``milvus://[user:password@]host:port/name``, or ``milvus+https://`` for TLS, as for Zilliz Cloud; the
+            token may be in the environment's RESEEN_MILVUS_TOKEN. ``milvus-lite://file.db/name`` is a file of Milvus
+            Lite, for one process at a time.
         create: Make the gallery where there is none.
-        approximate_above: `compact` gives a gallery of more items inverted lists, of which an approximate search looks
-            into an eighth; None keeps every search exact.
+        approximate_above: `compact` gives a gallery of more items an index for approximate search; None keeps every
+            search as near to exact as its index can.
+        recall: What an approximate search must find of the ten nearest; how far it looks is measured on the gallery
+            when the index is made, against a search of all vectors.
+        index: Kind of the index for approximate search, one of `KINDS`.
+        breadth: How far an approximate search looks, in the index's own terms; nothing is measured then.
 
     Raises:
         GalleryError: There is no such gallery, or no server answers.
     """
 
-    options = frozenset({"approximate_above"})
+    options = frozenset({"approximate_above", "recall", "index", "breadth"})
 
-    def __init__(self, location: str, *, create: bool, approximate_above: int | None = None) -> None:
-        place = urlsplit(location)
-        self._name, self.location = place.path.strip("/"), without_password(location)
+    def __init__(
+        self,
+        location: str,
+        *,
+        create: bool,
+        approximate_above: int | None = None,
+        recall: float = 0.99,
+        index: str = "IVF_FLAT",
+        breadth: int | None = None,
+    ) -> None:
+        address = address_of(location)
+        self._name, self.location = address.name, without_password(location)
         self._notes = f"{self._name}_notes"
-        self._approximate_above = approximate_above
-        if not (place.hostname and place.port and self._name.isidentifier()):
-            raise GalleryError(
-                f"expected milvus://host:port/name with a name of letters and digits, got {self.location}"
-            )
+        self._approximate_above, self._recall, self._breadth = approximate_above, recall, breadth
+        self._writer = f"{TIMES}{uuid.uuid4().hex}"
+        self._met: set[str] = set()
+        self._ends: tuple[float, ...] = ()
+        if index not in KINDS:
+            raise GalleryError(f"expected an index among {', '.join(KINDS)}, got {index}; name one of them")
+        self._kind = index
         with self._translate_errors():
-            token = f"{place.username}:{place.password}" if place.username else ""
-            self._client = MilvusClient(uri=f"http://{place.hostname}:{place.port}", token=token)
+            self._client = MilvusClient(uri=address.uri, token=address.token)
             if not self._client.has_collection(self._notes):
                 if not create:
                     raise GalleryError(f"expected a gallery at {self.location}, found none; `reseen index` makes one")
@@ -91,9 +146,12 @@ class MilvusBackend(Backend):
         self._make(self._name, schema)
         self.put_note(FACTS, json.dumps({"model": model, "dim": dim}))
 
-    def add(self, rows: Rows) -> int:
+    def add(self, rows: Rows, *, look_up: bool = True) -> int:
         new = 0
         self._remember(rows.cameras, rows.times)
+        if not look_up and not any(rows.pictures):
+            self._write_over(rows)
+            return len(rows)
         with self._translate_errors():
             for part in chunks(len(rows), BATCH):
                 batch = [row(rows, n) for n in range(part.start, part.stop)]
@@ -103,6 +161,17 @@ class MilvusBackend(Backend):
                     self._client.upsert(self._name, list(fresh.values()))
                 new += len(fresh)
         return new
+
+    def _write_over(self, rows: Rows) -> None:
+        size = max(1, BYTES // rows.vectors[0].nbytes)
+
+        def send(start: int) -> None:
+            batch = {made["id"]: made for n in range(start, min(start + size, len(rows))) if (made := row(rows, n))}
+            self._client.upsert(self._name, list(batch.values()))
+
+        with self._translate_errors(), ThreadPoolExecutor(IN_FLIGHT) as pool:
+            for _ in pool.map(send, range(0, len(rows), size)):
+                pass
 
     def update(self, ids: Sequence[str], changes: Mapping[str, Any]) -> int:
         self._remember([changes.get("camera")], [changes.get("time")])
@@ -142,15 +211,23 @@ class MilvusBackend(Backend):
     def search(
         self, queries: NDArray[np.float32], k: int, where: Where, *, exact: bool, answered: Groups | None = None
     ) -> list[list[Hit]]:
-        probes = LISTS if exact or self._approximate_above is None else LISTS // 8
+        limit = min(k, MAX_ANSWERS)
+        made = Made(**json.loads(self.note(INDEX) or '{"kind": "FLAT"}'))
+        breadth = None if exact or self._approximate_above is None else (self._breadth or made.breadth)
         with self._translate_errors():
-            found = self._client.search(
-                self._name,
-                queries.tolist(),
-                filter=condition(where, answered),
-                limit=min(k, MAX_ANSWERS),
-                search_params={"metric_type": "COSINE", "params": {"nprobe": probes}},
-            )
+            return self._search(queries, limit, made.kind, breadth, condition(where, answered))
+
+    def _search(
+        self, queries: NDArray[np.float32], limit: int, kind: str, breadth: int | None, filter: str = ""
+    ) -> list[list[Hit]]:
+        parameters = KINDS[kind].search_parameters(breadth, limit)
+        found = self._client.search(
+            self._name,
+            queries.tolist(),
+            filter=filter,
+            limit=limit,
+            search_params={"metric_type": "COSINE", "params": parameters},
+        )
         return [[Hit(hit["id"], float(hit["distance"])) for hit in hits] for hits in found]
 
     def items(self, ids: Sequence[str]) -> list[Item | None]:
@@ -177,7 +254,8 @@ class MilvusBackend(Backend):
         return int(found[0]["count(*)"])
 
     def cameras(self) -> list[Label]:
-        labels = [decoded(text) for text in self._known_cameras()]
+        with self._translate_errors():
+            labels = [decoded(found["text"]) for found in self._noted(CAMERA)]
         return ordered(x for x in labels if x is not None and self.count(Where(cameras=[x])))
 
     def identities(self) -> list[Label]:
@@ -188,11 +266,11 @@ class MilvusBackend(Backend):
             return ordered({decoded(found["identity"]) for found in named})
 
     def times(self) -> tuple[float, float] | None:
-        known = self.note(TIMES)
-        if known is None or not self.count(Where(since=-np.inf)):
+        with self._translate_errors():
+            known = [json.loads(found["text"]) for found in self._noted(TIMES)]
+        if not known or not self.count(Where(since=-np.inf)):
             return None
-        first, last = json.loads(known)
-        return first, last
+        return min(first for first, _ in known), max(last for _, last in known)
 
     def pictured(self, ids: Sequence[str]) -> set[str]:
         with self._translate_errors():
@@ -232,36 +310,63 @@ class MilvusBackend(Backend):
             return sorted((mark for _, mark in self._marks()), key=lambda mark: (mark.query, mark.item))
 
     def _marks(self) -> Iterator[tuple[str, Mark]]:
-        for found in self._all(self._notes, f'id like "{MARK}%"', ["id", "text"], None):
+        for found in self._noted(MARK):
             yield found["id"], Mark(*json.loads(found["text"]))
 
     def compact(self) -> Compaction:
         count = self.count(Where())
         if self.dim is not None:
-            listed = self._approximate_above is not None and count > self._approximate_above
+            wanted = self._approximate_above is not None and count > self._approximate_above
             with self._translate_errors():
                 self._client.flush(self._name)
-                self._client.release_collection(self._name)
-                self._client.drop_index(self._name, "vector")
-                self._client.create_index(self._name, self._index("IVF_FLAT" if listed else "FLAT"))
-                self._client.load_collection(self._name)
+                made = self._make_approximate() if wanted else Made("FLAT")
+                if not wanted:
+                    self._make_index("FLAT")
+            self.put_note(INDEX, json.dumps(made._asdict()))
         return Compaction(count)
+
+    def _make_approximate(self) -> Made:
+        if self._breadth is not None:
+            self._make_index(self._kind)
+            return Made(self._kind, self._breadth)
+        self._make_index("FLAT")
+        some = [found["id"] for found in self._all(self._name, "", ["id"], PROBES)]
+        queries = self.vectors(some)
+        truth = [{hit.id for hit in hits} for hits in self._search(queries, NEAREST, "FLAT", None)]
+        self._make_index(self._kind)
+
+        def recall(breadth: int) -> float:
+            found = self._search(queries, NEAREST, self._kind, breadth)
+            shares = [len(t & {hit.id for hit in hits}) / len(t) for t, hits in zip(truth, found, strict=True)]
+            return sum(shares) / len(shares)
+
+        for breadth in KINDS[self._kind].breadths:
+            if (measured := recall(breadth)) >= self._recall:
+                break
+        return Made(self._kind, breadth, measured)
+
+    def _make_index(self, kind: str) -> None:
+        self._client.release_collection(self._name)
+        self._client.drop_index(self._name, "vector")
+        self._client.create_index(self._name, self._index(kind))
+        self._client.load_collection(self._name)
 
     def close(self) -> None:
         self._client.close()
 
     def _remember(self, cameras: Sequence[Label | None], times: Sequence[float | None]) -> None:
-        """Note cameras and times: Milvus lists neither without reading every row."""
-        met, known = {encoded(camera) for camera in cameras if camera is not None}, set(self._known_cameras())
-        if not met <= known:
-            self.put_note(CAMERAS, json.dumps(sorted(met | known)))
-        timed = [time for time in times if time is not None]
-        ends = json.loads(self.note(TIMES) or "[]")
-        if timed and (widest := [min(timed + ends), max(timed + ends)]) != ends:
-            self.put_note(TIMES, json.dumps(widest))
+        """Note cameras and times, which Milvus lists only by reading every row; no writer changes another's notes."""
+        for camera in {encoded(camera) for camera in cameras if camera is not None} - self._met:
+            name = hashlib.blake2b(camera.encode(), digest_size=16).hexdigest()
+            self.put_note(CAMERA + name, camera)
+            self._met.add(camera)
+        timed = [*self._ends, *(time for time in times if time is not None)]
+        if timed and (ends := (min(timed), max(timed))) != self._ends:
+            self.put_note(self._writer, json.dumps(ends))
+            self._ends = ends
 
-    def _known_cameras(self) -> list[str]:
-        return list(json.loads(self.note(CAMERAS) or "[]"))
+    def _noted(self, beginning: str) -> Iterator[dict[str, Any]]:
+        return self._all(self._notes, f'id like "{beginning}%"', ["id", "text"], None)
 
     def _get(self, ids: Sequence[str], columns: list[str]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -288,13 +393,17 @@ class MilvusBackend(Backend):
 
     def _make(self, name: str, schema: Any, vector: str = "vector") -> None:
         with self._translate_errors():
-            self._client.create_collection(
-                name, schema=schema, index_params=self._index("FLAT", vector), consistency_level="Strong"
-            )
+            try:
+                self._client.create_collection(
+                    name, schema=schema, index_params=self._index("FLAT", vector), consistency_level="Strong"
+                )
+            except MilvusException:
+                if not self._client.has_collection(name):  # Another process may have made it meanwhile.
+                    raise
 
     def _index(self, kind: str, vector: str = "vector") -> Any:
         made = self._client.prepare_index_params()
-        made.add_index(vector, index_type=kind, metric_type="COSINE", params={"nlist": LISTS} if kind != "FLAT" else {})
+        made.add_index(vector, index_type=kind, metric_type="COSINE", params=dict(KINDS[kind].parameters))
         return made
 
     @contextlib.contextmanager
@@ -308,9 +417,31 @@ class MilvusBackend(Backend):
             ) from None
 
 
+def address_of(location: str) -> Address:
+    """Return where a gallery's location points.
+
+    Raises:
+        GalleryError: It is not written as it should be.
+    """
+    scheme, _, rest = location.partition("://")
+    file, _, name = rest.rpartition("/")
+    if scheme == LITE and file and name.isidentifier():
+        if not Path(file).absolute().parent.is_dir():
+            raise GalleryError(f"expected a folder for {file}, found none; make it first")
+        return Address(str(Path(file).absolute()), "", name)
+    place = urlsplit(location)
+    port, name = place.port or (443 if scheme == TLS else None), place.path.strip("/")
+    if scheme == LITE or not (place.hostname and port and name.isidentifier()):
+        form = f"{LITE}://file.db/name" if scheme == LITE else f"{scheme}://host:port/name"
+        raise GalleryError(f"expected {form} with a name of letters and digits, got {without_password(location)}")
+    given = ":".join(unquote(part) for part in (place.username, place.password) if part)
+    token = given or os.environ.get("RESEEN_MILVUS_TOKEN", "")
+    return Address(f"{'https' if scheme == TLS else 'http'}://{place.hostname}:{port}", token, name)
+
+
 def without_password(location: str) -> str:
     """Return a location as it may be shown."""
-    return re.sub("^milvus://[^/]*@", "milvus://", location)
+    return re.sub("^(milvus[^/]*://)[^/]*@", r"\1", location)
 
 
 def _mark_name(query: str, item: str) -> str:

@@ -67,7 +67,7 @@ class SqliteFaissBackend(Backend):
     def begin(self, model: str | None, dim: int) -> None:
         self.store.begin(model, dim)
 
-    def add(self, rows: Rows) -> int:
+    def add(self, rows: Rows, *, look_up: bool = True) -> int:
         return self.store.add(rows)
 
     def update(self, ids: Sequence[str], changes: Mapping[str, Any]) -> int:

@@ -1,0 +1,194 @@
+"""Making of parts on a Ray cluster: an actor for each network, tasks that read pictures, a driver that hands out parts.
+
+What a lost worker or machine was making is made again by another. The driver knows numbers of parts, and no rows.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress
+
+from reseen.embedding.encoder import load
+from reseen.embedding.making import PartOptions, Prepared, Tally, make_numbered, report, vector_model
+from reseen.embedding.manifest import ParquetManifest
+from reseen.embedding.parts import part_name
+from reseen.errors import ReseenError, RunError, one_line
+from reseen.extras import needs
+from reseen.storage import Folder, is_url
+
+TRIES = 5
+"""How often a part is begun whose workers are lost."""
+READERS = 8
+"""Tasks that read pictures for one network at once."""
+PASSED_ON = ("RESEEN_TRUST", "RESEEN_UNCHECKED", "RESEEN_SCALE", "RESEEN_MAX_PIXELS", "OMP_NUM_THREADS", "PYTHONPATH")
+
+
+def make_parts_on_ray(
+    folder: Folder,
+    manifest: str,
+    model: str,
+    options: PartOptions,
+    *,
+    address: str | None = None,
+    actors: int | None = None,
+    progress: bool = True,
+) -> Tally:
+    """Make all parts that are not there, or not what they should be; as `make_parts`, and byte for byte the same.
+
+    Args:
+        folder: Where to, for every machine of the cluster.
+        manifest: Location of the manifest, likewise.
+        model: Of `reseen.load`; a run, a checkpoint or an exported model is read by every machine.
+        options: How.
+        address: Of the cluster, or ``"auto"``; None starts one of this machine alone, and ends it.
+        actors: Networks that run at once; None for one a GPU, or one for two cores where there is none.
+        progress: Draw a bar.
+
+    Raises:
+        ReseenError: As `make_parts`, or Ray is not installed, has no such cluster, or loses every worker of a part.
+    """
+    with needs("ray"):
+        import ray
+    variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    try:
+        ray.init(
+            address=address,
+            runtime_env={"env_vars": variables},
+            include_dashboard=False if address is None else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise RunError(f"expected a Ray cluster at {address}, got: {one_line(error)}; start it, or mend it") from None
+    try:
+        return _driven(ray, folder, manifest, model, options, actors=actors, progress=progress)
+    finally:
+        ray.shutdown()
+
+
+def _driven(
+    ray: Any,
+    folder: Folder,
+    manifest: str,
+    model: str,
+    options: PartOptions,
+    *,
+    actors: int | None,
+    progress: bool,
+) -> Tally:
+    resources = ray.cluster_resources()
+    gpus = int(resources.get("GPU", 0))
+    source = ParquetManifest(manifest)
+    count = min(actors or gpus or max(1, int(resources.get("CPU", 1)) // 2), max(1, len(source) // options.part_rows))
+    place = Folder(_absolute(folder.location))
+    model = os.path.abspath(model) if os.path.exists(model) else model
+    # Without a core of its own: a network waits most of the time, and tasks that read pictures must always find one.
+    maker = ray.remote(num_cpus=0, num_gpus=1 if gpus else 0)(Maker)
+
+    def started() -> Any:
+        return maker.remote(place, _absolute(manifest), model, options)
+
+    try:
+        idle = [started()]
+        work = options.work(source, *ray.get(idle[0].model_facts.remote()))
+        work.begin(place)
+        idle += [started() for _ in range(count - 1)]
+        present = place.names("parts")
+        tally, numbers, again = Tally(), iter(range(work.num_parts)), deque[int]()
+        running: dict[Any, tuple[Any, int]] = {}
+        lost: dict[int, int] = {}
+        with Progress(disable=not progress) as bars:
+            bar = bars.add_task("Embedding", total=work.num_parts)
+            while True:
+                while idle and (number := again.popleft() if again else next(numbers, None)) is not None:
+                    actor, is_there = idle.pop(), number in lost or Path(part_name(number)).name in present
+                    running[actor.make.remote(number, is_there)] = (actor, number)
+                if not running:
+                    break
+                (done,), _ = ray.wait(list(running), num_returns=1)
+                actor, number = running.pop(done)
+                try:
+                    tally += ray.get(done)
+                    idle.append(actor)
+                    bars.advance(bar)
+                except ray.exceptions.RayTaskError:
+                    raise
+                except ray.exceptions.RayError as error:  # The worker is gone, or its machine.
+                    lost[number] = lost.get(number, 0) + 1
+                    if lost[number] == TRIES:
+                        raise RunError(
+                            f"expected part {number} from Ray, lost its worker {TRIES} times: {one_line(error)}; "
+                            "see whether it has memory enough"
+                        ) from error
+                    again.append(number)
+                    ray.kill(actor)
+                    idle.append(started())
+    except ray.exceptions.RayTaskError as error:
+        raise _cause(error) from error
+    report(tally, folder)
+    return tally
+
+
+class Maker:
+    """Actor that makes parts with a network of its own."""
+
+    def __init__(self, folder: Folder, manifest: str, model: str, options: PartOptions) -> None:
+        self.folder, self.options = folder, options
+        self.model, self.manifest = vector_model(load(model)), ParquetManifest(manifest)
+        self.work = options.work(self.manifest, self.model.fingerprint, self.model.dim)
+
+    def model_facts(self) -> tuple[str, int]:
+        """Return the model's fingerprint and D."""
+        return self.model.fingerprint, self.model.dim
+
+    def make(self, number: int, is_there: bool) -> Tally:
+        """Make a part, unless it is there as it should be."""
+        present = {Path(part_name(number)).name} if is_there else set()
+        where = (self.folder, self.work, self.manifest, self.model)
+        return make_numbered(*where, [number], self.options, present=present, pool=TaskPool(), ahead=READERS)
+
+
+class TaskPool:
+    """Tasks of the cluster that read pictures."""
+
+    def __init__(self) -> None:
+        import ray
+
+        self._ray = ray
+
+    def submit(self, work: Callable[..., list[Prepared]], /, *arguments: Any) -> Ahead:
+        """Let a task do some work; one that is lost is done again."""
+        return Ahead(self._ray, self._ray.remote(num_cpus=1, max_retries=TRIES)(work).remote(*arguments))
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What a task will return."""
+
+    ray: Any
+    reference: Any
+
+    def result(self) -> list[Prepared]:
+        """Wait for it."""
+        found: list[Prepared] = self.ray.get(self.reference)
+        return found
+
+
+def _absolute(location: str) -> str:
+    return location if is_url(location) else os.path.abspath(location)
+
+
+def _cause(error: Any) -> Exception:
+    """Return what a task or an actor raised, through however many of them it came."""
+    while (cause := getattr(error, "cause", None)) is not None:
+        error = cause
+    if isinstance(error, ReseenError):
+        return error
+    return RunError(f"expected parts from Ray, got: {type(error).__name__}: {one_line(error)}; see the logs of Ray")

@@ -1,0 +1,46 @@
+"""Kinds of index of Milvus, how they are built, and how far a search in them looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of index.
+
+    Attributes:
+        parameters: What it is built with.
+        breadth: Name of the parameter that says how far a search looks; None where it looks at everything.
+        breadths: Those to try, from the narrowest; the last is the widest that there is.
+        at_least_answers: Whether a search must look at as many as it gives answers.
+    """
+
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    breadth: str | None = None
+    breadths: tuple[int, ...] = (1,)
+    at_least_answers: bool = False
+
+    def search_parameters(self, breadth: int | None, answers: int) -> dict[str, Any]:
+        """Return the parameters of a search of so many answers; None looks as far as this kind can."""
+        if self.breadth is None:
+            return {}
+        wide = self.breadths[-1] if breadth is None else breadth
+        return {self.breadth: max(wide, answers) if self.at_least_answers else wide}
+
+
+LISTS = 1024
+_NPROBE = tuple(2**n for n in range(3, 11))
+_EF = tuple(2**n for n in range(4, 13))
+
+KINDS = {
+    "FLAT": Kind(),
+    "IVF_FLAT": Kind({"nlist": LISTS}, "nprobe", _NPROBE),
+    "IVF_SQ8": Kind({"nlist": LISTS}, "nprobe", _NPROBE),
+    "SCANN": Kind({"nlist": LISTS, "with_raw_data": True}, "nprobe", _NPROBE),
+    "HNSW": Kind({"M": 16, "efConstruction": 200}, "ef", _EF, at_least_answers=True),
+    "DISKANN": Kind({}, "search_list", _EF, at_least_answers=True),
+}
+"""By Milvus's names; FLAT compares with every vector."""

@@ -1,0 +1,191 @@
+"""Folders of this machine and of object stores (S3, Google Cloud Storage, Azure, HDFS), by ``pyarrow.fs``.
+
+A location is a path, or a URL as ``s3://bucket/folder?region=eu-west-1``; credentials come from where the store's own
+tools look for them. Needs no torch.
+"""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.fs as fs
+
+from reseen.errors import DataError, RunError, WriteError, one_line
+from reseen.files import make_folder, write_atomically
+
+T = TypeVar("T")
+TRIES, PAUSE = 4, 0.5
+"""How often something that does not answer is asked, and how many seconds later the second time; then twice that."""
+REQUEST_SECONDS = 30.0
+
+
+def is_url(location: str | Path) -> bool:
+    """Return whether a location names something that is not a path of this machine."""
+    return "://" in str(location)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder whose files are written whole and never changed.
+
+    Attributes:
+        location: A path or a URL.
+    """
+
+    location: str
+
+    @property
+    def path(self) -> Path | None:
+        """The folder on this machine; None in an object store."""
+        return None if is_url(self.location) else Path(self.location)
+
+    def __str__(self) -> str:
+        return self.location.partition("?")[0]
+
+    def file_info(self, name: str) -> tuple[int, int] | None:
+        """Return a file's size and the nanosecond of its last change; None where there is none."""
+        filesystem, root = opened(self.location)
+        info = answered(lambda: filesystem.get_file_info(f"{root}/{name}"), self.location)
+        return (info.size, info.mtime_ns or 0) if info.type == fs.FileType.File else None
+
+    def names(self, below: str) -> set[str]:
+        """Return the names of the files in one of its folders; of one that is not there, none."""
+        filesystem, root = opened(self.location)
+        selector = fs.FileSelector(f"{root}/{below}", allow_not_found=True)
+        infos = answered(lambda: filesystem.get_file_info(selector), self.location)
+        return {info.base_name for info in infos if info.type == fs.FileType.File}
+
+    def open(self, name: str) -> Any:
+        """Open a file for reading, as pyarrow's readers take it; OSError where there is none."""
+        filesystem, root = opened(self.location)
+        return filesystem.open_input_file(f"{root}/{name}")
+
+    def read(self, name: str) -> bytes:
+        """Return a file's content; FileNotFoundError where there is none."""
+
+        def content() -> bytes:
+            with self.open(name) as file:
+                return bytes(file.read())
+
+        return answered(content, self.location)
+
+    def write(self, name: str, content: bytes | pa.Buffer) -> None:
+        """Write a file, all or nothing.
+
+        Raises:
+            WriteError: There is no room, no permission, or no answer.
+        """
+        if self.path is not None:
+            make_folder((self.path / name).parent)
+            write_atomically(self.path / name, memoryview(content))
+            return
+        filesystem, root = opened(self.location)
+
+        def put() -> None:
+            # An object is there once it has been sent whole, and not before.
+            with filesystem.open_output_stream(f"{root}/{name}") as stream:
+                stream.write(content)
+
+        try:
+            answered(put, self.location)
+        except (OSError, RunError) as error:
+            raise WriteError(f"expected to write {self}/{name}, got: {one_line(error)}") from error
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        filesystem, root = opened(self.location)
+        if self.file_info(name) is not None:
+            answered(lambda: filesystem.delete_file(f"{root}/{name}"), self.location)
+
+
+def opened(location: str) -> tuple[fs.FileSystem, str]:
+    """Return the file system of a location, and its place there.
+
+    Raises:
+        DataError: There is no such kind of file system.
+    """
+    if not is_url(location):
+        return _local(), str(Path(location))
+    scheme, _, rest = location.partition("://")
+    place, mark, query = rest.partition("?")
+    authority, _, path = place.partition("/")
+    filesystem, root = _filesystem(f"{scheme}://{authority}{mark}{query}" if authority else f"{scheme}:///")
+    return filesystem, f"{root.rstrip('/')}/{path.strip('/')}".rstrip("/")
+
+
+@lru_cache(maxsize=1)
+def _local() -> fs.FileSystem:
+    return fs.LocalFileSystem()
+
+
+@lru_cache(maxsize=64)
+def _filesystem(url: str) -> tuple[fs.FileSystem, str]:
+    try:
+        filesystem, root = fs.FileSystem.from_uri(url)
+    except (pa.ArrowException, OSError, ValueError, NotImplementedError) as error:
+        raise DataError(f"expected a path, or a URL of s3, gs, abfs or hdfs, got {url}: {one_line(error)}") from None
+    return filesystem, root
+
+
+def answered(call: Callable[[], T], location: str) -> T:
+    """Return what a call gives; where a store does not answer, it is asked again.
+
+    Raises:
+        RunError: It does not answer. What a local file system says is raised as it is, and so is that there is no file.
+    """
+    for attempt in range(TRIES):
+        try:
+            return call()
+        except (FileNotFoundError, PermissionError):
+            raise
+        except OSError as error:
+            if not is_url(location):
+                raise
+            if attempt == TRIES - 1:
+                raise unanswered(location, error) from error
+            time.sleep(PAUSE * 2**attempt)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def unanswered(location: str, error: BaseException) -> RunError:
+    """Return the error of something that does not answer, which is no fault of what was asked for."""
+    return RunError(f"expected an answer from {location.partition('?')[0]}, got: {one_line(error)}; start again later")
+
+
+def fetch(url: str) -> bytes:
+    """Return what is at a URL: of http, https, or of an object store.
+
+    Raises:
+        DataError: There is nothing, or it may not be read.
+        RunError: Nobody answers, also when asked again.
+    """
+    if url.partition("://")[0].lower() in ("http", "https"):
+        return answered(lambda: _from_the_web(url), url)
+    place, mark, query = url.partition("?")
+    folder, _, name = place.rpartition("/")
+    try:
+        return Folder(folder + mark + query).read(name)
+    except (FileNotFoundError, PermissionError) as error:
+        raise DataError(f"expected a picture at {url}, got: {one_line(error)}; mend its row") from None
+
+
+def _from_the_web(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=REQUEST_SECONDS) as answer:
+            return bytes(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            # Too many requests and request timeout are the server's state, as is 5xx; the others are the picture's.
+            if error.code < 500 and error.code not in (408, 429):
+                raise DataError(
+                    f"expected a picture at {url}, got: {error.code} {error.reason}; mend its row"
+                ) from None
+            raise OSError(f"{error.code} {error.reason}") from None

@@ -1,0 +1,76 @@
+"""Manifest, pictures and parts in an object store: a server of S3 on this machine."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("moto")
+pytest.importorskip("flask_cors")
+
+from tests.embedding.drawn import draw
+from tests.embedding.test_making import make
+
+from reseen.embedding import open_embeddings
+from reseen.embedding.parts import Work
+from reseen.errors import DataError, RunError
+from reseen.gallery import Gallery
+from reseen.gallery.ingest import add_parts
+from reseen.storage import Folder, fetch, opened
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # moto's
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """A bucket's URL, less the address of the server, and that address."""
+    from moto.server import ThreadedMotoServer
+
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            environment.setenv(name, "testing")
+        environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+        server.start()
+        _, port = server.get_host_and_port()
+        query = f"?scheme=http&endpoint_override=127.0.0.1:{port}&region=us-east-1&allow_bucket_creation=true"
+        filesystem, _ = opened(f"s3://bucket{query}")
+        filesystem.create_dir("bucket")
+        yield query
+        server.stop()
+
+
+def test_all_of_it_in_a_bucket(s3: str, tmp_path: Path) -> None:
+    manifest = draw(tmp_path / "pictures", 25)
+    (tmp_path / "pictures" / "3.png").unlink()
+    make(manifest, tmp_path / "out")
+    for path in (tmp_path / "pictures").iterdir():
+        Folder(f"s3://bucket/pictures{s3}").write(path.name, path.read_bytes())
+    remote, out = f"s3://bucket/pictures/manifest.parquet{s3}", f"s3://bucket/out/a{s3}"
+    assert make(remote, out).batches != []
+    assert make(remote, out).batches == []
+    own, theirs = open_embeddings(tmp_path / "out"), open_embeddings(out)
+    np.testing.assert_array_equal(theirs.vectors, own.vectors)
+    assert theirs.identities.tolist() == own.identities.tolist()
+    assert Folder(out).names("quarantine") == {"00000000.parquet"}
+    Folder(out).write("parts/00000001.parquet", b"junk")
+    with pytest.raises(RunError, match="embed again"):
+        open_embeddings(out)
+    assert [len(batch) for batch in make(remote, out).batches] == [4, 4, 2]
+    with Gallery(tmp_path / "gallery", fingerprint_in(out)) as gallery:
+        assert sum(new for _, new in add_parts(gallery, Folder(out))) == 24
+
+
+def fingerprint_in(out: str) -> str:
+    work = Work.read(Folder(out))
+    assert work is not None
+    return work.model_sha256
+
+
+def test_what_is_not_there(s3: str) -> None:
+    with pytest.raises(DataError, match=r"expected a picture at s3://bucket/none\.png"):
+        fetch(f"s3://bucket/none.png{s3}")
+    assert Folder(f"s3://bucket/nothing{s3}").names("parts") == set()
+    with pytest.raises(DataError, match="expected a path, or a URL of s3, gs, abfs or hdfs, got ftp"):
+        opened("ftp://somewhere/x")

@@ -1,0 +1,108 @@
+"""Milvus's addresses, kinds of index, and several writers, on Milvus Lite."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reseen.errors import GalleryError
+from reseen.gallery import Gallery, Where
+
+pytest.importorskip("pymilvus")
+pytest.importorskip("milvus_lite")
+
+from reseen.gallery.backends.milvus.backend import INDEX, address_of, without_password
+from reseen.gallery.backends.milvus.indexes import KINDS
+
+NAMES = iter(range(1000))
+
+
+@pytest.fixture
+def place(milvus_address: str) -> str:
+    return f"milvus://{milvus_address}/milvus_{next(NAMES)}"
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ("milvus://10.0.0.1:19530/g", ("http://10.0.0.1:19530", "", "g")),
+        ("milvus://me:p%40ss@milvus:1/g", ("http://milvus:1", "me:p@ss", "g")),
+        ("milvus+https://key@in03.zilliz.example/g", ("https://in03.zilliz.example:443", "key", "g")),
+        ("milvus-lite:///tmp/a.b/items.db/g", None),
+        ("milvus-lite:///tmp/items.db/g", ("/tmp/items.db", "", "g")),
+        ("milvus://milvus/g", None),
+        ("milvus+https://milvus:1/a-b", None),
+        ("milvus-lite://g", None),
+    ],
+)
+def test_addresses(location: str, expected: tuple[str, str, str] | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RESEEN_MILVUS_TOKEN", raising=False)
+    if expected is None:
+        with pytest.raises(GalleryError, match="expected"):
+            address_of(location)
+        return
+    assert address_of(location) == expected
+    monkeypatch.setenv("RESEEN_MILVUS_TOKEN", "secret")
+    assert address_of(location).token == (expected[1] or ("" if "lite" in location else "secret"))
+    assert "key" not in without_password(location)
+    assert "ss@" not in without_password(location)
+
+
+@pytest.mark.parametrize("kind", ["HNSW", "IVF_FLAT", "IVF_SQ8"])
+def test_an_index_is_made_and_its_recall_measured(place: str, kind: str) -> None:
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(1500, 16)).astype(np.float32)
+    with Gallery(place, "m", approximate_above=1000, index=kind, recall=0.9) as gallery:
+        gallery.add(vectors, identities=list(range(1500)), look_up=False)
+        gallery.compact()
+        made = json.loads(gallery.note(INDEX) or "")
+        assert made["kind"] == kind
+        assert made["breadth"] in KINDS[kind].breadths
+        assert made["recall"] >= 0.9
+        found = gallery.search(vectors[:50], 1)
+        assert np.mean([m[0].item.identity == n for n, m in enumerate(found)]) >= 0.9
+    with Gallery(place, "m", approximate_above=1000, index=kind, breadth=77) as gallery:
+        gallery.compact()
+        assert json.loads(gallery.note(INDEX) or "")["breadth"] == 77
+    with Gallery(place, "m") as gallery:  # without the option as well as the index can, and FLAT again once compacted
+        gallery.search(vectors[:1], 5)
+        gallery.compact()
+        assert json.loads(gallery.note(INDEX) or "")["kind"] == "FLAT"
+        assert [m[0].item.identity for m in gallery.search(vectors[:5], 1)] == list(range(5))
+
+
+def test_an_unknown_kind_is_refused(place: str) -> None:
+    with pytest.raises(GalleryError, match=r"expected an index among FLAT, IVF_FLAT, .*, got BTREE"):
+        Gallery(place, "m", index="BTREE")
+
+
+def test_several_writers_forget_nothing_of_each_other(place: str) -> None:
+    one, two = Gallery(place, "m"), Gallery(place, "m")
+    one.add([[1.0, 0.0]], cameras=["a"], times=[5.0])
+    two.add([[0.0, 1.0]], cameras=["b"], times=[1.0])
+    one.add([[1.0, 1.0]], cameras=["c"], times=[3.0])
+    for gallery in (one, two):
+        assert gallery.cameras() == ["a", "b", "c"]
+        assert gallery.times() == (1.0, 5.0)
+        assert len(gallery) == 3
+        gallery.close()
+
+
+def test_rows_written_without_a_look_are_the_same_rows(place: str) -> None:
+    vectors = np.eye(8, dtype=np.float32)
+    with Gallery(place, "m") as gallery:
+        first = gallery.add(vectors, identities=list(range(8)), look_up=False)
+        again = gallery.add(vectors, identities=list(range(8)), look_up=False)
+        assert first.ids == again.ids
+        assert gallery.count(Where(named=True)) == 8
+        assert gallery.add(vectors).new == 0
+
+
+def test_a_file_of_milvus_lite(tmp_path: Path) -> None:
+    location = f"milvus-lite://{tmp_path}/items.db/people"
+    with pytest.raises(GalleryError, match="found none"):
+        Gallery(location, create=False)
+    with Gallery(location, "m") as gallery:
+        gallery.add([[1.0, 0.0], [0.0, 1.0]], identities=["Ann", 7])
+        assert [m[0].item.identity for m in gallery.search([[0.1, 1.0]], 1)] == [7]

@@ -1,0 +1,61 @@
+"""Vectors of parts in a gallery: the same sightings as of the pictures themselves, each part once."""
+
+from pathlib import Path
+
+import pytest
+
+from reseen.cli import main
+from reseen.embedding.making import PartOptions, make_parts
+from reseen.embedding.manifest import ParquetManifest
+from reseen.embedding.parts import part_name
+from reseen.errors import GalleryError, RunError
+from reseen.gallery import Gallery, Where
+from reseen.gallery.ingest import add_parts
+from reseen.pictures import decode, digest
+from reseen.storage import Folder
+from tests.embedding.drawn import Mean, draw
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    manifest = draw(tmp_path / "pictures", 25)
+    folder = Folder(str(tmp_path / "parts"))
+    make_parts(folder, ParquetManifest(str(manifest)), Mean(), PartOptions(part_rows=10))
+    return folder
+
+
+def test_parts_are_added_once(folder: Folder, open_gallery, tmp_path: Path) -> None:
+    gallery = open_gallery(Mean.fingerprint)
+    first = next(add_parts(gallery, folder))  # stopped after one part
+    assert first == (10, 10)
+    assert [rows for rows, _ in add_parts(gallery, folder)] == [0, 10, 5]
+    assert [rows for rows, _ in add_parts(gallery, folder)] == [0, 0, 0]
+    assert len(gallery) == 25
+    assert gallery.cameras() == [7, "007"]
+    assert gallery.count(Where(named=True)) == 20
+    pixels = decode(tmp_path / "pictures" / "4.png")
+    match = gallery.search(Mean().vectors(pixels[None], [], mirrored=False), 1)[0][0]
+    assert (match.item.source, match.item.identity, match.item.camera) == ("4.png", 0, 7)
+    same = gallery.add([[1.0] * 12], cameras=[7], sources=["4.png"], contents=[digest(pixels)])
+    assert same == type(same)((match.item.id,), 0)
+
+
+def test_a_part_that_has_changed_is_added_again(folder: Folder, tmp_path: Path) -> None:
+    with Gallery(tmp_path / "gallery", Mean.fingerprint) as gallery:
+        assert sum(new for _, new in add_parts(gallery, folder)) == 25
+        part = Path(str(folder)) / part_name(1)
+        part.touch()
+        assert list(add_parts(gallery, folder)) == [(0, 0), (10, 0), (0, 0)]
+        part.write_bytes(b"junk")
+        with pytest.raises(RunError, match="embed again"):
+            list(add_parts(gallery, folder))
+
+
+def test_the_verb(folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["index", str(tmp_path / "gallery"), "--vectors", str(folder)])
+    assert "25 vectors, 25 of them new; 25 in" in capsys.readouterr().out
+    with pytest.raises(GalleryError, match="expected a gallery of vectors of"), Gallery(tmp_path / "gallery", "m"):
+        pass
+    with pytest.raises(SystemExit):
+        main(["index", str(tmp_path / "gallery"), "--vectors", str(tmp_path / "none")])
+    assert "found no embedding.json" in capsys.readouterr().err
