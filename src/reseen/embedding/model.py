@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,7 @@ from torch.utils.data import DataLoader
 
 from reseen.distributed import num_ranks, rank
 from reseen.embedding.parts import Turn, open_embeddings, write_shards
+from reseen.errors import CheckpointError, one_line
 from reseen.loading import ImageDataset, test_transform
 from reseen.models import Embedder, eval_mode
 from reseen.parallel import usable
@@ -120,10 +122,25 @@ def _vectors(
         for images, _, rows in loader:
             images = images.to(device, non_blocking=True)
             side = _side(model, [samples[row] for row in rows.tolist()], device)
-            vectors = model.embed(images, **side)
-            if mirrored:
-                vectors = (vectors + model.embed(images.flip(-1), **side)) / 2
+            with network_errors(model):
+                vectors = model.embed(images, **side)
+                if mirrored:
+                    vectors = (vectors + model.embed(images.flip(-1), **side)) / 2
             yield vectors
+
+
+@contextmanager
+def network_errors(model: Embedder) -> Iterator[None]:
+    """Raise what a network has against pictures of its own size as a `CheckpointError`; a file may have it wrong."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        size = f"{model.spec.height} x {model.spec.width}"
+        raise CheckpointError(
+            f"expected a network that takes pictures of {size} pixels, got: {one_line(error)}; mend its size"
+        ) from error
 
 
 def _side(model: Embedder, samples: Sequence[Sample], device: torch.device) -> dict[str, Tensor]:
