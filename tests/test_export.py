@@ -321,3 +321,11 @@ def test_a_flipped_bit_is_never_taken(exported: Path, tmp_path: Path) -> None:
         (tmp_path / "a.onnx").write_bytes(damaged)
         with pytest.raises(CheckpointError):
             OnnxEncoder(tmp_path / "a.onnx", "cpu")
+
+
+def test_vectors_of_another_length_than_the_file_says_are_not_taken(exported: Path, tmp_path: Path) -> None:
+    facts = OnnxEncoder(exported)
+    said = {"fingerprint": facts.fingerprint, "dim": facts.dim + 1, "precision": "float32", "spec": facts.spec}
+    encoder = OnnxEncoder(with_description(exported, tmp_path / "a.onnx", json.dumps(said)), unchecked=True)
+    with pytest.raises(CheckpointError, match=rf"expected {facts.dim + 1} numbers for each picture .*a\.onnx, got: "):
+        encoder([np.zeros((8, 8, 3), np.uint8)])

@@ -25,6 +25,7 @@ LAYERS: dict[str, set[str]] = {
         "launcher",
         "parallel",
         "pictures",
+        "sealed",
         "terminal",
         "trust",
         "types",

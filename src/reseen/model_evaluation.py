@@ -5,19 +5,25 @@ Dimensions: N pictures, D components.
 
 from __future__ import annotations
 
-import json
+import io
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 import torch
 
 from reseen.distributed import num_ranks, on_all_ranks, on_first_rank, rank
 from reseen.embedding.model import embed
+from reseen.errors import RunError, one_line
 from reseen.evaluation import Report, Reranking, evaluate, evaluate_further
 from reseen.files import write_atomically
 from reseen.models import Embedder
+from reseen.sealed import seal, unseal
 from reseen.types import Benchmark, Embeddings, Protocol, Sample
+
+PER_QUERY_CHECKSUM = "per_query_crc32"
 
 
 class Outcome(NamedTuple):
@@ -38,22 +44,43 @@ class Outcome(NamedTuple):
     further: Sequence[Report] = ()
 
     def save(self, folder: Path, **more: Any) -> None:
-        """Write the figures to report.json, with more facts, and the queries to per_query.csv; all or nothing.
+        """Write the figures to report.json, with more facts, and the queries to per_query.csv, for `read_results`.
 
-        How long training took stays as the file has it already, unless it is given.
+        Each is written all or nothing. How long training took stays as the file has it already, unless it is given.
         """
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "report.json"
         try:
-            before = json.loads(path.read_text())
+            before = unseal(path.read_bytes())
             kept = {k: before[k] for k in ("training_seconds",) if k in before}
-        except (OSError, ValueError, TypeError):  # There is none, or it is damaged and about to be replaced.
+        except (OSError, ValueError):  # There is none, or it is damaged and about to be replaced.
             kept = {}
         figures = self.report.to_dict()
         if self.further:
             figures["further"] = [report.to_dict() for report in self.further]
-        write_atomically(folder / "per_query.csv", self.report.per_query.to_csv(index=False).encode())
-        write_atomically(path, json.dumps({**figures, **kept, **more}, indent=2).encode())
+        queries = self.report.per_query.to_csv(index=False).encode()
+        write_atomically(folder / "per_query.csv", queries)
+        facts = {**figures, **kept, **more, PER_QUERY_CHECKSUM: f"{zlib.crc32(queries):08x}"}
+        write_atomically(path, seal(facts, indent=2).encode())
+
+
+def read_results(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Return what `Outcome.save` wrote: report.json's facts, and a row for each query.
+
+    Raises:
+        RunError: A file is not there, or damaged.
+    """
+    try:
+        facts = unseal((folder / "report.json").read_bytes())
+        queries = (folder / "per_query.csv").read_bytes()
+        if facts.pop(PER_QUERY_CHECKSUM, None) not in (None, f"{zlib.crc32(queries):08x}"):
+            raise ValueError("a per_query.csv that is not as it was written")
+        return facts, pd.read_csv(io.BytesIO(queries))
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"expected whole results in {folder} (report.json, per_query.csv), got: {one_line(error)}; remove them and "
+            "evaluate the run again, or start the study again"
+        ) from error
 
 
 def evaluate_model(

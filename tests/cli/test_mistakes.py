@@ -1,5 +1,8 @@
 """Mistakes at the command line, and the one line that each is answered with."""
 
+import re
+from pathlib import Path
+
 import pytest
 import yaml
 from tests.commands.test_verbs import TINY, failing
@@ -206,3 +209,22 @@ def test_a_word_that_would_fill_the_screen_is_cut(capsys: pytest.CaptureFixture[
     assert line.startswith("reseen: expected a number, got 999")
     assert line.endswith("999; mend the line\n")
     assert len(line) < 500
+
+
+@pytest.mark.parametrize("name", ["seed", "batches", "schedule.epochs", "augmentation", "workers"])
+def test_null_in_a_file_where_there_is_no_null_is_a_line(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The parser itself lets it pass, into the verb."""
+    group, _, inside = name.partition(".")
+    settings = {"data": "Synthetic", "out": str(tmp_path / "run"), group: {inside: None} if inside else None}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(settings))
+    with pytest.raises(SystemExit):
+        main(["train", "--config", str(tmp_path / "c.yaml")])
+    assert re.search(rf"^reseen: expected .* for --{name}, got null; see reseen train --help$", capsys.readouterr().err)
+
+
+def test_a_number_beyond_all_is_no_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["evaluate", "run", "--batch_size", "9" * 5000])
+    assert "expected a whole number for --batch_size, got 999" in capsys.readouterr().err

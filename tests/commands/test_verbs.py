@@ -6,6 +6,7 @@ import inspect
 import itertools
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from reseen.cli import main
 from reseen.cli.parser import verb
 from reseen.commands.train import Augmentation
 from reseen.datasets import Synthetic, Table
+from reseen.errors import RunError
 from reseen.loading import IdentityBatchSampler, training_transform
+from reseen.model_evaluation import read_results
 from reseen.models import Embedder, ModelSpec
 from reseen.recipes.objective import DEFAULT_TERMS
 from reseen.training import Schedule, train
@@ -71,9 +74,8 @@ def test_a_run_says_how_good_it_is_and_repeats_itself(run, tmp_path):
     assert report["cmc"] == sorted(report["cmc"])
     main(["train", "--config", str(run / "config.yaml"), "--out", str(tmp_path / "again")])
     again = json.loads((tmp_path / "again" / "report.json").read_text())
-    assert {k: again[k] for k in again if k != "training_seconds"} == {
-        k: report[k] for k in again if k != "training_seconds"
-    }
+    assert again.keys() == report.keys()
+    assert {k for k in again if again[k] != report[k]} <= {"training_seconds", "crc32"}
 
 
 def test_evaluate_gives_what_training_gave(run, table, tmp_path, capsys):
@@ -100,7 +102,10 @@ def test_evaluate_takes_a_reranking_of_ones_own(run, tmp_path, capsys):
         figures[name] = json.loads((tmp_path / "report.json").read_text())
     assert figures[name]["reranking"] == name
     assert figures[name]["mean_ap"] < figures[None]["mean_ap"]
-    for wrong in ("tests.commands.test_verbs.TINY", "tests.commands.test_verbs.nothing", "no.such_function"):
+    for wrong in (
+        *("tests.commands.test_verbs.TINY", "tests.commands.test_verbs.nothing", "no.such_function"),
+        "math.cos",  # a function of one
+    ):
         status, line = failing(capsys, "evaluate", run, "--reranking", wrong)
         assert status == 1
         assert wrong in line
@@ -301,3 +306,26 @@ def test_defaults_are_one_set_in_python_and_on_the_command_line():
     assert [(type(t.loss), t.output, t.weight) for t in default_terms()] == [
         (getattr(losses, t["loss"]["class_path"].rpartition(".")[2]), t["output"], t["weight"]) for t in DEFAULT_TERMS
     ]
+
+
+def test_data_changed_since_the_training_are_said(run, tmp_path, capsys):
+    copy = shutil.copytree(run, tmp_path / "copy")
+    main(["evaluate", str(copy), "--out", str(tmp_path)])
+    assert "names other data" not in capsys.readouterr().out
+    config = copy / "config.yaml"
+    config.write_text(config.read_text().replace("same_camera: auto", "same_camera: keep"))
+    main(["evaluate", str(copy), "--out", str(tmp_path)])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "config.yaml names other data than the run was trained on" in said
+
+
+@pytest.mark.parametrize("name", ["report.json", "per_query.csv"])
+def test_results_are_read_as_they_were_written_or_not_at_all(run, tmp_path, name):
+    copy = shutil.copytree(run, tmp_path / "copy")
+    facts, queries = read_results(copy)
+    assert facts == {k: v for k, v in json.loads((run / "report.json").read_text()).items() if "crc32" not in k}
+    assert len(queries) == facts["num_queries"]
+    text = (copy / name).read_text()
+    (copy / name).write_text(text.replace("1", "2", 1))
+    with pytest.raises(RunError, match=r"expected whole results in .*copy"):
+        read_results(copy)

@@ -10,10 +10,12 @@ from PIL import Image
 import reseen
 from reseen import checkpoint
 from reseen.embedding.encoder import TorchEncoder
+from reseen.embedding.model import embed
 from reseen.errors import CheckpointError, DataError
 from reseen.loading import test_transform as as_tested
 from reseen.models import Embedder, ModelSpec
 from reseen.pictures import digest, resized, thumbnail
+from reseen.types import Sample
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +88,12 @@ def test_digests_name_pixels_not_files(pixels: np.ndarray) -> None:
     assert digest(pixels) == digest(pixels.copy()) == digest(np.asfortranarray(pixels))
     assert digest(pixels) != digest(pixels[::-1])
     assert digest(pixels) != digest(pixels.reshape(22, 40, 3))
+
+
+def test_a_network_that_cannot_take_its_own_size_is_named() -> None:
+    """A file may say so: a row of pixels is too few for a kernel of five."""
+    encoder = TorchEncoder(Embedder(ModelSpec("tests.training.tiny.Tiny", height=1, width=8)), "cpu")
+    with pytest.raises(CheckpointError, match=r"expected a network that takes pictures of 1 x 8 pixels, got: .*Kernel"):
+        encoder([np.zeros((4, 4, 3), np.uint8)])
+    with pytest.raises(CheckpointError, match="expected a network that takes pictures of 1 x 8 pixels"):
+        embed(encoder.model, [Sample("drawn", 1, draw=lambda: np.zeros((4, 4, 3), np.uint8))])

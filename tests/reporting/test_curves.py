@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from reseen.reporting.curves import learning_curves
+from reseen.sealed import seal
 
 
 def written(path: Path, *lines: object) -> Path:
@@ -58,3 +59,12 @@ def test_not_a_number_is_a_gap(tmp_path: Path) -> None:
     )
     (losses,) = learning_curves(path)
     assert "from 1 at 0 to 3 at 2" in losses
+
+
+def test_a_damaged_line_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lines = [seal({"step": n, "epoch": n, "loss": loss}) for n, loss in enumerate((4.0, 2.0, 1.0))]
+    (tmp_path / "m.jsonl").write_text("\n".join([lines[0], lines[1].replace("2.0", "9.0"), lines[2], ""]))
+    (chart,) = learning_curves(tmp_path / "m.jsonl")
+    assert "from 4 at 0 to 1 at 2" in chart
+    assert "9" not in chart.partition("weighted sum, loss by epoch")[2][:40]
+    assert "m.jsonl: 1 damaged lines are left out" in caplog.text

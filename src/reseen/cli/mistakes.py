@@ -108,12 +108,28 @@ def meant(value: str, kind: Any) -> str | None:
             return near
         if part is bool and value.lower() in YES_AND_NO:
             return YES_AND_NO[value.lower()]
-        if part in (int, float) and (number := re.match(r"-?\d+(\.\d+)?", value)):
+        if part in (int, float) and (number := re.match(r"-?\d{1,15}(\.\d+)?(?!\d)", value)):
             return number[0] if part is float else str(round(float(number[0])))
         if _is_list(get_origin(part)) and not value.startswith("["):
             (element, *_) = (*get_args(part), str)
             return f"[{meant(value, element) or value}]"
     return None
+
+
+def null_value(owner: Source, settings: Mapping[str, Any], within: str = "") -> str | None:
+    """Return one line about a setting that is null where its type has no null, which jsonargparse lets pass."""
+    for name, parameter in _parameters(owner).items():
+        value, kind = settings.get(name), parameter.annotation
+        if value is None and name in settings and parameter.default is not None and not _has_null(kind):
+            return f"expected {described(kind)} for --{within}{name}, got null"
+        group = value if isinstance(kind, type) and isinstance(value, Mapping) and "class_path" not in value else {}
+        if group and (line := null_value(kind, group, f"{within}{name}.")):
+            return line
+    return None
+
+
+def _has_null(kind: Any) -> bool:
+    return kind in (None, type(None), Any, inspect.Parameter.empty) or any(map(_has_null, get_args(kind)))
 
 
 def nearest(word: str, among: Iterable[str]) -> str | None:

@@ -1,8 +1,10 @@
 """Model and data of a finished run, for the verbs that take a run."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 from jsonargparse.typing import restricted_string_type
 
@@ -14,6 +16,8 @@ from reseen.models import Embedder
 from reseen.trust import named_classes, require_trusted
 from reseen.types import Benchmark
 from reseen.zoo import is_hub_address
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     FunctionPath = str
@@ -57,7 +61,18 @@ def data_of(run: Path) -> Benchmark:
         RunError: The run has no configuration, or its data cannot be named again.
         TrustError: Its data is of a package that the user has not named.
     """
-    return _build(config_of(run).get("data"), run)
+    settings = config_of(run)
+    _warn_of_changes(run, settings)
+    return _build(settings.get("data"), run)
+
+
+def _warn_of_changes(run: Path, settings: dict[str, Any]) -> None:
+    """Say if the data of a configuration are not those that its weights were trained on, as the weights know them."""
+    weights = run / "last.safetensors" if run.is_dir() else run
+    known = checkpoint.describe(weights).config if weights.is_file() else None
+    if known and (yaml.safe_load(known) or {}).get("data") != settings.get("data"):
+        folder = run if run.is_dir() else run.parent
+        logger.warning("%s/config.yaml names other data than the run was trained on: it was changed since", folder)
 
 
 def config_of(run: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """``reseen evaluate RUN``."""
 
 import importlib
+import inspect
 from pathlib import Path
 from typing import Literal
 
@@ -85,8 +86,12 @@ def reranking_of(name: RerankingName | FunctionPath | None) -> Reranking | None:
         function = import_named(name)
     except ImportError as error:
         raise RunError(f"expected a function package.function for --reranking, got {name[:100]}: {error}") from error
-    if not callable(function):
-        raise RunError(f"expected a function for --reranking, got {name}, a {type(function).__name__}")
+    try:
+        inspect.signature(function).bind("query", "gallery")
+    except (TypeError, ValueError):  # nothing to call, or not with two arguments
+        raise RunError(
+            f"expected a function of query and gallery for --reranking, got {name}, a {type(function).__name__}"
+        ) from None
     return function  # type: ignore[no-any-return]
 
 

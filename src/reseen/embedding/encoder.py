@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from reseen.errors import CheckpointError, ReseenError
+from reseen.errors import CheckpointError, ReseenError, one_line
 from reseen.extras import needs
 from reseen.pictures import Picture, Pixels, as_pixels, resized
 from reseen.trust import may_be_unchecked
@@ -152,7 +152,9 @@ class TorchEncoder(Encoder):
         """Return the vectors (B, D) of pictures (B, H, W, 3) of one size."""
         import torch
 
-        with torch.inference_mode():
+        from reseen.embedding.model import network_errors
+
+        with torch.inference_mode(), network_errors(self.model):
             batch = torch.tensor(images, device=self.device).permute(0, 3, 1, 2)
             vectors: Vectors = self.model.embed(batch).cpu().numpy()
         return vectors
@@ -173,7 +175,8 @@ class OnnxEncoder(Encoder):
     def __init__(self, path: str | Path, device: str | None = None, *, unchecked: bool = False) -> None:
         with needs("onnx"):
             import onnxruntime
-        if not Path(path).is_file():
+        self.path = Path(path)
+        if not self.path.is_file():
             raise CheckpointError(f"expected an exported model at {path}, found no such file; check the path")
         cuda = device != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
         if device not in (None, "cpu") and not (cuda and str(device).startswith("cuda")):
@@ -212,8 +215,20 @@ class OnnxEncoder(Encoder):
 
     def encode(self, images: Pixels) -> Vectors:
         """Return the vectors (B, D) of pictures (B, H, W, 3) of one size."""
-        vectors: Vectors = self.session.run(None, {"images": images})[0]
+        try:
+            vectors: Vectors = self.session.run(None, {"images": images})[0]
+        except Exception as error:  # as above
+            raise self._unfit(one_line(error)) from None
+        if np.shape(vectors) != (len(images), self.dim) or vectors.dtype != np.float32:
+            raise self._unfit(f"{getattr(vectors, 'dtype', 'no numbers')} {np.shape(vectors)}")
         return vectors
+
+    def _unfit(self, found: str) -> CheckpointError:
+        height, width = self.size
+        return CheckpointError(
+            f"expected {self.dim} numbers for each picture of {height} x {width} pixels from {self.path}, got: "
+            f"{found}; export the model again"
+        )
 
 
 def _require_digest(path: Path, digest: Any, *, unchecked: bool) -> None:

@@ -23,6 +23,7 @@ from reseen.distributed import num_ranks, on_all_ranks, on_first_rank, rank
 from reseen.embedding.making import PartOptions, Share, VectorModel, make_parts
 from reseen.embedding.manifest import SampleManifest
 from reseen.embedding.parts import DType, export_npy, open_embeddings
+from reseen.errors import CheckpointError, one_line
 from reseen.loading import ImageDataset, test_transform
 from reseen.models import Embedder, eval_mode
 from reseen.parallel import usable
@@ -169,8 +170,23 @@ def _vectors(
 def _embedded(model: Embedder, images: Tensor, samples: Sequence[Sample], *, mirrored: bool) -> Tensor:
     """Return the vectors (B, D) of pictures (B, 3, H, W) where the model is."""
     side = _side(model, samples, images.device)
-    vectors = model.embed(images, **side)
-    return (vectors + model.embed(images.flip(-1), **side)) / 2 if mirrored else vectors
+    with network_errors(model):
+        vectors = model.embed(images, **side)
+        return (vectors + model.embed(images.flip(-1), **side)) / 2 if mirrored else vectors
+
+
+@contextmanager
+def network_errors(model: Embedder) -> Iterator[None]:
+    """Raise what a network has against pictures of its own size as a `CheckpointError`; a file may have it wrong."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        size = f"{model.spec.height} x {model.spec.width}"
+        raise CheckpointError(
+            f"expected a network that takes pictures of {size} pixels, got: {one_line(error)}; mend its size"
+        ) from error
 
 
 def _side(model: Embedder, samples: Sequence[Sample], device: torch.device) -> dict[str, Tensor]:

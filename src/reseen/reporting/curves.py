@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,9 @@ from markupsafe import Markup
 
 from reseen.reporting.axes import Axis
 from reseen.reporting.plots import Series, line_chart
+from reseen.sealed import unseal
+
+logger = logging.getLogger(__name__)
 
 # The charts, and which values of metrics.jsonl are drawn on each, by the beginning of their names.
 _CHARTS = (
@@ -24,7 +27,8 @@ _NAMES = {"loss": "weighted sum", "mean_ap": "mAP", "mean_inp": "mINP", "rank_1"
 def learning_curves(path: Path) -> list[Markup]:
     """Return charts of losses, scores and learning rate over the epochs; none where there is no file or nothing in it.
 
-    A last line that is cut short, as by a run that is being written, is ignored.
+    A last line that is cut short, as by a run that is being written, is ignored; so are damaged ones, which are counted
+    in the log.
     """
     values: dict[str, tuple[list[float], list[float]]] = {}
     for entry in _entries(path):
@@ -60,14 +64,14 @@ def _of_candidates(values: Mapping[str, tuple[list[float], list[float]]]) -> lis
 def _entries(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
-    entries = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    entries, damaged = [], 0
+    for line in path.read_bytes().splitlines(keepends=True):
         try:
-            entry = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(entry, dict):
-            entries.append(entry)
+            entries.append(unseal(line))
+        except ValueError:
+            damaged += line.endswith(b"\n")
+    if damaged:
+        logger.warning("%s: %d damaged lines are left out of the curves", path, damaged)
     return entries
 
 

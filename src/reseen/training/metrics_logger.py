@@ -5,7 +5,6 @@ Dimensions: T terms.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,13 +15,14 @@ import torch
 from torch import Tensor
 
 from reseen.errors import RunError, TrainingError
+from reseen.sealed import seal
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
 class MetricsLogger:
-    """Logger of metrics: one line of JSON for each entry, and the same numbers for TensorBoard.
+    """Logger of metrics: one line of JSON with its checksum for each entry, and the same numbers for TensorBoard.
 
     Args:
         path: The file of the lines.
@@ -42,7 +42,7 @@ class MetricsLogger:
         Raises:
             RunError: The disk is full.
         """
-        line = json.dumps({"step": step, "epoch": round(epoch, 4), **values})
+        line = seal({"step": step, "epoch": round(epoch, 4), **values})
         with self._written(), self.path.open("a") as file:
             file.write(f"{line}\n")
         if self._tensorboard is not None:

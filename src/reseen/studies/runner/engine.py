@@ -29,6 +29,7 @@ import yaml
 
 from reseen.errors import RunError
 from reseen.files import write_atomically
+from reseen.model_evaluation import read_results
 from reseen.studies.results.table import write_csv
 from reseen.studies.runner.progress import StudyProgress
 
@@ -104,12 +105,6 @@ def perform(runs: Sequence[Run], out: Path, *, jobs: int = 1) -> pd.DataFrame:
             f"stays{f', and stands in {out}/results.csv' if done else ''}"
         )
     return results
-
-
-def report_of(folder: Path) -> dict[str, Any]:
-    """Return the report of a finished run, from its folder."""
-    report: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    return report
 
 
 def commands(out: Path, runs: Sequence[Run]) -> list[str]:
@@ -254,14 +249,13 @@ def _share(folder: Path, run: Run) -> float:
         with (own / "metrics.jsonl").open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
             whole_lines = file.read().rpartition(b"\n")[0]
-            epoch = json.loads(whole_lines.splitlines()[-1])["epoch"]
-    except (OSError, IndexError):
-        return 0.0  # not begun
-    return min(float(epoch / epochs), 1.0)
+            return min(float(json.loads(whole_lines.splitlines()[-1])["epoch"] / epochs), 1.0)
+    except (OSError, LookupError, ValueError, TypeError):
+        return 0.0  # not begun, or damaged
 
 
 def _figures(folder: Path) -> dict[str, float]:
-    report = report_of(folder)
+    report, _ = read_results(folder)
     return {
         "mean_ap": report["mean_ap"],
         "mean_inp": report["mean_inp"],

@@ -27,11 +27,12 @@ from markupsafe import Markup
 
 from reseen.description import described
 from reseen.files import write_atomically
+from reseen.model_evaluation import read_results
 from reseen.reporting import Section, facts, table, write_page
 from reseen.studies.results.published import Measured, beside
 from reseen.studies.results.significance import Difference, paired
 from reseen.studies.results.table import downloads, over_seeds, show, write_csv
-from reseen.studies.runner.engine import Run, commands, perform, report_of
+from reseen.studies.runner.engine import Run, commands, perform
 from reseen.studies.settings import Settings, shared, title_of, with_loss
 
 logger = logging.getLogger(__name__)
@@ -173,12 +174,12 @@ class Study:
 
     def reports(self, run: Run) -> list[dict[str, Any]]:
         """Return what a run's report.json holds of each setting that it was measured in."""
-        report = report_of(self.folder(run))
+        report, _ = read_results(self.folder(run))
         return [report, *report.get("further", [])]
 
     def minutes(self, runs: Sequence[Run]) -> float:
         """Return how long runs trained on average, or their last part where they were interrupted."""
-        return statistics.fmean(report_of(self.folder(run))["training_seconds"] / 60 for run in runs)
+        return statistics.fmean(read_results(self.folder(run))[0]["training_seconds"] / 60 for run in runs)
 
     def over_seeds(self, *by: str) -> pd.DataFrame:
         """Return a row for each condition, with ``mean_ap`` and ``rank_1`` over its runs as ``Repeated``."""
@@ -186,7 +187,7 @@ class Study:
 
     def paired(self, first: Sequence[Run], second: Sequence[Run]) -> Difference:
         """Return by how much the mAP of one way of training is above that of another, over seeds and queries."""
-        tables = [[pd.read_csv(self.folder(run) / "per_query.csv") for run in runs] for runs in (first, second)]
+        tables = [[read_results(self.folder(run))[1] for run in runs] for runs in (first, second)]
         return paired(*tables)
 
     @property
