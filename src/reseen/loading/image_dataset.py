@@ -168,13 +168,13 @@ def number_modalities(samples: Sequence[Sample]) -> Tensor | None:
     Raises:
         DataError: Only some say, or one says something else.
     """
-    found = {s.modality for s in samples}
-    if found <= {None}:
+    modalities = {s.modality for s in samples}
+    if modalities <= {None}:
         return None
-    if not found <= set(MODALITIES):
+    if not modalities <= set(MODALITIES):
         raise DataError(
             f"expected every training picture to be {' or '.join(MODALITIES)}, or none to say, "
-            f"got {', '.join(sorted(map(str, found)))}; mend the modality of each"
+            f"got {', '.join(sorted(map(str, modalities)))}; mend the modality of each"
         )
     return torch.tensor([MODALITIES.index(str(s.modality)) for s in samples])
 
