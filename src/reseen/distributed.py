@@ -45,10 +45,10 @@ def require_equal(rows: int) -> None:
         return
     counts = [torch.zeros((), dtype=torch.int64) for _ in range(num_ranks())]
     dist.all_gather(counts, torch.tensor(rows), group=_host_group(dist.group.WORLD))
-    found = [int(count) for count in counts]
-    if len(set(found)) > 1:
+    sizes = [int(count) for count in counts]
+    if len(set(sizes)) > 1:
         raise ValueError(
-            f"expected batches of one size on all ranks, got {', '.join(map(str, found))}; drop the last, smaller batch"
+            f"expected batches of one size on all ranks, got {', '.join(map(str, sizes))}; drop the last, smaller batch"
         )
 
 

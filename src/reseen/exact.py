@@ -24,8 +24,8 @@ def cosines(first: NDArray[Any], second: NDArray[Any]) -> Floats:
     """
     first, second = first.astype(np.float64), second.astype(np.float64)
     lengths = np.sqrt(ordered_sum(first * first)) * np.sqrt(ordered_sum(second * second))
-    found: Floats = ordered_sum(first * second) / np.maximum(lengths, np.finfo(np.float64).tiny)
-    return found
+    quotients: Floats = ordered_sum(first * second) / np.maximum(lengths, np.finfo(np.float64).tiny)
+    return quotients
 
 
 def ordered_sum(terms: Floats) -> Floats:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import yaml
 
@@ -68,6 +69,12 @@ def parse_arguments(given: int | str) -> list[int | str]:
 def ordered(labels: Iterable[int | str]) -> list[int | str]:
     """Return labels in order: integers first, then texts."""
     return sorted(labels, key=lambda label: (isinstance(label, str), label))
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """Return the names, those that are not alone with their place before them: ``1 cows``, ``2 cows``."""
+    counts = Counter(names)
+    return [f"{place} {name}" if counts[name] > 1 else name for place, name in enumerate(names, start=1)]
 
 
 def listed(labels: Iterable[int | str], *, most: int = 10) -> str:

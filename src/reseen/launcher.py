@@ -50,11 +50,11 @@ def join_group() -> None:
             "GPUs with CUDA_VISIBLE_DEVICES= to work on the CPU"
         )
     # Without being told so, accelerate looks for a group of processes on GPUs only.
-    found = PartialState(cpu=not torch.cuda.is_available()).num_processes
-    if found != launched:
+    num_processes = PartialState(cpu=not torch.cuda.is_available()).num_processes
+    if num_processes != launched:
         raise RunError(
-            f"expected the {launched} processes that were launched to work as one group, found {found}; launch with "
-            "torchrun --nproc_per_node N -m reseen.cli, or start one process"
+            f"expected the {launched} processes that were launched to work as one group, found {num_processes}; launch "
+            "with torchrun --nproc_per_node N -m reseen.cli, or start one process"
         )
 
 

@@ -133,8 +133,10 @@ def evaluate_model(
     query, gallery = embedded(benchmark.query), embedded(benchmark.gallery)
     report = _evaluate(query, gallery, benchmark.protocol, reranking)
     others = further and benchmark.further
-    found = on_first_rank(lambda: evaluate_further(benchmark, query, gallery, reranking=reranking)) if others else []
-    return Outcome(report, query, gallery, reranking, found)
+    further_reports = (
+        on_first_rank(lambda: evaluate_further(benchmark, query, gallery, reranking=reranking)) if others else []
+    )
+    return Outcome(report, query, gallery, reranking, further_reports)
 
 
 def _evaluate(query: Embeddings, gallery: Embeddings, protocol: Protocol, reranking: Reranking | None) -> Report:

@@ -1,6 +1,8 @@
 """What words on a command line become."""
 
 import inspect
+import subprocess
+import sys
 
 import pytest
 
@@ -30,3 +32,17 @@ def test_an_argument_holds_for_the_class_it_was_given_to() -> None:
     both = ["--loss", "SupConLoss", "--loss.temperature", "0.5"]
     assert metric_loss([*DRAWN, *both]).temperature == 0.5
     assert metric_loss(["--config", "veri776/adasp", *DRAWN, "--loss_weight", "1"]).temperature == 0.05
+
+
+def test_the_help_of_train_imports_nothing_that_it_does_not_need() -> None:
+    code = """
+import sys
+from reseen.cli import main
+try:
+    main(["train", "--help"])
+except SystemExit:
+    heavy = {"accelerate", "captum", "jinja2", "matplotlib", "pandas", "scipy", "sklearn", "timm", "torchvision"}
+    print("imported:", sorted(heavy & set(sys.modules)))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "imported: []"

@@ -13,7 +13,6 @@ from reseen.evaluation import Reranking
 from reseen.files import make_folder
 from reseen.launcher import is_first
 from reseen.model_evaluation import Outcome, evaluate_model
-from reseen.reporting import setting_columns, setting_rows
 from reseen.terminal import Terminal
 from reseen.trust import import_named
 from reseen.types import Benchmark
@@ -119,6 +118,8 @@ def print_scores(outcome: Outcome, *, title: str, reranking: str | None = None) 
     left_out = f", {report.num_skipped} left out without a match" if report.num_skipped else ""
     console.print(f"  {report.num_queries} queries{left_out}; {report.rule}")
     if outcome.further:
+        from reseen.reporting import setting_columns, setting_rows  # Takes a while, and `train` imports this file too.
+
         grid = Table(*setting_columns(), box=None, pad_edge=False)
         for row in setting_rows([report, *outcome.further]):
             grid.add_row(*row)

@@ -87,18 +87,18 @@ def index(
         return
     reader = Reader(unreadable)
     place = None if camera == "" else parse_argument(camera)
-    found: Iterator[Sighting]
+    incoming: Iterator[Sighting]
     if pictures is not None:
-        found = from_folder(pictures, folders=identities == "folders", camera=place, reader=reader)
+        incoming = from_folder(pictures, folders=identities == "folders", camera=place, reader=reader)
     elif table is not None:
-        found = from_table(table, camera=place, reader=reader)
+        incoming = from_table(table, camera=place, reader=reader)
     elif video is not None and boxes is not None:
         who = naming(people, tracks=identities == "tracks")
-        found = from_video(video, boxes, who=who, camera=place, start=start, window=(begin, end), every=every)
+        incoming = from_video(video, boxes, who=who, camera=place, start=start, window=(begin, end), every=every)
     encoder = open_model(model, device)
     count = new = others = 0
     with Gallery(gallery, encoder.fingerprint, model_name=model or DEFAULT) as kept:
-        for batch in track(batches(found), "Indexing", show_speed=False):
+        for batch in track(batches(incoming), "Indexing", show_speed=False):
             added = kept.add(
                 encoder([sighting.pixels for sighting in batch]),
                 identities=[sighting.identity for sighting in batch],
@@ -144,7 +144,7 @@ def named_otherwise(gallery: Gallery, ids: Sequence[str], sightings: Sequence[Si
     return named
 
 
-def batches(found: Iterator[Sighting]) -> Iterator[list[Sighting]]:
+def batches(incoming: Iterator[Sighting]) -> Iterator[list[Sighting]]:
     """Yield the sightings in lists."""
-    while batch := list(itertools.islice(found, BATCH)):
+    while batch := list(itertools.islice(incoming, BATCH)):
         yield batch

@@ -1,8 +1,8 @@
 """Union of data sets for training."""
 
 import dataclasses
-from collections import Counter
 
+from reseen.labels import numbered
 from reseen.types import Benchmark, Sample
 
 
@@ -31,11 +31,10 @@ class Joined(Benchmark):
         if not sources:
             raise ValueError("expected one source or more to join, got none")
         test = test if test is not None else sources[0]
+        names = [source.name for source in sources]
         super().__init__(
-            name=f"{' + '.join(source.name for source in sources)}, tested on {test.name}",
-            train=tuple(
-                s for name, source in zip(_distinct(sources), sources, strict=True) for s in marked(name, source)
-            ),
+            name=f"{' + '.join(names)}, tested on {test.name}",
+            train=tuple(s for name, source in zip(numbered(names), sources, strict=True) for s in marked(name, source)),
             query=test.query,
             gallery=test.gallery,
             protocol=test.protocol,
@@ -44,12 +43,6 @@ class Joined(Benchmark):
         )
         kinds = {source.kind for source in sources}
         self.kind = kinds.pop() if len(kinds) == 1 else None
-
-
-def _distinct(sources: list[Benchmark]) -> list[str]:
-    """Return the sources' names, numbered where several are alike."""
-    counts = Counter(source.name for source in sources)
-    return [f"{i} {s.name}" if counts[s.name] > 1 else s.name for i, s in enumerate(sources, start=1)]
 
 
 def marked(name: str, source: Benchmark) -> list[Sample]:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from reseen.types import Benchmark, Identity
+from reseen.labels import ordered
+from reseen.types import Benchmark
 
 
 class Subset(Benchmark):
@@ -28,7 +29,7 @@ class Subset(Benchmark):
     def __init__(self, source: Benchmark, *, share: float = 1.0, seed: int = 0) -> None:
         if not 0 < share <= 1:
             raise ValueError(f"expected a share above 0 and up to 1, got {share}")
-        everyone = sorted({s.identity for s in source.train}, key=_order)
+        everyone = ordered({s.identity for s in source.train})
         chosen = np.random.default_rng(seed).permutation(len(everyone))[: round(share * len(everyone))]
         kept = {everyone[row] for row in chosen}
         super().__init__(
@@ -41,7 +42,3 @@ class Subset(Benchmark):
             source.further,
         )
         self.kind = source.kind
-
-
-def _order(identity: Identity) -> tuple[str, Identity]:
-    return type(identity).__name__, identity

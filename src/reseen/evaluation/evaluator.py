@@ -64,7 +64,8 @@ def evaluate(
         raise ValueError("expected one process for re-ranking and for drawn galleries: gather the embeddings first")
     whole, mine = gallery, slice(0, len(gallery))
     if across_ranks:
-        query = _of_all_ranks(query)
+        part = query
+        query = Embeddings.joined(on_all_ranks(lambda: part))
         whole, mine = gallery_of_all_ranks(gallery)
     tables, first_ranks = [], []
     for repeat, trial in enumerate([None] if protocol.trials is None else protocol.trials(query, whole)):
@@ -144,7 +145,3 @@ def _one_repeat(
         }
     )
     return table, first[counted]
-
-
-def _of_all_ranks(embeddings: Embeddings) -> Embeddings:
-    return Embeddings.joined(on_all_ranks(lambda: embeddings))

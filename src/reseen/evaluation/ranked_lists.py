@@ -64,8 +64,8 @@ def ranked_list(
         return ((tile.columns, tile.scores) for tile in score_tiles(task, queries))
 
     def positive(queries: Codes, entries: Codes) -> NDArray[np.bool_]:
-        found: NDArray[np.bool_] = task.gallery_identities[entries] == task.query_identities[queries]
-        return found
+        same: NDArray[np.bool_] = task.gallery_identities[entries] == task.query_identities[queries]
+        return same
 
     for queries in query_portions(task):
         rows[queries], scores[queries] = bound.until_it_holds(

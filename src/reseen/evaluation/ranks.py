@@ -110,7 +110,8 @@ def negatives_before(
             chosen = slice(None) if task.across_ranks else np.argsort(-np.abs(tile))[:CALIBRATION_POSITIVES]
             exact = np.full(len(of), np.nan)
             exact[chosen] = task.scores.exact(queries[of[chosen]], gallery[chosen])
-        of, gallery, tile, exact = _gathered(task, of, gallery, tile, exact)
+        parts = task.on_ranks((of, gallery, tile, exact))
+        of, gallery, tile, exact = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         bound.learn(tile[~np.isnan(exact)], exact[~np.isnan(exact)])
         if len(of) or task.across_ranks:
             order = np.lexsort((-tile, of))
@@ -118,11 +119,6 @@ def negatives_before(
             yield queries, of, _counted(task, bound, queries, _Positives(of, gallery, tile, exact), ties, only_last)
         else:
             yield queries, of, of
-
-
-def _gathered(task: RetrievalTask, *columns: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-    """Return what all ranks have of some columns."""
-    return tuple(np.concatenate(column) for column in zip(*task.on_ranks(columns), strict=True))
 
 
 class _Positives(NamedTuple):
@@ -142,34 +138,34 @@ class _Positives(NamedTuple):
 
 
 def _counted(
-    task: RetrievalTask, bound: ErrorBound, queries: Codes, found: _Positives, ties: bool, only_last: bool
+    task: RetrievalTask, bound: ErrorBound, queries: Codes, own: _Positives, ties: bool, only_last: bool
 ) -> NDArray[np.intp]:
     """Return how many negatives come before each positive (n,)."""
-    place = np.arange(len(found.of)) - np.searchsorted(found.of, found.of)
+    place = np.arange(len(own.of)) - np.searchsorted(own.of, own.of)
 
     def count() -> Tensor:
-        counter = (_LastCounter if only_last else _Counter)(bound, queries, found, place, ties)
+        counter = (_LastCounter if only_last else _Counter)(bound, queries, own, place, ties)
         for_each_tile(task, queries, counter.count)
         return counter.before
 
     before = bound.until_it_holds(count)
     if task.across_ranks:
         dist.all_reduce(before)
-    numbers: NDArray[np.intp] = before.cpu().numpy()[found.of, place]
+    numbers: NDArray[np.intp] = before.cpu().numpy()[own.of, place]
     return numbers
 
 
 class _Counter:
     """Counts the negatives before each positive of a portion (q, P), tile by tile, on several threads at once."""
 
-    def __init__(self, bound: ErrorBound, queries: Codes, found: _Positives, place: Codes, ties: bool) -> None:
-        of = found.of
+    def __init__(self, bound: ErrorBound, queries: Codes, own: _Positives, place: Codes, ties: bool) -> None:
+        of = own.of
         shape = len(queries), int(place.max(initial=0)) + 1
         self.bound, self.queries, self.ties = bound, queries, ties
         self.gallery, self.exact = np.zeros(shape, np.intp), np.full(shape, np.nan)
-        self.gallery[of, place], self.exact[of, place] = found.gallery, found.exact
-        self.tile = np.full(shape, np.inf, found.tile.dtype)
-        self.tile[of, place] = found.tile
+        self.gallery[of, place], self.exact[of, place] = own.gallery, own.exact
+        self.tile = np.full(shape, np.inf, own.tile.dtype)
+        self.tile[of, place] = own.tile
         self.low, self.high = bound.around(self.tile, self.exact)
         self.before, self.adding = torch.zeros(shape, dtype=torch.int64), Lock()
 
@@ -264,8 +260,8 @@ class _Counter:
         exact = bound.exact(queries[row], start + column, scores[at].cpu().numpy())
         scores = scores.double()
         scores[at] = torch.from_numpy(exact).to(scores.device)
-        found = torch.searchsorted(sort_rows(scores), torch.from_numpy(limits).to(scores), right=not self.ties)
-        return scores.shape[1] - found
+        places = torch.searchsorted(sort_rows(scores), torch.from_numpy(limits).to(scores), right=not self.ties)
+        return scores.shape[1] - places
 
     def _exact_limits(self, rows: Codes, place: Codes) -> Floats:
         """Return the exact scores (n,) of some positives of the portion, and keep them for the tiles to come."""
@@ -275,15 +271,15 @@ class _Counter:
         exact = self.bound.exact(self.queries[at[0]], self.gallery[at], self.tile[at])
         self.low[at], self.high[at] = self.bound.around(self.tile[at], exact)
         self.exact[at] = exact
-        found: Floats = self.exact[rows, place]
-        return found
+        limits: Floats = self.exact[rows, place]
+        return limits
 
 
 class _LastCounter(_Counter):
     """Counts the negatives before each query's last positive; before any other at least one, where there are some."""
 
-    def __init__(self, bound: ErrorBound, queries: Codes, found: _Positives, place: Codes, ties: bool) -> None:
-        super().__init__(bound, queries, found, place, ties)
+    def __init__(self, bound: ErrorBound, queries: Codes, own: _Positives, place: Codes, ties: bool) -> None:
+        super().__init__(bound, queries, own, place, ties)
         worst = np.isfinite(self.tile) & (self.tile <= self.tile.min(axis=1, keepdims=True) + bound.window)
         self._exact_limits(*(worst & (worst.sum(axis=1, keepdims=True) > 1)).nonzero())
         scores = np.where(np.isnan(self.exact), self.tile, self.exact)

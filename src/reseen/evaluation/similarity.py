@@ -119,12 +119,12 @@ class Cosine(Scores):
             # Where so many pairs are that near to one another, most vectors are copies.
             row, column = _first_copies(self.query, rows)[row], _first_copies(self.gallery, columns)[column]
         pairs, pair = np.unique(row * len(columns) + column, return_inverse=True)
-        found = np.empty(len(pairs))
+        distinct = np.empty(len(pairs))
         for part in chunks(len(pairs), PAIR_CHUNK):
             row, column = np.divmod(pairs[part], len(columns))
-            found[part] = cosines(_fine(self.query, rows[row]), _fine(self.gallery, columns[column]))
+            distinct[part] = cosines(_fine(self.query, rows[row]), _fine(self.gallery, columns[column]))
         self.gallery.forget()
-        exact: Floats = found[pair]
+        exact: Floats = distinct[pair]
         return exact
 
     def double(self) -> Cosine:
@@ -165,9 +165,9 @@ class MaskSameLocation(Scores):
         inner, locations = self.scores.rows(query), self.query_locations[query]
 
         def tile(gallery: Rows) -> Tensor:
-            found = inner(gallery)
+            scores = inner(gallery)
             here = torch.from_numpy(locations[:, None] == self.gallery_locations[gallery])
-            return found.masked_fill_(here.to(found.device), -torch.inf)
+            return scores.masked_fill_(here.to(scores.device), -torch.inf)
 
         return tile
 
@@ -209,10 +209,10 @@ class GroupMax(Scores):
         def tile(gallery: Rows) -> Tensor:
             groups = np.arange(self.shape[1])[gallery]
             lengths = self.starts[groups + 1] - self.starts[groups]
-            found = inner(self.members[ranges(self.starts[groups], lengths)])
-            member_of = torch.from_numpy(np.repeat(np.arange(len(groups)), lengths)).to(found.device)
-            best = found.new_full((len(found), len(groups)), -torch.inf)
-            best.scatter_reduce_(1, member_of.expand(len(found), -1), found, "amax")
+            scores = inner(self.members[ranges(self.starts[groups], lengths)])
+            member_of = torch.from_numpy(np.repeat(np.arange(len(groups)), lengths)).to(scores.device)
+            best = scores.new_full((len(scores), len(groups)), -torch.inf)
+            best.scatter_reduce_(1, member_of.expand(len(scores), -1), scores, "amax")
             if self.across_ranks:
                 dist.all_reduce(best, dist.ReduceOp.MAX)
             return best
@@ -222,9 +222,9 @@ class GroupMax(Scores):
     def exact(self, query: Codes, gallery: Codes) -> Floats:
         """Return the scores (n,) of pairs of a query and a group."""
         lengths = self.starts[gallery + 1] - self.starts[gallery]
-        found = self.scores.exact(np.repeat(query, lengths), self.members[ranges(self.starts[gallery], lengths)])
+        scores = self.scores.exact(np.repeat(query, lengths), self.members[ranges(self.starts[gallery], lengths)])
         best = np.full(len(query), -np.inf)
-        np.maximum.at(best, np.repeat(np.arange(len(query)), lengths), found)
+        np.maximum.at(best, np.repeat(np.arange(len(query)), lengths), scores)
         if self.across_ranks:
             dist.all_reduce(torch.from_numpy(best), dist.ReduceOp.MAX)
         return best

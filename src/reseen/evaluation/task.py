@@ -116,8 +116,8 @@ def codes(first: Labels, second: Labels) -> tuple[Codes, Codes]:
     """Return codes from 0 in the order of appearance, equal where labels are; an integer never equals a string."""
     import pandas as pd
 
-    found = pd.factorize(join_labels([first, second]))[0].astype(np.intp)
-    return found[: len(first)], found[len(first) :]
+    both = pd.factorize(join_labels([first, second]))[0].astype(np.intp)
+    return both[: len(first)], both[len(first) :]
 
 
 def _tracks(gallery: Embeddings, protocol: Protocol) -> tuple[Codes, Codes]:

@@ -92,7 +92,7 @@ def positives(task: RetrievalTask, queries: Codes) -> tuple[Codes, Codes, NDArra
         The position of the query (P,), the row of the gallery (P,) and the score (P,) of each positive.
     """
     parts = list(chunks(len(queries), POSITIVE_CHUNK))
-    found: list[list[tuple[Codes, Codes, NDArray[Any]]]] = [[] for _ in parts]
+    by_part: list[list[tuple[Codes, Codes, NDArray[Any]]]] = [[] for _ in parts]
 
     def find(number: int) -> None:
         chunk = parts[number]
@@ -104,7 +104,7 @@ def positives(task: RetrievalTask, queries: Codes) -> tuple[Codes, Codes, NDArra
             here = pairs.kept & (column >= part.start) & (column < part.stop)
             scores = tile[pairs.query[here], column[here] - part.start]
             kept = scores > -np.inf
-            found[number].append((chunk.start + pairs.query[here][kept], pairs.gallery[here][kept], scores[kept]))
+            by_part[number].append((chunk.start + pairs.query[here][kept], pairs.gallery[here][kept], scores[kept]))
 
     if task.scores.parallel:
         parallel_for(find, range(len(parts)))
@@ -112,7 +112,7 @@ def positives(task: RetrievalTask, queries: Codes) -> tuple[Codes, Codes, NDArra
         for number in range(len(parts)):
             find(number)
     nobody = np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0, np.float32)
-    columns = zip(nobody, *chain.from_iterable(found), strict=True)
+    columns = zip(nobody, *chain.from_iterable(by_part), strict=True)
     of, gallery, scores = (np.concatenate(column) for column in columns)
     return of, gallery, scores
 

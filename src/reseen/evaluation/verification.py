@@ -112,8 +112,8 @@ def score_histogram(
         for_each_tile(task, queries, count)
         return positive, total
 
-    found = [bound.until_it_holds(lambda queries=queries: counted(queries)) for queries in query_portions(task)]  # type: ignore[misc]
-    positive, total = (sum((part[kind] for part in found), np.zeros(bins, np.int64)) for kind in (0, 1))
+    portions = [bound.until_it_holds(lambda queries=queries: counted(queries)) for queries in query_portions(task)]  # type: ignore[misc]
+    positive, total = (sum((part[kind] for part in portions), np.zeros(bins, np.int64)) for kind in (0, 1))
     return ScoreHistogram(edges, positive, total - positive)
 
 

@@ -278,8 +278,8 @@ class Gallery:
         if calibration is None:
             raise GalleryError("expected a calibrated gallery, found no calibration; run `reseen calibrate` on it")
         threshold = calibration.open_set_threshold(false_alarms).threshold
-        found = self.search(queries, 1, where=replace(where, named=True))
-        return [m[0] if m and m[0].similarity >= threshold else None for m in found]
+        best = self.search(queries, 1, where=replace(where, named=True))
+        return [m[0] if m and m[0].similarity >= threshold else None for m in best]
 
     def items(self, ids: Sequence[str]) -> list[Item | None]:
         """Return items in the order asked for; None for one that is not held."""

@@ -121,14 +121,14 @@ def from_video(
     """
     first, end = (-math.inf if window[0] is None else window[0]), (math.inf if window[1] is None else window[1])
     empty = True
-    for found in crops(video, read_boxes(boxes), every=every):
-        if found.time >= end:
+    for crop in crops(video, read_boxes(boxes), every=every):
+        if crop.time >= end:
             break
-        if found.time >= first:
+        if crop.time >= first:
             empty = False
-            track = found.boxed.track
-            source = f"{video.name}#frame={found.boxed.frame}&box={','.join(map(str, found.boxed.box))}"
-            yield Sighting(found.pixels, source, who(track), camera, track, start + found.time)
+            track = crop.boxed.track
+            source = f"{video.name}#frame={crop.boxed.frame}&box={','.join(map(str, crop.boxed.box))}"
+            yield Sighting(crop.pixels, source, who(track), camera, track, start + crop.time)
     if empty:
         raise DataError(
             f"expected boxes of {boxes} between the seconds asked for of {video}, found none; check --begin and --end"

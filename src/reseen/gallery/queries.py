@@ -35,14 +35,14 @@ class Query:
 def of_pictures(path: Path, encoder: Encoder) -> list[Query]:
     """Return a query for a picture, or for each one below a folder."""
     if path.is_dir():
-        found = [(sighting.source, sighting.pixels) for sighting in from_folder(path, folders=False, camera=None)]
+        named = [(sighting.source, sighting.pixels) for sighting in from_folder(path, folders=False, camera=None)]
     else:
-        found = [(path.name, as_pixels(path))]
-    vectors = encoder([pixels for _, pixels in found])
-    return [Query(name, pixels, vector) for (name, pixels), vector in zip(found, vectors, strict=True)]
+        named = [(path.name, as_pixels(path))]
+    vectors = encoder([pixels for _, pixels in named])
+    return [Query(name, pixels, vector) for (name, pixels), vector in zip(named, vectors, strict=True)]
 
 
-def of_tracks(found: Iterator[Sighting], encoder: Encoder) -> list[Query]:
+def of_tracks(sightings: Iterator[Sighting], encoder: Encoder) -> list[Query]:
     """Return a query for each track of a video: the mean direction of its pictures, of which the largest is shown.
 
     Raises:
@@ -52,7 +52,7 @@ def of_tracks(found: Iterator[Sighting], encoder: Encoder) -> list[Query]:
     largest: dict[int | str, Sighting] = {}
 
     def pictures() -> Iterator[Pixels]:
-        for sighting in found:
+        for sighting in sightings:
             if sighting.track is None:
                 raise DataError(
                     f"expected boxes with tracks to search with, got {sighting.source} without; run a tracker"

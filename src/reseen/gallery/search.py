@@ -48,28 +48,28 @@ def answers(
     """
     wanted = k if by == "picture" else 4 * k
     wanted = wanted if rerank is None else max(wanted, depth)
-    found: list[list[Match]] = [[] for _ in queries]
+    best: list[list[Match]] = [[] for _ in queries]
     unfinished = list(range(len(queries)))
     while unfinished:
         answered = matches(backend, queries[unfinished], wanted, where, exact=exact)
         short = []
         for query, pictures in zip(unfinished, answered, strict=True):
             ordered = pictures if rerank is None else reranked(backend, queries[query], pictures, rerank, depth)
-            found[query] = ordered[:k] if by == "picture" else best_of_each(ordered, by)[:k]
-            if len(found[query]) < k and len(pictures) == wanted:
+            best[query] = ordered[:k] if by == "picture" else best_of_each(ordered, by)[:k]
+            if len(best[query]) < k and len(pictures) == wanted:
                 short.append(query)
         unfinished, wanted = short, 4 * wanted
         if by != "picture" and wanted > MAX_PICTURES:
             for query in unfinished:
-                found[query] = with_more(backend, queries[query], found[query], k, where, by, exact=exact)
+                best[query] = with_more(backend, queries[query], best[query], k, where, by, exact=exact)
             break
-    return found
+    return best
 
 
 def with_more(
     backend: Backend,
     query: NDArray[np.float32],
-    found: list[Match],
+    best: list[Match],
     k: int,
     where: Where,
     by: Literal["identity", "track"],
@@ -78,8 +78,8 @@ def with_more(
 ) -> list[Match]:
     """Return the matches of a query (D,) and those of groups that are not among them, up to k, best first."""
     more: list[Match] = []
-    while len(found) + len(more) < k:
-        groups = [(getattr(match.item, by), match.item.id) for match in [*found, *more]]
+    while len(best) + len(more) < k:
+        groups = [(getattr(match.item, by), match.item.id) for match in [*best, *more]]
         labels = [label for label, _ in groups if label is not None]
         alone = [name for label, name in groups if label is None]
         wanted = 4 * (k - len(groups)) + MIN_MORE
@@ -87,7 +87,7 @@ def with_more(
         if not pictures:
             break
         more += best_of_each(pictures, by)
-    return [*found, *sorted(more, key=lambda match: -match.similarity)][:k]
+    return [*best, *sorted(more, key=lambda match: -match.similarity)][:k]
 
 
 def matches(
@@ -100,8 +100,8 @@ def matches(
     answered: Groups | None = None,
 ) -> list[list[Match]]:
     """Return for each query (Q, D) the k most alike pictures, with what is known of them."""
-    found = backend.search(queries, k, where, exact=exact, answered=answered)
-    ids = list(dict.fromkeys(hit.id for hits in found for hit in hits))
+    hits_by_query = backend.search(queries, k, where, exact=exact, answered=answered)
+    ids = list(dict.fromkeys(hit.id for hits in hits_by_query for hit in hits))
     items = dict(zip(ids, backend.items(ids), strict=True))
     calibration = calibration_of(backend)
 
@@ -109,24 +109,26 @@ def matches(
         return Match(item, similarity, None if calibration is None else float(calibration.probability(similarity)))
 
     # An item that has been deleted since the search is no answer.
-    return [[match(item, hit.similarity) for hit in hits if (item := items[hit.id]) is not None] for hits in found]
+    return [
+        [match(item, hit.similarity) for hit in hits if (item := items[hit.id]) is not None] for hits in hits_by_query
+    ]
 
 
 def reranked(
-    backend: Backend, query: NDArray[np.float32], found: list[Match], rerank: Reranking, depth: int
+    backend: Backend, query: NDArray[np.float32], ranked: list[Match], rerank: Reranking, depth: int
 ) -> list[Match]:
     """Return a query's matches with the best ``depth`` of them ordered anew."""
-    head, rest = found[:depth], found[depth:]
+    head, rest = ranked[:depth], ranked[depth:]
     if not head:
         return rest
     similarities = rerank(query, normalized(backend.vectors([match.item.id for match in head])))
     return [head[i] for i in np.argsort(-similarities, kind="stable")] + rest
 
 
-def best_of_each(found: Sequence[Match], by: Literal["identity", "track"]) -> list[Match]:
+def best_of_each(ranked: Sequence[Match], by: Literal["identity", "track"]) -> list[Match]:
     """Return the first match of each identity or track; one without stands alone."""
     first: dict[object, Match] = {}
-    for match in found:
+    for match in ranked:
         group = getattr(match.item, by)
         first.setdefault(("alone", match.item.id) if group is None else group, match)
     return list(first.values())

@@ -1,7 +1,6 @@
 """Data loading: torch ``Dataset``, identity batch sampler and transforms."""
 
-from reseen.loading.image_dataset import Draw, ImageDataset, Item, number_identities, number_modalities
-from reseen.loading.reading import read
+from reseen.loading.image_dataset import Draw, ImageDataset, Item, number_identities, number_modalities, read
 from reseen.loading.sampler import Batches, IdentityBatchSampler
 from reseen.loading.transforms import Transform, Transforms, test_transform, training_transform
 

@@ -1,4 +1,4 @@
-"""Torch ``Dataset`` of samples: pictures and labels.
+"""Torch ``Dataset`` of samples: pictures and labels, and the reader of a sample's pixels.
 
 Dimensions: N samples, H x W pixels.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +18,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from reseen.errors import DataError
-from reseen.loading.reading import read
+from reseen.labels import ordered
 from reseen.loading.transforms import Transforms, resize
+from reseen.pictures import crop, decode, decode_box
 from reseen.types import MODALITIES, Identity, Sample
 
 
@@ -103,6 +105,21 @@ class ImageDataset(Dataset[Item]):
         return picture.contiguous()
 
 
+def read(sample: Sample) -> NDArray[np.uint8]:
+    """Return the sample's picture, or the part of it in its box, as uint8 RGB (H, W, 3).
+
+    Files are read as `reseen.pictures.decode` reads them. A box may reach over the picture's edge, as detectors' boxes
+    do, and is cut there; of a file with several boxes in a row, the pixels are decoded once.
+
+    Raises:
+        DataError: The file is missing, empty, no picture or cut short, or the box lies outside; the file is named.
+    """
+    if sample.draw is None:
+        path = Path(sample.path)
+        return decode(path) if sample.box is None else decode_box(path, sample.box)
+    return sample.draw() if sample.box is None else crop(sample.draw(), sample.box, sample.path)
+
+
 class Kept:
     """Cache of N decoded pictures, shared between a process and those forked from it.
 
@@ -151,19 +168,19 @@ def number_modalities(samples: Sequence[Sample]) -> Tensor | None:
     Raises:
         DataError: Only some say, or one says something else.
     """
-    found = {s.modality for s in samples}
-    if found <= {None}:
+    modalities = {s.modality for s in samples}
+    if modalities <= {None}:
         return None
-    if not found <= set(MODALITIES):
+    if not modalities <= set(MODALITIES):
         raise DataError(
             f"expected every training picture to be {' or '.join(MODALITIES)}, or none to say, "
-            f"got {', '.join(sorted(map(str, found)))}; mend the modality of each"
+            f"got {', '.join(sorted(map(str, modalities)))}; mend the modality of each"
         )
     return torch.tensor([MODALITIES.index(str(s.modality)) for s in samples])
 
 
 def number_identities(samples: Sequence[Sample]) -> tuple[tuple[Identity, ...], NDArray[np.int64]]:
     """Return the distinct identities in order, and for each sample the index of its own, (N,)."""
-    identities = sorted({s.identity for s in samples}, key=lambda name: (isinstance(name, str), name))
+    identities = ordered({s.identity for s in samples})
     index = {name: number for number, name in enumerate(identities)}
     return tuple(identities), np.array([index[s.identity] for s in samples], dtype=np.int64)

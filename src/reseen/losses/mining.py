@@ -39,10 +39,10 @@ def mine(
             [(False, True)] if stored.same_identity == "exclude" else [(False, True), (True, positives == "easiest")]
         )
         for of_positives, alike in kinds:
-            slots, found = _search(pairs, stored, measure, num, of_positives=of_positives, alike=alike)
+            slots, filled = _search(pairs, stored, measure, num, of_positives=of_positives, alike=alike)
             measures.append(measure.paired(pairs.anchors, stored.embeddings[slots].to(pairs.anchors.dtype)))
-            positive.append(found & of_positives)
-            negative.append(found & (not of_positives))
+            positive.append(filled & of_positives)
+            negative.append(filled & (not of_positives))
     itself = torch.nn.functional.pad(relation.itself, (0, sum(m.shape[1] for m in measures[1:])))
     masks = torch.cat(positive, dim=1), torch.cat(negative, dim=1), itself
     return torch.cat(measures, dim=1), Relation(*masks, positive_columns=itself.shape[1])
@@ -64,8 +64,8 @@ def _search(
         values.append(best.values)
         slots.append(best.indices + cut.start)
     best = torch.cat(values, dim=1).topk(min(num, len(stored)), dim=1)
-    found: Tensor = best.values > -torch.inf
-    return torch.cat(slots, dim=1).gather(1, best.indices), found
+    filled: Tensor = best.values > -torch.inf
+    return torch.cat(slots, dim=1).gather(1, best.indices), filled
 
 
 def _only(pairs: Pairs, stored: MemoryCandidates) -> Pairs:

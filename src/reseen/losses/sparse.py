@@ -63,14 +63,14 @@ class SparseLoss(PairLoss):
     def reduce(self, terms: Tensor, labels: Tensor, anchor_mask: Tensor) -> Tensor:
         """Return the mean over identities, each as often as it has anchors and divided by their number."""
         hardest_negative, hardest_positive, has_positive = terms.unbind(1)
-        found = anchor_mask & (has_positive > 0)
-        together = (labels[:, None] == labels) & found
+        with_positive = anchor_mask & (has_positive > 0)
+        together = (labels[:, None] == labels) & with_positive
         negative = masked_logsumexp(hardest_negative.expand(len(labels), -1), together)
-        hardest_positive = hardest_positive.masked_fill(~found, 0).expand(len(labels), -1)
+        hardest_positive = hardest_positive.masked_fill(~with_positive, 0).expand(len(labels), -1)
         hardest = -masked_logsumexp(-hardest_positive, together)
         least_hard = masked_logsumexp(hardest_positive, together)
-        weights = found.to(terms.dtype) / together.sum(1).clamp(min=1)
-        hardest, least_hard = hardest.masked_fill(~found, 0), least_hard.masked_fill(~found, 0)
+        weights = with_positive.to(terms.dtype) / together.sum(1).clamp(min=1)
+        hardest, least_hard = hardest.masked_fill(~with_positive, 0), least_hard.masked_fill(~with_positive, 0)
         terms = F.softplus(negative - self.positive(hardest, least_hard))
         return (weights * terms).sum() / weights.sum().clamp(min=1)
 

@@ -122,7 +122,7 @@ class Embedder(nn.Module):
             ValueError: One is not known, and must be.
         """
         options = self.spec.vit
-        found = {}
+        info = {}
         for name, names in (("camera", options.cameras), ("view", options.views)):
             if names is None:
                 continue
@@ -133,8 +133,8 @@ class Embedder(nn.Module):
                     f"got {', '.join(sorted(map(repr, strange)))}; set model.vit.{name}s to those of the data"
                 )
             place = {each: number for number, each in enumerate(names)}
-            found[f"{name}s"] = torch.tensor([place.get(each, -1) for each in labels])
-        return found
+            info[f"{name}s"] = torch.tensor([place.get(each, -1) for each in labels])
+        return info
 
     def pretrained_parameters(self) -> Iterator[nn.Parameter]:
         """Yield the parameters that come with the backbone's weights: what to freeze while the rest is warmed up."""

@@ -65,12 +65,12 @@ def compared(recipe: str) -> list[Setting]:
         RunError: There is no such recipe.
     """
     settings = settings_of(recipe)
-    found: dict[str, Setting] = {}
+    by_name: dict[str, Setting] = {}
     for patterns, published, source, why in _table():
         if any(fnmatch(recipe, pattern) for pattern in patterns):
             for name, value in published.items():
-                found[name] = Setting(recipe, name, value, _value(settings, name, value), source, why)
-    return list(found.values())
+                by_name[name] = Setting(recipe, name, value, _value(settings, name, value), source, why)
+    return list(by_name.values())
 
 
 @functools.cache
@@ -86,8 +86,8 @@ def _value(settings: Mapping[str, Any], name: str, published: Any) -> Any:
     schedule, batches = settings["schedule"], settings["batches"]
     batch = batches["identities"] * batches["images"] * (2 if batches.get("by_modality") else 1)
     if group in ("identity", "metric", "auxiliary"):
-        found = list(_of_role(settings["terms"], group, key))
-        return None if not found else found[0] if all(value == found[0] for value in found) else found
+        values = list(_of_role(settings["terms"], group, key))
+        return None if not values else values[0] if all(value == values[0] for value in values) else values
     if name == "batch":
         return batch
     if name in ("warmup_steps", "freeze_steps"):

@@ -126,12 +126,12 @@ def _role_of_loss(loss: str | Mapping[str, Any]) -> Role:
 
 def _class(path: str) -> type:
     module, _, name = path.rpartition(".")
-    found = getattr(losses, name, None)
-    if found is None or module not in ("", "reseen.losses", getattr(found, "__module__", "")):
+    kind = getattr(losses, name, None)
+    if kind is None or module not in ("", "reseen.losses", getattr(kind, "__module__", "")):
         try:
-            found = getattr(importlib.import_module(module), name) if module else None
+            kind = getattr(importlib.import_module(module), name) if module else None
         except (ImportError, AttributeError):
-            found = None
-    if not isinstance(found, type):
+            kind = None
+    if not isinstance(kind, type):
         raise ValueError(f"expected a loss among {', '.join(losses.__all__)}, or package.Class, got {path!r}")
-    return found
+    return kind

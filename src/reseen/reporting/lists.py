@@ -93,17 +93,17 @@ def ranked_pictures(
     protocol = benchmark.protocol(by_track=False)
     query_rows, gallery_rows = searched_together(outcome, protocol)
     query, gallery = outcome.query[query_rows], outcome.gallery[gallery_rows]
-    found = ranked_list(query, gallery, protocol, top=top, reranking=outcome.reranking)
+    first_places = ranked_list(query, gallery, protocol, top=top, reranking=outcome.reranking)
     table = queries_of_first_repeat(outcome.report)
     across = len({s.modality for s in (*benchmark.query, *benchmark.gallery)}) > 1
     lists = []
     for row in queries:
         sample, figures = benchmark.query[row], table.loc[row]
         at = int(np.flatnonzero(query_rows == row)[0])
-        there = found.rows[at] >= 0
-        entries = [benchmark.gallery[n] for n in gallery_rows[found.rows[at][there]]]
-        right = found.positive[at][there]
-        places = zip(range(1, top + 1), entries, found.scores[at], right, strict=False)
+        there = first_places.rows[at] >= 0
+        entries = [benchmark.gallery[n] for n in gallery_rows[first_places.rows[at][there]]]
+        right = first_places.positive[at][there]
+        places = zip(range(1, top + 1), entries, first_places.scores[at], right, strict=False)
         missed = None
         if not right.any() and outcome.reranking is None:
             same = np.flatnonzero(gallery.identities == sample.identity)

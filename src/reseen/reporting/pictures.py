@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reseen.errors import DataError
-from reseen.loading.reading import read
+from reseen.loading import read
 from reseen.types import Sample
 
 logger = logging.getLogger(__name__)

@@ -31,8 +31,8 @@ class Services:
 
 def services(request: Request) -> Services:
     """Return the services of the application."""
-    found: Services = request.app.state.services
-    return found
+    state: Services = request.app.state.services
+    return state
 
 
 ServicesDependency = Annotated[Services, Depends(services)]

@@ -22,10 +22,10 @@ SHARED = ("results", "runner", "settings")
 
 def summaries() -> dict[str, str]:
     """Return the studies by name, each with the first line of its file's docstring; none of them is imported."""
-    found = {}
+    lines = {}
     for module in pkgutil.iter_modules(__path__):
         if module.name not in SHARED:
             path = Path(__path__[0]) / (f"{module.name}/__init__.py" if module.ispkg else f"{module.name}.py")
             docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-            found[module.name.replace("_", "-")] = docstring.partition("\n")[0].rstrip(".")
-    return found
+            lines[module.name.replace("_", "-")] = docstring.partition("\n")[0].rstrip(".")
+    return lines

@@ -84,8 +84,8 @@ def attention(
     models = {network.name: network.load() for network in networks}
     models = {BEFORE: before_training(next(iter(models.values())).spec), **models}
     pairs = matching(data, measured, seed=seed)
-    found = [_extents(model, name, pairs, target, study.out).assign(network=name) for name, model in models.items()]
-    results = pd.concat(found, ignore_index=True)
+    extents = [_extents(model, name, pairs, target, study.out).assign(network=name) for name, model in models.items()]
+    results = pd.concat(extents, ignore_index=True)
     results = results[["network", *(c for c in results if c != "network")]]
     study.csv(results, "attention.csv")
     cells = compared(results, to=networks[0].name)

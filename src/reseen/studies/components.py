@@ -52,13 +52,13 @@ def components(
                 settings = changed(settings, chosen[name][str(state)])
             study.train({**states, "loss": loss}, settings)
     study.perform()
-    found: Found = {}
+    mean_aps: Found = {}
     for _, row in study.over_seeds(*chosen, "loss").iterrows():
-        found.setdefault(tuple(row[name] for name in chosen), {})[row["loss"]] = row["mean_ap"]
+        mean_aps.setdefault(tuple(row[name] for name in chosen), {})[row["loss"]] = row["mean_ap"]
     first, *others = losses
     columns = [*chosen, *losses, *(f"gain of {loss}" for loss in others)]
     cells: list[list[object]] = []
-    for states_of, by_loss in found.items():
+    for states_of, by_loss in mean_aps.items():
         gains = [f"{100 * (by_loss[loss].mean - by_loss[first].mean):+.1f}" for loss in others]
         cells.append([*states_of, *(by_loss[loss] for loss in losses), *gains])
     title = f"{data.name}: mAP"
@@ -67,7 +67,7 @@ def components(
         lead="Each part on and off: what does it give, and does a loss gain whichever are on?",
         sections=[
             study.scores(columns, cells, f"mAP {study.averaged}.", title=title, best=list(losses)),
-            _effects(found, list(chosen), list(losses)) if which == "all" else None,
+            _effects(mean_aps, list(chosen), list(losses)) if which == "all" else None,
             study.published(*chosen, "loss"),
         ],
     )
@@ -99,9 +99,9 @@ def _combinations(parts: Sequence[str], which: str) -> list[dict[str, str | int 
     return [dict(states) for count, states in sorted(on, key=lambda pair: pair[0]) if count in counts]
 
 
-def _effects(found: Found, parts: Sequence[str], losses: Sequence[str]) -> Section:
+def _effects(mean_aps: Found, parts: Sequence[str], losses: Sequence[str]) -> Section:
     """Return what each part gives, averaged over the states of the others."""
-    gains = {loss: {part: _gain(found, place, loss) for place, part in enumerate(parts)} for loss in losses}
+    gains = {loss: {part: _gain(mean_aps, place, loss) for place, part in enumerate(parts)} for loss in losses}
     every = [0.0, *(gain for of_parts in gains.values() for gain in of_parts.values())]
     axis = Axis("mAP gained, %", (min(every), max(every) or 0.001), percent=True)
     figures = [bar_chart(loss, of_parts, axis=axis) for loss, of_parts in gains.items()]
@@ -109,8 +109,8 @@ def _effects(found: Found, parts: Sequence[str], losses: Sequence[str]) -> Secti
     return Section("What each part gives", charts(*figures), note)
 
 
-def _gain(found: Found, place: int, loss: str) -> float:
+def _gain(mean_aps: Found, place: int, loss: str) -> float:
     def level(state: str) -> float:
-        return statistics.fmean(by_loss[loss].mean for states, by_loss in found.items() if states[place] == state)
+        return statistics.fmean(by_loss[loss].mean for states, by_loss in mean_aps.items() if states[place] == state)
 
     return round(level("on") - level("off"), 3)

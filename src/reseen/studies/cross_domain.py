@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
+from reseen.labels import numbered
 from reseen.reporting import Axis, Repeated, Section, charts, heat_map, table
 from reseen.studies.results.published import Measured, beside
 from reseen.studies.results.table import downloads, show
@@ -33,7 +33,7 @@ def cross_domain(
     if names and len(names) != len(data):
         raise ValueError(f"expected a name for each of {len(data)} data sets, got {len(names)}: {', '.join(names)}")
     study = Study(cross_domain, locals())
-    names = _distinct(names or [benchmark.name for benchmark in data])
+    names = numbered(names or [benchmark.name for benchmark in data])
     if silent := [name for name, benchmark in zip(names, data, strict=True) if not benchmark.query]:
         raise ValueError(f"expected pictures to search with in every data set, got none in {', '.join(silent)}")
     described = dict(zip(names, study.data, strict=True))
@@ -90,15 +90,9 @@ def cross_domain(
 
 
 def _tests(models: Sequence[Path], described: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Run]:
-    titles = _distinct([path.stem if path.suffix else path.name for path in models])
+    titles = numbered([path.stem if path.suffix else path.name for path in models])
     return [
         Run({"trained on": title, "tested on": name, "seed": 0}, {**settings, "data": data}, model=str(path))
         for title, path in zip(titles, models, strict=True)
         for name, data in described.items()
     ]
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    """Return the names, numbered where several are alike."""
-    counts = Counter(names)
-    return [f"{number} {name}" if counts[name] > 1 else name for number, name in enumerate(names, start=1)]

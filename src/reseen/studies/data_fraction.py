@@ -53,11 +53,11 @@ def data_fraction(
             part = _longer(part, 1 / fraction) if same_steps else part
             study.train({"loss": loss, "identities": fraction}, part)
     losses = list(dict.fromkeys(study.perform()["loss"]))
-    found = study.over_seeds("loss", "identities").set_index(["loss", "identities"])
+    averages = study.over_seeds("loss", "identities").set_index(["loss", "identities"])
     columns = ["", *(f"{100 * fraction:g} %" for fraction in fractions)]
 
     def cells(figure: str) -> list[list[Any]]:
-        return [[loss, *(found.loc[loss, fraction][figure] for fraction in fractions)] for loss in losses]
+        return [[loss, *(averages.loc[loss, fraction][figure] for fraction in fractions)] for loss in losses]
 
     def curve(title: str, figure: str) -> Markup:
         lines = [

@@ -42,13 +42,13 @@ def momentum(
         for which, candidates in sources.items()
     }
     study.perform()
-    found = study.over_seeds("loss", "dictionary").set_index(["loss", "dictionary"])
+    averages = study.over_seeds("loss", "dictionary").set_index(["loss", "dictionary"])
     losses = dict.fromkeys(loss for loss, _ in groups)
     gains = {loss: study.paired(groups[loss, "with"], groups[loss, "without"]) for loss in losses}
     study.csv(pd.DataFrame([{"loss": loss, **vars(gain)} for loss, gain in gains.items()]), "gains.csv")
     cells: list[list[object]] = []
     for loss, gain in gains.items():
-        scores = {name: [found[name][loss, which] for which in sources] for name in ("mean_ap", "rank_1")}
+        scores = {name: [averages[name][loss, which] for which in sources] for name in ("mean_ap", "rank_1")}
         cells.append([loss, *scores["mean_ap"], *gain.cells(), *scores["rank_1"]])
     study.write(
         f"A dictionary of negatives, {data.name}",

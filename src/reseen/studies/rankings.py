@@ -82,13 +82,13 @@ def differences(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
     tables = {name: queries_of_first_repeat(outcome.report) for name, outcome in outcomes.items()}
     first, second = tables.values()
     both = first.index.intersection(second.index)
-    found: pd.DataFrame = first.loc[both, ["path", "identity", "camera"]]
+    queries: pd.DataFrame = first.loc[both, ["path", "identity", "camera"]]
     for name, table in tables.items():
         for figure in ("average_precision", "first_rank"):
-            found[f"{figure}, {name}"] = table[figure]
-    found["gain"] = second["average_precision"] - first["average_precision"]
-    order = found["gain"].abs().sort_values(ascending=False, kind="stable").index
-    ordered: pd.DataFrame = found.loc[order].reset_index(names="query")
+            queries[f"{figure}, {name}"] = table[figure]
+    queries["gain"] = second["average_precision"] - first["average_precision"]
+    order = queries["gain"].abs().sort_values(ascending=False, kind="stable").index
+    ordered: pd.DataFrame = queries.loc[order].reset_index(names="query")
     return ordered
 
 
@@ -100,11 +100,11 @@ def by_place(outcome: Outcome, data: Benchmark, *, places: int = PLACES) -> pd.D
     """
     protocol = data.protocol(by_track=False)
     query, gallery = searched_together(outcome, protocol)
-    found = ranked_list(outcome.query[query], outcome.gallery[gallery], protocol, top=places)
+    lists = ranked_list(outcome.query[query], outcome.gallery[gallery], protocol, top=places)
     counted = queries_of_first_repeat(outcome.report)["num_positives"]
     matches = counted.reindex(query, fill_value=0).to_numpy()
     rows = [
-        {"place": place, "right": float(found.positive[enough, place - 1].mean()), "queries": int(enough.sum())}
+        {"place": place, "right": float(lists.positive[enough, place - 1].mean()), "queries": int(enough.sum())}
         for place in range(1, places + 1)
         if (enough := matches >= place).any()
     ]

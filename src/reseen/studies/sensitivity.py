@@ -72,8 +72,8 @@ def _drawn(title: str, cells: Cells, grid: Mapping[str, Sequence[Any]]) -> Marku
         labels = [list(map(str, values)) for values in (rows, columns)]
         return heat_map(title, labels[0], labels[1], heights, down=down, across=across, axis=axis)
     ((name, values),) = grid.items()
-    found = [cells[(_plain(value),)] for value in values]
-    means, deviations = [cell.mean for cell in found], [cell.deviation for cell in found]
+    repeated = [cells[(_plain(value),)] for value in values]
+    means, deviations = [cell.mean for cell in repeated], [cell.deviation for cell in repeated]
     if all(isinstance(_plain(value), (int, float)) for value in values):
         return line_chart(title, [Series(title, values, means, deviations)], x=Axis(name), y=axis)
     bars = [dict(zip(map(str, values), lengths, strict=True)) for lengths in (means, deviations)]

@@ -37,8 +37,8 @@ def splits(data: Benchmark, options: TrainingOptions, *, argument: str | None = 
         for number, run in zip(numbers, study.runs, strict=True)
         for report in study.reports(run)
     ]
-    found = pd.DataFrame(rows)
-    study.csv(found, "settings.csv")
+    settings = pd.DataFrame(rows)
+    study.csv(settings, "settings.csv")
     title = f"{type(data).__name__}, mean of {count} divisions"
     study.write(
         title,
@@ -46,7 +46,7 @@ def splits(data: Benchmark, options: TrainingOptions, *, argument: str | None = 
         sections=[
             study.scores(
                 ["setting", *FIGURES.values()],
-                over_seeds(found, ["setting"], figures=list(FIGURES)).to_numpy().tolist(),
+                over_seeds(settings, ["setting"], figures=list(FIGURES)).to_numpy().tolist(),
                 f"In percent, mean ± standard deviation over {count} divisions.",
                 title=title,
                 files=["settings.csv", "results.csv"],
@@ -57,13 +57,13 @@ def splits(data: Benchmark, options: TrainingOptions, *, argument: str | None = 
 
 def _argument(data: Benchmark) -> str:
     known = inspect.signature(type(data)).parameters
-    found = next((name for name in ARGUMENTS if name in known), None)
-    if found is None:
+    argument = next((name for name in ARGUMENTS if name in known), None)
+    if argument is None:
         raise ValueError(
             f"expected data with a {' or a '.join(ARGUMENTS)}, got {type(data).__name__}; name its argument "
             "with --argument"
         )
-    return found
+    return argument
 
 
 def _figures(report: dict[str, Any]) -> dict[str, float]:

@@ -16,10 +16,12 @@ from reseen.models import Embedder, Outputs
 
 
 class CandidateSource(ABC):
-    """Base class of candidate sources: the candidates of a batch, and updates after a step."""
+    """Base class of candidate sources: the candidates of a batch, and updates after a step.
 
-    @abstractmethod
-    def setup(self, model: Embedder, outputs: Collection[str]) -> None:
+    What a source has no use for it need not define: by default nothing is kept, followed, logged or saved.
+    """
+
+    def setup(self, model: Embedder, outputs: Collection[str]) -> None:  # noqa: B027
         """Make what the source keeps beside the network; called once, when the network is where it trains.
 
         Args:
@@ -27,8 +29,8 @@ class CandidateSource(ABC):
             outputs: Names of those that a loss over pairs is taken on.
         """
 
-    def on_batch(self, rows: Tensor) -> None:  # noqa: B027  a source may do without
-        """Take note of which training pictures (B,) the next batch shows; nothing by default."""
+    def on_batch(self, rows: Tensor) -> None:  # noqa: B027
+        """Take note of which training pictures (B,) the next batch shows."""
 
     @abstractmethod
     def candidates(
@@ -43,51 +45,32 @@ class CandidateSource(ABC):
             modalities: (B,) int64, or None.
         """
 
-    @abstractmethod
-    def on_step_end(self, model: Embedder) -> None:
+    def on_step_end(self, model: Embedder) -> None:  # noqa: B027
         """Follow a step of the optimiser."""
 
-    @abstractmethod
     def metrics(self) -> Mapping[str, float]:
-        """Return what the run's log shall say of the source; called on all ranks, every ``log_every`` steps only."""
+        """Return metrics of the source for the run's log; called on all ranks, every ``log_every`` steps only."""
+        return {}
 
-    @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Return all that a resumed run needs."""
+        return {}
 
-    @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what ``state_dict`` gave."""
+        """Take back what ``state_dict`` gave.
+
+        Raises:
+            ValueError: The state is another source's.
+        """
+        if state:
+            raise ValueError(f"it has the state of a candidate source ({', '.join(state)}), and now there is none")
 
 
 class BatchCandidates(CandidateSource):
     """Candidate source of plain training: each batch is compared with itself."""
-
-    def setup(self, model: Embedder, outputs: Collection[str]) -> None:
-        """Keep nothing."""
 
     def candidates(
         self, outputs: Outputs, images: Tensor, labels: Tensor, modalities: Tensor | None
     ) -> Mapping[str, Candidates]:
         """Return nothing: the batch itself."""
         return {}
-
-    def on_step_end(self, model: Embedder) -> None:
-        """Do nothing."""
-
-    def metrics(self) -> Mapping[str, float]:
-        """Return nothing."""
-        return {}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return nothing."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take nothing.
-
-        Raises:
-            ValueError: There is something: the state of another source.
-        """
-        if state:
-            raise ValueError(f"it has the state of a candidate source ({', '.join(state)}), and now there is none")

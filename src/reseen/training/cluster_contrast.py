@@ -142,10 +142,6 @@ class ClusterContrast(CandidateSource):
             memory = torch.where(count[:, None] > 0, moved, memory)
         self.memory, self.seen = memory, []
 
-    def metrics(self) -> Mapping[str, float]:
-        """Return nothing."""
-        return {}
-
     def state_dict(self) -> dict[str, Any]:
         """Return the proxies, whose they are, and the options to check."""
         return {"options": self.options, "memory": self.memory, "labels": self.labels, "proxy": self.proxy}

@@ -76,13 +76,13 @@ def hardness(embeddings: Tensor, labels: Tensor, candidates: Candidates) -> dict
     p, n = beyond_ends(p, torch.inf), beyond_ends(n, -torch.inf)
     upper, lower = torch.minimum(p.gather(1, k), n.gather(1, k + 1)), torch.maximum(p.gather(1, k + 1), n.gather(1, k))
     boundary = ((upper + lower) / 2)[:, 0]
-    found = {}
+    figures = {}
     if (defined := boundary.isfinite()).any():
-        found["boundary of HE"] = masked_mean(boundary, defined, dim=0).item()
+        figures["boundary of HE"] = masked_mean(boundary, defined, dim=0).item()
     if hard.any():
         stored = hard & (nearest.indices >= len(candidates.labels))
-        found["hard negatives from the dictionary"] = (stored.sum() / hard.sum()).item()
-    return found
+        figures["hard negatives from the dictionary"] = (stored.sum() / hard.sum()).item()
+    return figures
 
 
 def beyond_ends(x: Tensor, before: float) -> Tensor:

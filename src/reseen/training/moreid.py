@@ -115,22 +115,22 @@ class MoReID(CandidateSource):
         infrared = None if modalities is None else modalities.bool()
         everyone = gather(labels), None if infrared is None else gather(infrared)
         filled = min(self.queued, self.memory_size) if self.steps >= self.warmup else 0
-        found = {}
+        candidates = {}
         for name, dictionary in self.dictionaries.items():
             past = dictionary.recall("keep" if self.same_identity == "positive" else "exclude").part(0, filled)
             query = output(outputs, name)
             live = Candidates(query if self.batch == "queries" else keys[name], labels, modalities=infrared)
-            found[name] = dataclasses.replace(live, stored=(past,)) if filled else live
+            candidates[name] = dataclasses.replace(live, stored=(past,)) if filled else live
             self.compared[name] = (
                 query.detach(),
                 labels,
-                dataclasses.replace(found[name], embeddings=live.embeddings.detach()),
+                dataclasses.replace(candidates[name], embeddings=live.embeddings.detach()),
             )
             dictionary.push(gather(keys[name]), *everyone)  # written when next recalled: after this step
         if self.sample is None or self.queued - self.sample.since >= self.memory_size:
             self.sample = Sample(images, modalities, keys, since=self.queued)
         self.queued += len(everyone[0])
-        return found
+        return candidates
 
     def on_step_end(self, model: Embedder) -> None:
         """Let the key encoder follow the network."""
@@ -143,15 +143,15 @@ class MoReID(CandidateSource):
         The pictures are one batch, until it leaves the dictionary and another takes its place; its age comes along.
         Several ranks' figures are the first one's.
         """
-        found: dict[str, float] = {}
+        figures: dict[str, float] = {}
         if self.sample is not None:
             now = self.encoder(self.sample.images, self.sample.modalities)
-            found["age of the sampled keys"] = (self.queued - self.sample.since) / self.memory_size
+            figures["age of the sampled keys"] = (self.queued - self.sample.since) / self.memory_size
             for name in self.dictionaries:
-                found[f"cosine of old to new keys on {name}"] = self.sample.likeness(name, output(now, name)).item()
+                figures[f"cosine of old to new keys on {name}"] = self.sample.likeness(name, output(now, name)).item()
         for name, compared in self.compared.items():
-            found |= {f"{what} on {name}": value for what, value in hardness(*compared).items()}
-        return found
+            figures |= {f"{what} on {name}": value for what, value in hardness(*compared).items()}
+        return figures
 
     def state_dict(self) -> dict[str, Any]:
         """Return the key encoder, the dictionaries, the counters, the sample, and the options to check."""

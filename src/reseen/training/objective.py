@@ -131,18 +131,18 @@ def outputs_of(pattern: str, names: Collection[str]) -> list[str]:
         ValueError: The network has no such output.
     """
     parts = pattern.split("+")
-    found = matching(names, pattern) if len(parts) == 1 else [pattern] * (set(parts) <= set(names))
-    if not found:
+    outputs = matching(names, pattern) if len(parts) == 1 else [pattern] * (set(parts) <= set(names))
+    if not outputs:
         raise ValueError(f"expected a term on one of {', '.join(names)}, got {pattern!r}")
-    return found
+    return outputs
 
 
 def output(outputs: Outputs, name: str) -> Tensor:
     """Return the output of a name: ``feature``, ``embedding``, ``branch.NAME``, or several joined by ``+``."""
     if "+" in name:
         return torch.cat([output(outputs, part) for part in name.split("+")], dim=1)
-    found: Tensor = outputs.branches[name[7:]] if name.startswith("branch.") else getattr(outputs, name)
-    return found
+    vectors: Tensor = outputs.branches[name[7:]] if name.startswith("branch.") else getattr(outputs, name)
+    return vectors
 
 
 def dim_of(name: str, dims: Mapping[str, int]) -> int:

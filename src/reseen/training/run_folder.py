@@ -113,7 +113,7 @@ class RunFolder:
             return False
         if not self.root.is_dir():
             return True
-        found = {path.name for path in self.root.iterdir() if path != self.state.parent}
-        found |= {path.name for path in self.state.parent.glob("*") if path != self.lock}
-        failed_at_once = self.metrics.name in found and self.metrics.stat().st_size == 0
-        return bool(found - {self.config.name, self.metrics.name} if failed_at_once else found)
+        names = {path.name for path in self.root.iterdir() if path != self.state.parent}
+        names |= {path.name for path in self.state.parent.glob("*") if path != self.lock}
+        failed_at_once = self.metrics.name in names and self.metrics.stat().st_size == 0
+        return bool(names - {self.config.name, self.metrics.name} if failed_at_once else names)

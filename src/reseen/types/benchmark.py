@@ -86,9 +86,9 @@ class Benchmark(KeepsArguments):
         differing = []
         for part, expected in self.published(**bound.arguments).counts.items():
             samples: Sequence[Sample] = getattr(self, part)
-            found = len(samples), len({sample.identity for sample in samples})
-            if found != expected:
-                counts = "{:,} pictures of {:,} identities instead of {:,} of {:,}".format(*found, *expected)
+            own = len(samples), len({sample.identity for sample in samples})
+            if own != expected:
+                counts = "{:,} pictures of {:,} identities instead of {:,} of {:,}".format(*own, *expected)
                 differing.append(f"{part} {counts}")
         if differing:
             logger.warning("%s is not as published, nor will its scores be: %s", self.name, "; ".join(differing))

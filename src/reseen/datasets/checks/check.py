@@ -96,19 +96,19 @@ def check(benchmark: Benchmark, read: Callable[[Sample], NDArray[np.uint8]], *, 
     distinct = {(s.path, s.box): s for _, s in samples}
     # Threads suffice: decoding and hashing let go of the interpreter.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = track(
+        results = track(
             pool.map(lambda sample: _examine(sample, read), distinct.values()),
             "Reading pictures",
             total=len(distinct),
             disable=not progress,
         )
-        examined = dict(zip(distinct, found, strict=True))
+        examined = dict(zip(distinct, results, strict=True))
     pictures = pd.DataFrame(
         [(part, s.path, s.identity, s.camera, s.modality, *examined[s.path, s.box]) for part, s in samples],
         columns=["part", "path", "identity", "camera", "modality", "height", "width", "levels", "digest", "fault"],
     ).astype({"identity": object, "camera": object, "modality": object})
     findings = [
-        *_faults(pictures),
+        *_finding(True, "pictures that cannot be read", pictures.fault[pictures.fault != ""].drop_duplicates()),
         *_flat(pictures),
         *_copies(pictures, benchmark.protocol),
         *_shared_identities(pictures, benchmark),
@@ -136,10 +136,6 @@ def _finding(spoils: bool, message: str, examples: Iterable[object]) -> list[Fin
     every = [str(example) for example in examples]
     more = [f"and {len(every) - EXAMPLES:,} more"] if len(every) > EXAMPLES else []
     return [Finding(spoils, f"{message}: {len(every):,}", (*every[:EXAMPLES], *more))] if every else []
-
-
-def _faults(pictures: pd.DataFrame) -> list[Finding]:
-    return _finding(True, "pictures that cannot be read", pictures.fault[pictures.fault != ""].drop_duplicates())
 
 
 def _flat(pictures: pd.DataFrame) -> list[Finding]:

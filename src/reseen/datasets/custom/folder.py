@@ -110,8 +110,8 @@ def columns_of(names: list[str], pattern: re.Pattern[str], root: Path) -> dict[s
             f"expected pictures in {root} to match {pattern.pattern}, found {names[matches.index(None)]}; "
             f"mend the pattern, or ignore such pictures with others=skip"
         )
-    found = [match.groupdict("") for match in matches if match]
-    return {group: [groups[group] for groups in found] for group in pattern.groupindex}
+    matched = [match.groupdict("") for match in matches if match]
+    return {group: [groups[group] for groups in matched] for group in pattern.groupindex}
 
 
 def walk(root: Path) -> list[str]:

@@ -67,11 +67,11 @@ class Expansion:
         return query, self._expanded(gallery, gallery, k=self.k + 1, itself=0)
 
     def _expanded(self, embeddings: Embeddings, gallery: Embeddings, *, k: int, itself: int) -> Embeddings:
-        found = nearest(Cosine(embeddings, gallery), k)
+        nearby = nearest(Cosine(embeddings, gallery), k)
         vectors = embeddings.vectors.new_empty(embeddings.vectors.shape, dtype=torch.float32)
         for part in chunks(len(embeddings), max(1, MAX_ROWS // k)):
-            neighbours = unit_rows(gallery, found.rows[part].reshape(-1), device=vectors.device)
-            weights = torch.from_numpy(found.scores[part]).to(vectors).clamp(min=0) ** self.power
+            neighbours = unit_rows(gallery, nearby.rows[part].reshape(-1), device=vectors.device)
+            weights = torch.from_numpy(nearby.scores[part]).to(vectors).clamp(min=0) ** self.power
             mean = torch.einsum("nk, nkd -> nd", weights, neighbours.view(*weights.shape, -1))
             vectors[part] = torch.nn.functional.normalize(mean + itself * unit_rows(embeddings, part))
         return dataclasses.replace(embeddings, vectors=vectors)

@@ -100,12 +100,12 @@ class KReciprocal:
     def _codes(self, every: Embeddings) -> tuple[Sparse, Floats]:
         """Return each picture's code (N, N), rows adding to one, and its squared distance to the farthest (N,)."""
         cosine = Cosine(every, every)
-        found = nearest(cosine, self.k1 + 1)
+        nearby = nearest(cosine, self.k1 + 1)
         # Above zero: where all pictures are equal there is nothing to scale by.
-        farthest = np.maximum(2 - 2 * found.lowest, np.finfo(np.float32).eps)
-        code = _weighted(_expanded(found.rows, self.k1), cosine, farthest)
+        farthest = np.maximum(2 - 2 * nearby.lowest, np.finfo(np.float32).eps)
+        code = _weighted(_expanded(nearby.rows, self.k1), cosine, farthest)
         if self.k2 > 1:
-            nearest_few = found.rows[:, : self.k2]
+            nearest_few = nearby.rows[:, : self.k2]
             code = _listed(nearest_few, 1 / nearest_few.shape[1]) @ code
         return code, farthest
 

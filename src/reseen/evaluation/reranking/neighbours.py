@@ -40,11 +40,11 @@ class Neighbours(NamedTuple):
 def nearest(scores: Scores, k: int) -> Neighbours:
     """Return the ``k`` nearest gallery entries of every query, or all where there are fewer."""
     bound = ErrorBound(scores)
-    found = [
+    portions = [
         bound.until_it_holds(lambda part=part: _nearest(bound, part, min(k, scores.shape[1])))  # type: ignore[misc]
         for part in chunks(scores.shape[0], MAX_QUERIES)
     ]
-    return Neighbours(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+    return Neighbours(*(np.concatenate(parts) for parts in zip(*portions, strict=True)))
 
 
 def _nearest(bound: ErrorBound, part: slice, k: int) -> Neighbours:

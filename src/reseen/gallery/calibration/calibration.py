@@ -119,21 +119,19 @@ class Calibration:
         """
         return self.familiar is not None and similarity < self.familiar
 
-    def pair_threshold(self, rate: float) -> Threshold:
-        """Return the threshold at which this share of different pairs is called the same.
-
-        Raises:
-            GalleryError: There is none for this rate.
-        """
-        return at_rate(self.pairs, rate)
-
     def open_set_threshold(self, rate: float) -> Threshold:
         """Return the threshold at which this share of strangers is given a name.
 
         Raises:
             GalleryError: There is none for this rate.
         """
-        return at_rate(self.open_set, rate)
+        for threshold in self.open_set:
+            if np.isclose(threshold.rate, rate):
+                return threshold
+        known = ", ".join(f"{t.rate:g}" for t in self.open_set) or "none: too few pairs were labelled"
+        raise GalleryError(
+            f"expected a rate the gallery is calibrated for ({known}), got {rate:g}; run `reseen calibrate`"
+        )
 
     def to_json(self) -> str:
         """Write the calibration as JSON text."""
@@ -147,15 +145,6 @@ class Calibration:
         fields |= {name: tuple(kind(**row) for row in fields[name]) for name, kind in kinds.items()}
         fields |= {name: tuple(fields[name]) for name in ("similarities", "values")}
         return cls(**fields)
-
-
-def at_rate(thresholds: tuple[Threshold, ...], rate: float) -> Threshold:
-    """Return the threshold for a rate."""
-    for threshold in thresholds:
-        if np.isclose(threshold.rate, rate):
-            return threshold
-    known = ", ".join(f"{t.rate:g}" for t in thresholds) or "none: too few pairs were labelled"
-    raise GalleryError(f"expected a rate the gallery is calibrated for ({known}), got {rate:g}; run `reseen calibrate`")
 
 
 def as_percent(probability: float) -> str:

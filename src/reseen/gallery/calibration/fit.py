@@ -60,7 +60,7 @@ def calibrate(
             f"{num_different}; name more items, or mark more matches as right and wrong"
         )
     promised = {method: held_out(pairs, method, prior=prior, seed=seed) for method in get_args(Method)}
-    fits = tuple(score(method, *found) for method, found in promised.items())
+    fits = tuple(score(method, *outcome) for method, outcome in promised.items())
     best = min(fits, key=lambda fit: fit.log_loss).method
     knots, values = FITS[best](pairs.similarities, pairs.same, balanced(pairs.same, prior))
     return Calibration(
@@ -92,7 +92,7 @@ def held_out(
     people, codes = np.unique(np.concatenate([pairs.first, pairs.second]), return_inverse=True)
     fold = generator.permutation(len(people)) % FOLDS
     first, second = fold[codes[: len(pairs)]], fold[codes[len(pairs) :]]
-    found = []
+    folds = []
     for number in range(FOLDS):
         test = (first == number) | (second == number)
         fitted = pairs.same[~test]
@@ -101,12 +101,12 @@ def held_out(
         knots, values = FITS[method](pairs.similarities[~test], fitted, balanced(fitted, prior))
         value = np.interp(pairs.similarities[test], knots, values)
         probability = 1 / (1 + np.exp(-value)) if method == "logistic" else value
-        found.append((probability, pairs.same[test]))
-    if not found:
+        folds.append((probability, pairs.same[test]))
+    if not folds:
         raise GalleryError(
             "expected labelled pairs of several individuals, found too few to check one part against another"
         )
-    probability, same = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    probability, same = (np.concatenate(columns) for columns in zip(*folds, strict=True))
     # A pair of two individuals may have been held out twice; the weights make up for it.
     return probability, same, balanced(same, prior)
 

@@ -62,12 +62,12 @@ def thresholds(
     for row in resampled:
         counts = np.bincount(generator.integers(len(people), size=len(people)), minlength=len(people))
         row[:] = [line(falling, rate, counts[codes].prod(1)) for rate in reachable]
-    found = []
+    intervals = []
     for rate, column in zip(reachable, resampled.T, strict=True):
         threshold = line(falling, rate, np.ones(len(falling)))
         low, high = np.nanquantile(column, [0.025, 0.975])
-        found.append(Threshold(rate, threshold, float(low), float(high), detected(threshold)))
-    return tuple(found)
+        intervals.append(Threshold(rate, threshold, float(low), float(high), detected(threshold)))
+    return tuple(intervals)
 
 
 def line(falling: Floats, rate: float, weights: NDArray[np.float64] | NDArray[np.int64]) -> float:

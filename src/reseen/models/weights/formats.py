@@ -58,8 +58,8 @@ def wrapper_of(names: Collection[str], own: Collection[str]) -> str:
         if format_of(inside) is not FORMATS[-1]:
             return prefix
         # A third: beside its encoder, MoCo keeps a second one and its queue.
-        found = (w for w in WRAPPERS if 3 * sum(n.startswith(w) for n in inside) >= len(inside))
-        wrapper = next((w for w in found if not any(n.startswith(w) for n in own)), None)
+        matching = (w for w in WRAPPERS if 3 * sum(n.startswith(w) for n in inside) >= len(inside))
+        wrapper = next((w for w in matching if not any(n.startswith(w) for n in own)), None)
         if wrapper is None:
             return prefix
         prefix += wrapper
@@ -83,17 +83,17 @@ def _own(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
 
 def _ibn_net(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
     """IBN-b's norm stands before a block's last activation, and here inside it."""
-    if found := re.fullmatch(r"(layer\d\.\d+)\.(IN\.\w+)", name):
-        block, norm = found.groups()
+    if match := re.fullmatch(r"(layer\d\.\d+)\.(IN\.\w+)", name):
+        block, norm = match.groups()
         return next((f"backbone.{n}" for n in own if n.startswith(f"{block}.act") and n.endswith(norm)), None)
     return f"backbone.{name}"
 
 
 def _non_local(name: str, own: Sequence[str]) -> str | None:
     """Non-local blocks are counted within a stage there, and stand in the blocks that they follow here."""
-    found = re.fullmatch(r"\w+\.NL_(\d)\.(\d+)\.(.+)", name)
-    assert found is not None
-    stage, number, rest = found.groups()
+    match = re.fullmatch(r"\w+\.NL_(\d)\.(\d+)\.(.+)", name)
+    assert match is not None
+    stage, number, rest = match.groups()
     places = dict.fromkeys(n.partition("non_local.")[0] for n in own if f"layer{stage}." in n and ".non_local." in n)
     place = list(places)[int(number) : int(number) + 1]
     return f"backbone.{place[0]}non_local.{rest.replace('g.0.', 'g.')}" if place else None

@@ -75,9 +75,11 @@ def fidelity(
         model = before_training(spec) if network.name == BEFORE else network.load()
         for part, samples in parts.items():
             folder = study.out / "embeddings" / f"{network.name}-{network.seed}-{part}".replace(" ", "_")
-            found = vectors(folder, model, samples, batch_size=batch_size, workers=workers)
-            errors = evaluation.fidelity(found, distractors=data.distractors, include_distractors=include_distractors)
-            averages = average_distances(found[errors.rows])
+            embeddings = vectors(folder, model, samples, batch_size=batch_size, workers=workers)
+            errors = evaluation.fidelity(
+                embeddings, distractors=data.distractors, include_distractors=include_distractors
+            )
+            averages = average_distances(embeddings[errors.rows])
             conditions: dict[str, str | int] = {"network": network.name, "seed": network.seed, "part": part}
             spreads.append(Spread(conditions, averages))
             rows.append(
@@ -88,7 +90,7 @@ def fidelity(
                     "anchors": errors.num_anchors,
                     "same": float(averages.same.mean()),
                     "different": float(averages.different.mean()),
-                    MAP: _mean_ap(data, found, samples) if part == "test" else None,
+                    MAP: _mean_ap(data, embeddings, samples) if part == "test" else None,
                 }
             )
     results: pd.DataFrame = pd.DataFrame(rows)
@@ -113,20 +115,20 @@ def _key(sample: Sample) -> tuple[object, ...]:
     return sample.path, sample.box
 
 
-def _mean_ap(data: Benchmark, found: Embeddings, samples: Sequence[Sample]) -> float:
+def _mean_ap(data: Benchmark, embeddings: Embeddings, samples: Sequence[Sample]) -> float:
     place = {_key(sample): row for row, sample in enumerate(samples)}
     query, gallery = (np.array([place[_key(s)] for s in part]) for part in (data.query, data.gallery))
-    return evaluate(found[query], found[gallery], data.protocol).mean_ap
+    return evaluate(embeddings[query], embeddings[gallery], data.protocol).mean_ap
 
 
 def _table_1(results: pd.DataFrame) -> list[list[Any]]:
     """Return the rows of Table I, each figure over the seeds."""
-    found = over_seeds(results, ["network", "part"], figures=[*ERRORS, MAP]).set_index(["network", "part"])
+    cells = over_seeds(results, ["network", "part"], figures=[*ERRORS, MAP]).set_index(["network", "part"])
     return [
         [
             name,
-            *(found.loc[(name, part), error] for part in PARTS for error in ERRORS),
-            found.loc[(name, "test"), "mean_ap"],
+            *(cells.loc[(name, part), error] for part in PARTS for error in ERRORS),
+            cells.loc[(name, "test"), "mean_ap"],
         ]
         for name in dict.fromkeys(results["network"])
     ]
@@ -186,12 +188,12 @@ def _histograms(distances: pd.DataFrame, part: str) -> list[Markup]:
     return figures
 
 
-def _claims(found: Mapping[str, Sequence[Repeated]]) -> Section | None:
+def _claims(rows_by_name: Mapping[str, Sequence[Repeated]]) -> Section | None:
     """Return what the paper concludes from Table I, and whether it holds here; None where a loss is missing."""
-    if not set(PAPER.values()) <= set(found):
+    if not set(PAPER.values()) <= set(rows_by_name):
         return None
     train_1, _, test_1, test_2 = range(4)
-    mean = {row: [cell.mean for cell in found[name]] for row, name in PAPER.items()}
+    mean = {row: [cell.mean for cell in rows_by_name[name]] for row, name in PAPER.items()}
     losses = [row for row in PAPER if row != "PF"]
 
     def figures(n: int) -> str:

@@ -107,13 +107,13 @@ def measured(similarity: Reals, harmful: Mask, identities: Rows) -> pd.DataFrame
         identities.
     """
     drawn = pp.drawn(similarity, harmful)
-    found = {name: float(shares.mean()) for name, shares in drawn.items()}
-    ordered, by_chance = pp.if_least_alike(harmful), pp.with_share(harmful.shape[1], found[ALL])
+    mean_shares = {name: float(shares.mean()) for name, shares in drawn.items()}
+    ordered, by_chance = pp.if_least_alike(harmful), pp.with_share(harmful.shape[1], mean_shares[ALL])
     terms, less_alike = pp.situations(similarity, harmful), pp.how_often_less_alike(similarity, harmful)
     equation = {SPLH: terms.share_sparse, DENSE: terms.share_dense}
     table: pd.DataFrame = pd.DataFrame(
         {
-            "harmful": found[ALL],
+            "harmful": mean_shares[ALL],
             "sampling": name,
             "share": share,
             "same_blocks": ordered.get(name),
@@ -121,10 +121,10 @@ def measured(similarity: Reals, harmful: Mask, identities: Rows) -> pd.DataFrame
             "equation": equation.get(name),
             "rare": terms.rare,
             "less_alike": less_alike,
-            "above_dense": share - found[DENSE],
+            "above_dense": share - mean_shares[DENSE],
             "half": NORMAL_95 * standard_error(drawn[name] - drawn[DENSE], identities),
         }
-        for name, share in found.items()
+        for name, share in mean_shares.items()
     )
     return table
 
@@ -170,7 +170,7 @@ def simulated(instances: int, *, blocks: int, seed: int = 0) -> pd.DataFrame:
     counts = {1, instances // 2 - 1, instances // 2, instances, 2 * instances, total // 2, total}
     rows = []
     for pairs in sorted(count for count in counts if 0 < count <= total):
-        found, closed = (
+        drawn, closed = (
             pp.drawn(*pp.simulated(instances, pairs, blocks=blocks, rng=rng)),
             pp.with_count(instances, pairs),
         )
@@ -179,7 +179,7 @@ def simulated(instances: int, *, blocks: int, seed: int = 0) -> pd.DataFrame:
                 "pairs": pairs,
                 "harmful": pairs / total,
                 "sampling": name,
-                "share": float(found[name].mean()),
+                "share": float(drawn[name].mean()),
                 "closed_form": expected,
             }
             for name, expected in closed.items()

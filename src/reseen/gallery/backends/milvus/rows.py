@@ -51,16 +51,16 @@ def row(rows: Rows, n: int) -> dict[str, Any]:
     return made | as_time(rows.times[n])
 
 
-def as_item(found: Mapping[str, Any]) -> Item:
+def as_item(columns: Mapping[str, Any]) -> Item:
     """Return a row of Milvus as an item."""
     return Item(
-        found["id"],
-        identity=decoded(found["identity"]),
-        camera=decoded(found["camera"]),
-        track=decoded(found["track"]),
-        time=found["time"] if found["timed"] else None,
-        source=decoded(found["source"]),
-        extra=json.loads(found["extra"]),
+        columns["id"],
+        identity=decoded(columns["identity"]),
+        camera=decoded(columns["camera"]),
+        track=decoded(columns["track"]),
+        time=columns["time"] if columns["timed"] else None,
+        source=decoded(columns["source"]),
+        extra=json.loads(columns["extra"]),
     )
 
 

@@ -101,8 +101,8 @@ class SqliteFaissBackend(Backend):
         return self.store.items(ids)
 
     def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
-        found = self.store.vectors(ids)
-        return np.frombuffer(b"".join(found[key] for key in keys(ids)), np.float32).reshape(len(ids), self.dim or 0)
+        blobs = self.store.vectors(ids)
+        return np.frombuffer(b"".join(blobs[key] for key in keys(ids)), np.float32).reshape(len(ids), self.dim or 0)
 
     def pictured(self, ids: Sequence[str]) -> set[str]:
         return self.store.pictured(ids)

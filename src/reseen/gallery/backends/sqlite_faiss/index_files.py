@@ -48,8 +48,8 @@ class Block(NamedTuple):
 
 def written(folder: Path) -> list[Path]:
     """Return the index folders, newest first."""
-    found = [path for path in folder.glob(PREFIX + "*") if path.name.removeprefix(PREFIX).isdecimal()]
-    return sorted(found, key=number_of, reverse=True)
+    folders = [path for path in folder.glob(PREFIX + "*") if path.name.removeprefix(PREFIX).isdecimal()]
+    return sorted(folders, key=number_of, reverse=True)
 
 
 def number_of(path: Path) -> int:

@@ -245,8 +245,8 @@ class ItemStore:
         """Return the items in the order asked for; None for one that is not held."""
         columns = "id, identity, camera, track, time, source, extra"
         with self.reading() as db:
-            found = list(select_in(db, f"SELECT {columns} FROM items WHERE id IN", keys(ids)))
-        made = {key.hex(): Item(key.hex(), *known, json.loads(extra)) for key, *known, extra in found}  # type: ignore[call-arg]  # mypy counts the starred list as one and more
+            records = list(select_in(db, f"SELECT {columns} FROM items WHERE id IN", keys(ids)))
+        made = {key.hex(): Item(key.hex(), *known, json.loads(extra)) for key, *known, extra in records}  # type: ignore[call-arg]  # mypy counts the starred list as one and more
         return [made.get(name) for name in ids]
 
     def vectors(self, ids: Sequence[str]) -> dict[bytes, bytes]:
@@ -258,21 +258,21 @@ class ItemStore:
     def pictured(self, ids: Sequence[str]) -> set[str]:
         """Return those of the items that a picture is kept for."""
         with self.reading() as db:
-            found = select_in(db, "SELECT id FROM items JOIN pictures USING (row) WHERE id IN", keys(ids))
-            return {key.hex() for (key,) in found}
+            records = select_in(db, "SELECT id FROM items JOIN pictures USING (row) WHERE id IN", keys(ids))
+            return {key.hex() for (key,) in records}
 
     def picture(self, item: str) -> bytes | None:
         """Return the JPEG file kept for an item, if any."""
         with self.reading() as db:
             query = "SELECT jpeg FROM items JOIN pictures USING (row) WHERE id IN"
-            found = list(select_in(db, query, keys([item])))
-        return found[0][0] if found else None
+            records = list(select_in(db, query, keys([item])))
+        return records[0][0] if records else None
 
     def note(self, name: str) -> str | None:
         """Return the text kept under a name, if any."""
         with self.reading() as db:
-            found = db.execute("SELECT text FROM notes WHERE name = ?", (name,)).fetchone()
-        return None if found is None else str(found[0])
+            record = db.execute("SELECT text FROM notes WHERE name = ?", (name,)).fetchone()
+        return None if record is None else str(record[0])
 
     def put_note(self, name: str, text: str) -> None:
         """Keep a text under a name, in place of what was there."""
@@ -295,14 +295,14 @@ class ItemStore:
     def marks(self) -> list[Mark]:
         """Return every verdict."""
         with self.reading() as db:
-            found = db.execute("SELECT query, item, similarity, same FROM marks ORDER BY query, item").fetchall()
-        return [Mark(query, item.hex(), similarity, bool(same)) for query, item, similarity, same in found]
+            records = db.execute("SELECT query, item, similarity, same FROM marks ORDER BY query, item").fetchall()
+        return [Mark(query, item.hex(), similarity, bool(same)) for query, item, similarity, same in records]
 
     def names(self, rows: NDArray[np.int64]) -> dict[int, str]:
         """Return the ids of the items in rows, of those that are held."""
         with self.reading() as db:
-            found = select_in(db, "SELECT row, id FROM items WHERE row IN", np.unique(rows).tolist())
-            return {row: key.hex() for row, key in found}
+            records = select_in(db, "SELECT row, id FROM items WHERE row IN", np.unique(rows).tolist())
+            return {row: key.hex() for row, key in records}
 
     def rows(self, ids: Sequence[str]) -> list[int]:
         """Return the rows of the items that are held."""
@@ -342,14 +342,14 @@ def free_bytes(folder: Path) -> int:
 
 def latest(db: sqlite3.Connection) -> Revision:
     """Return the revision that a database is at."""
-    found = db.execute("SELECT revision, nonce FROM revisions ORDER BY revision DESC LIMIT 1").fetchone()
-    return NOTHING if found is None else Revision(found[0], found[1].hex())
+    record = db.execute("SELECT revision, nonce FROM revisions ORDER BY revision DESC LIMIT 1").fetchone()
+    return NOTHING if record is None else Revision(record[0], record[1].hex())
 
 
 def has_had(db: sqlite3.Connection, revision: Revision) -> bool:
     """Return whether a database has once been at a revision."""
-    found = db.execute("SELECT nonce FROM revisions WHERE revision = ?", (revision.number,)).fetchone()
-    return revision == NOTHING or (found is not None and found[0].hex() == revision.nonce)
+    record = db.execute("SELECT nonce FROM revisions WHERE revision = ?", (revision.number,)).fetchone()
+    return revision == NOTHING or (record is not None and record[0].hex() == revision.nonce)
 
 
 def select_in(db: sqlite3.Connection, query: str, values: Sequence[int | bytes]) -> Iterator[tuple[Any, ...]]:

@@ -59,16 +59,16 @@ def search_exactly(vectors: Vectors, queries: Vectors, k: int, mask: NDArray[np.
     unfinished, depth = np.arange(len(queries)), k + SPARE
     while len(unfinished):
         depth = min(depth, len(vectors))
-        about, found = knn(vectors, queries[unfinished], depth, mask)
+        about, near = knn(vectors, queries[unfinished], depth, mask)
         # Where even the last that was found could be among the best, so could others.
-        row, column = (found != ABSENT).nonzero()
-        exact = np.full(found.shape, -np.inf)
-        exact[row, column] = similarities(vectors, queries, unfinished[row], found[row, column])
+        row, column = (near != ABSENT).nonzero()
+        exact = np.full(near.shape, -np.inf)
+        exact[row, column] = similarities(vectors, queries, unfinished[row], near[row, column])
         error = MARGIN * np.abs(exact[row, column] - about[row, column]).max(initial=ROUNDING)
-        order = np.lexsort((found, -exact), axis=1)[:, :k]
+        order = np.lexsort((near, -exact), axis=1)[:, :k]
         similarity[unfinished, : order.shape[1]] = np.take_along_axis(exact, order, axis=1)
-        position[unfinished, : order.shape[1]] = np.take_along_axis(found, order, axis=1)
-        full = (depth < len(vectors)) & (found[:, -1] != ABSENT)
+        position[unfinished, : order.shape[1]] = np.take_along_axis(near, order, axis=1)
+        full = (depth < len(vectors)) & (near[:, -1] != ABSENT)
         unfinished = unfinished[full & (about[:, -1] >= similarity[unfinished, -1] - error)]
         depth = 4 * depth
     return similarity, position
@@ -90,10 +90,10 @@ def similarities(
     vectors: Vectors, queries: Vectors, query: NDArray[np.intp], position: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Return the cosines (n,) of pairs of a query and a vector in float64, the same bits on any machine."""
-    found = np.empty(len(query))
+    similarity = np.empty(len(query))
     for part in chunks(len(query), PAIRS_AT_ONCE):
-        found[part] = cosines(queries[query[part]], vectors[position[part]])
-    return found
+        similarity[part] = cosines(queries[query[part]], vectors[position[part]])
+    return similarity
 
 
 def search_lists(
@@ -153,7 +153,7 @@ def looked_into(number: int) -> Iterator[int]:
     yield number
 
 
-def found_again(found: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
+def found_again(neighbours: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
     """Return the share of the true neighbours (Q, k), the query itself (the first) left out, that was found."""
-    hits = [len(np.intersect1d(f, t[1:])) for f, t in zip(found, truth, strict=True)]
+    hits = [len(np.intersect1d(f, t[1:])) for f, t in zip(neighbours, truth, strict=True)]
     return sum(hits) / max(1, truth[:, 1:].size)

@@ -125,11 +125,11 @@ class VectorIndex:
         base, checking = View(), None
         for path in index_files.written(self._store.folder):
             try:
-                found = index_files.read(path)
+                loaded = index_files.read(path)
                 with self._store.reading() as db:
-                    if not has_had(db, found.revision):
+                    if not has_had(db, loaded.revision):
                         raise ValueError("the database has not been as it says; it was put back from a copy, or lost")
-                base, checking = found, path if index_files.has_many_vectors(path) else None
+                base, checking = loaded, path if index_files.has_many_vectors(path) else None
                 break
             except index_files.BROKEN as error:
                 logger.warning("search index %s is passed over: %s", path, error)
@@ -178,12 +178,12 @@ def count_of(db: sqlite3.Connection) -> int:
 
 def blocks(db: sqlite3.Connection, after: int, codes: Mapping[str, Codes]) -> Iterator[index_files.Block]:
     """Read the rows after one from the database, a block at a time."""
-    found = db.execute(
+    cursor = db.execute(
         "SELECT row, identity, camera, track, time, vector FROM items JOIN vectors USING (row) WHERE row > ?"
         " ORDER BY row",
         (after,),
     )
-    while block := found.fetchmany(CHUNK):
+    while block := cursor.fetchmany(CHUNK):
         vectors = np.frombuffer(b"".join(vector for *_, vector in block), np.float32).reshape(len(block), -1)
         yield index_files.Block(as_columns([row for *row, _ in block], codes), normalized(vectors))
 
