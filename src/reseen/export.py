@@ -255,7 +255,8 @@ class Batches:
 
     def __init__(self, pictures: Sequence[Pixels], model: Embedder, input: Input) -> None:
         size = (model.spec.height, model.spec.width)
-        normal = PictureInput(*(tuple(t.flatten().tolist()) for t in (model.pixels.mean, model.pixels.std)))
+        mean, std = (tuple(t.flatten().tolist()) for t in (model.pixels.mean, model.pixels.std))
+        normal = PictureInput(mean, std)
         self._rest = iter([resized(p, size)[None] for p in pictures])
         self._prepared = normal if input == "float_nchw" else None
 
@@ -320,7 +321,8 @@ def agreement(trained: TorchEncoder, exported: Encoder, pictures: Sequence[Pixel
 
 def unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return vectors of length 1."""
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    lengths: NDArray[np.float64] = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / lengths
 
 
 def drawn(count: int = 16) -> list[Pixels]:

@@ -50,6 +50,6 @@ def export(
     made = write(model_of(run), out, precision=precision, input=input, opset=opset, ir=ir, pictures=shown)
     Terminal(soft_wrap=True).print(
         f"{made.path}: {made.precision}, {made.num_bytes / 1e6:.1f} MB; on {made.num_pictures} pictures its vectors "
-        f"have a cosine of {made.least_cosine:.6f} or more with the trained model's, {made.mean_cosine:.6f} in the mean, "
-        f"and the same nearest picture for {made.same_nearest:.0%}"
+        f"have a cosine of {made.least_cosine:.6f} or more with the trained model's, {made.mean_cosine:.6f} in the "
+        f"mean, and the same nearest picture for {made.same_nearest:.0%}"
     )

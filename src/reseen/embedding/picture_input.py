@@ -48,7 +48,8 @@ class PictureInput:
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> PictureInput:
         """Return the input of a model exported by this library, from its description."""
-        return cls(*(tuple(255 * value for value in facts[name]) for name in ("mean", "std")))
+        mean, std = (tuple(255 * value for value in facts[name]) for name in ("mean", "std"))
+        return cls(mean, std)
 
     def __call__(self, images: Pixels) -> NDArray[np.float32]:
         """Return (B, 3, H, W) from pictures (B, H, W, 3)."""
