@@ -141,7 +141,6 @@ def loop(case: Case, data: Benchmark, out: Path, *, workers: int) -> tuple[float
         evaluate_every=None,
         log_every=case.window,
         workers=workers,
-        tensorboard=False,
     )
     logged = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     speeds = [(line["epoch"], line["images_per_second"]) for line in logged if "images_per_second" in line]

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 OTHERS = ("make", "python", "pip", "sudo", "cp", "curl", "torchrun", "rm", "cat")
 SEPARATOR, END = "\x1f", "\x1e\n"
 SMALL = [
-    *("--batches.identities", "2", "--batches.images", "2", "--schedule.epochs", "1", "--tensorboard", "false"),
+    *("--batches.identities", "2", "--batches.images", "2", "--schedule.epochs", "1"),
     *("--model.height", "32", "--model.width", "16", "--evaluate_every", "1"),
 ]
 SMALL_DATA = [f"--data.{name}={value}" for name, value in {

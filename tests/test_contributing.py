@@ -22,7 +22,7 @@ MODULES = dict(re.findall(r"```python\n# (mine/\w+\.py)\n(.*?)```", PAGE, flags=
 COMMANDS = re.findall(r"^reseen (?:.*\\\n)*.*$", "".join(re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)), re.M)
 SMALL = [
     *("--model.height", "64", "--model.width", "32", "--batches.identities", "3", "--batches.images", "2"),
-    *("--schedule.epochs", "1", "--tensorboard", "false", "--evaluate_every", "1"),
+    *("--schedule.epochs", "1", "--evaluate_every", "1"),
 ]
 SMALL_DATA = [f"--data.{name}={value}" for name, value in {
     "num_train_identities": 4, "num_test_identities": 3, "num_cameras": 2, "images_per_camera": 2, "height": 32,

@@ -80,6 +80,91 @@ def test_smaller_files_stay_near(model: Embedder, exported: Path, tmp_path: Path
     assert (small.fingerprint == full.fingerprint) == (precision == "float16")
 
 
+def test_normalised_pictures_as_trackers_feed_them(model: Embedder, tmp_path: Path) -> None:
+    made = export.export(model, tmp_path / "model.onnx", input="float_nchw")
+    session = __import__("onnxruntime").InferenceSession(str(made.path), providers=["CPUExecutionProvider"])
+    facts = json.loads(session.get_modelmeta().custom_metadata_map["reseen"])
+    batch = np.stack(pictures(*[(32, 16)] * 3))
+    normal = (batch / 255 - np.array(facts["mean"])) / np.array(facts["std"])
+    (found,) = session.run(None, {"images": normal.transpose(0, 3, 1, 2).astype(np.float32)})
+    encoder = TorchEncoder(model, "cpu")
+    assert cosines(found, encoder.encode(batch)).min() > 0.9999
+    assert session.get_inputs()[0].shape[1:] == [3, 32, 16]
+    loaded = load(made.path)
+    assert cosines(loaded(pictures((40, 20))), encoder(pictures((40, 20)))).min() > 0.9999
+    assert loaded.fingerprint == encoder.fingerprint
+
+
+def test_versions_are_those_that_were_asked_for(model: Embedder, exported: Path, tmp_path: Path) -> None:
+    usual = onnx.load(exported)
+    assert (usual.ir_version, max(each.version for each in usual.opset_import)) == (8, 18)
+    newer = onnx.load(export.export(model, tmp_path / "newer.onnx", input="float_nchw", opset=20, ir=10).path)
+    assert (newer.ir_version, max(each.version for each in newer.opset_import)) == (10, 20)
+    with pytest.raises(ExportError, match="expected opset 18 or later, got 17"):
+        export.export(model, tmp_path / "older.onnx", opset=17)
+
+
+def test_calibrated_files_report_how_near_they_are(model: Embedder, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="expected pictures to calibrate"):
+        export.export(model, tmp_path / "static.onnx", precision="int8_static")
+    made = export.export(model, tmp_path / "static.onnx", precision="int8_static", pictures=export.drawn(8))
+    assert any(node.op_type == "QuantizeLinear" for node in onnx.load(made.path).graph.node)
+    assert 0.9 <= made.least_cosine <= made.mean_cosine < 1
+    assert 0.5 <= made.same_nearest <= 1
+
+
+def test_openvino_reads_what_is_exported_for_it(model: Embedder, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    made = export.export(model, tmp_path / "model.xml")
+    assert made.least_cosine > 0.9999
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["model.bin", "model.xml"]
+    encoder = load(made.path)
+    assert (
+        cosines(encoder(pictures((40, 20), (32, 16))), TorchEncoder(model, "cpu")(pictures((40, 20), (32, 16)))).min()
+        > 0.9999
+    )
+    assert encoder.fingerprint == TorchEncoder(model, "cpu").fingerprint
+    with pytest.raises(ExportError, match="expected float_nchw in float32 or float16 for OpenVINO"):
+        export.export(model, tmp_path / "other.xml", input="uint8_nhwc")
+
+
+def test_openvino_models_of_others_are_described_by_their_user(model: Embedder, tmp_path: Path) -> None:
+    openvino = pytest.importorskip("openvino")
+    made = export.export(model, tmp_path / "model.onnx", input="float_nchw")
+    openvino.save_model(openvino.convert_model(made.path), tmp_path / "other.xml", compress_to_fp16=False)
+    mean, std = (",".join(f"{255 * x:.6f}" for x in getattr(model.pixels, n).flatten() / 255) for n in ("mean", "std"))
+    shown = pictures((32, 16), (32, 16))
+    expected = TorchEncoder(model, "cpu")(shown)
+    described = load(f"{tmp_path}/other.xml?mean={mean}&std={std}")
+    assert cosines(described(shown), expected).min() > 0.9999
+    bare = load(f"{tmp_path}/other.xml")
+    assert cosines(bare(shown), expected).min() < 0.9999
+    assert bare.fingerprint != described.fingerprint
+    with pytest.raises(ValueError, match="expected mean, std and bgr"):
+        load(f"{tmp_path}/other.xml?colour=bgr")
+    (tmp_path / "other.bin").unlink()
+    with pytest.raises(CheckpointError, match=r"other\.bin, found no such file"):
+        load(f"{tmp_path}/other.xml")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "mean_ap"), [("0277", 87.2), ("0286", 84.9), ("0287", 82.1), ("0288", 68.5)])
+def test_intels_models_on_real_people(shared: Path, name: str, mean_ap: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setenv("RESEEN_MODELS", str(shared / "weights" / "omz"))
+    files = sorted((shared / "data" / "pku_reid" / "images").glob("*.jpg"))
+    people, cameras = (np.array([int(file.stem.split("_")[n]) for file in files]) for n in (0, 1))
+    vectors = load(f"person-reidentification-retail-{name}")(files)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    precisions = []
+    for query, gallery in ((1, 2), (2, 1)):
+        order = np.argsort(-vectors[cameras == query] @ vectors[cameras == gallery].T, axis=1, kind="stable")
+        same = people[cameras == gallery][order] == people[cameras == query][:, None]
+        precision = same.cumsum(1) / np.arange(1, same.shape[1] + 1)
+        precisions.append(((precision * same).sum(1) / same.sum(1)).mean())
+    assert 100 * np.mean(precisions) == pytest.approx(mean_ap, abs=0.3)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
 @pytest.mark.parametrize(
@@ -139,7 +224,7 @@ def test_a_place_that_cannot_be_written_is_said(model: Embedder, tmp_path: Path,
 
 
 def test_a_file_that_departs_is_not_kept(model: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def spoiled(graph, precision):
+    def spoiled(graph, *rest):
         weights = max(graph.graph.initializer, key=lambda t: len(t.raw_data))
         values = onnx.numpy_helper.to_array(weights)
         weights.CopyFrom(onnx.numpy_helper.from_array(np.roll(values, 1, 0), weights.name))

@@ -36,7 +36,7 @@ LAYERS: dict[str, set[str]] = {
     "checkpoints": {"checkpoint"},
     "embedding": {"discovery", "embedding"},
     "model evaluation": {"model_evaluation"},
-    "applications": {"export", "gallery", "reporting", "training"},
+    "applications": {"adapters", "export", "gallery", "reporting", "training"},
     "recipes and server": {"adaptation", "recipes", "serving"},
     "studies": {"studies"},
     "command line": {"cli"},

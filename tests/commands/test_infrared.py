@@ -23,12 +23,11 @@ SMALL = {
     "batches": {"identities": 2},
     "schedule": {"epochs": 2},
     "workers": 0,
-    "tensorboard": False,
 }
 FLAGS = [
     *("--model.backbone", "tests.training.tiny.Tiny", "--model.weights", "null", "--model.pooling", "own"),
     *("--model.resnet.last_stride", "1", "--model.height", "32", "--model.width", "16"),
-    *("--schedule.epochs", "2", "--workers", "0", "--tensorboard", "false"),
+    *("--schedule.epochs", "2", "--workers", "0"),
 ]
 
 

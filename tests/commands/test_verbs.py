@@ -30,7 +30,7 @@ from reseen.types import Embeddings
 
 TINY = [
     *("--model.backbone", "tests.training.tiny.Tiny", "--model.height", "32", "--model.width", "16"),
-    *("--batches.identities", "4", "--batches.images", "2", "--schedule.epochs", "2", "--tensorboard", "false"),
+    *("--batches.identities", "4", "--batches.images", "2", "--schedule.epochs", "2"),
 ]
 
 
@@ -263,7 +263,7 @@ def test_training_from_python_is_a_run_like_any_other(table, tmp_path, capsys):
     data = Table(table)
     model = Embedder(ModelSpec("tests.training.tiny.Tiny", height=32, width=16))
     schedule = Schedule(epochs=1)
-    train(data, model, batches=IdentityBatchSampler(4, 2), schedule=schedule, out=tmp_path / "run", tensorboard=False)
+    train(data, model, batches=IdentityBatchSampler(4, 2), schedule=schedule, out=tmp_path / "run")
     assert "epoch 1: mAP" in "".join(capsys.readouterr())  # on standard error, or where a verb has set up the log
     settings = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert settings["data"]["init_args"]["path"] == str(table)
@@ -287,7 +287,6 @@ def test_what_plain_values_cannot_say_is_named_in_the_configuration(table, tmp_p
         schedule=Schedule(epochs=1),
         out=tmp_path / "run",
         transform=crop,
-        tensorboard=False,
         evaluate_every=None,
     )
     text = (tmp_path / "run" / "config.yaml").read_text()

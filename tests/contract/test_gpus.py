@@ -205,7 +205,6 @@ def test_a_training_on_cuda_learns_and_resumes(precision: str, workers: int, tmp
             precision=precision,
             workers=workers,
             log_every=1,
-            tensorboard=False,
             resume=resume,
         )
     logged = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]

@@ -16,6 +16,6 @@ SYNTHETIC = [
 ]
 TRAINING = [
     "--settings",
-    '{"model": {"backbone": "tests.training.tiny.Tiny", "height": 16, "width": 8}, "tensorboard": false, '
+    '{"model": {"backbone": "tests.training.tiny.Tiny", "height": 16, "width": 8}, '
     '"batches": {"identities": 2, "images": 2}, "schedule": {"epochs": 1}, "evaluate_every": null}',
 ]

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SETTINGS = """{"model": {"backbone": "tests.training.tiny.Tiny", "height": 16, "width": 8},
   "batches": {"identities": 4, "images": 2}, "schedule": {"epochs": 40, "warmup": 1}, "evaluate_every": 10,
-  "save_every": 1, "tensorboard": false}"""
+  "save_every": 1}"""
 KILLS = 10
 
 

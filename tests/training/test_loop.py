@@ -85,7 +85,7 @@ def test_training_makes_the_loss_small_and_the_map_high(tmp_path: Path) -> None:
 
 def test_the_folder_holds_what_it_promises(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    trained, standing = run(out, config={"a": 1}, tensorboard=True, seed=5)
+    trained, standing = run(out, config={"a": 1}, log_with=["tensorboard"], seed=5)
     text = (out / "config.yaml").read_text()
     settings = yaml.safe_load(text)
     assert settings["a"] == 1
@@ -96,7 +96,7 @@ def test_the_folder_holds_what_it_promises(tmp_path: Path) -> None:
     assert (last.provenance["step"], last.provenance["seed"], last.provenance["data"]) == (18, 5, "tiny")
     assert best.provenance["mean_ap"] == standing.best
     assert best.provenance["epoch"] == standing.best_epoch
-    assert list((out / "tensorboard").iterdir())
+    assert list((out / "reseen").rglob("events.*"))
     written = [line for line in lines(out) if "loss" in line]
     assert [line["step"] for line in written] == list(range(2, 19, 2))
     for line in written:

@@ -273,7 +273,7 @@ def test_the_log_says_how_old_the_keys_are_and_where_the_hard_negatives(tmp_path
         terms=terms(),
         candidates=candidates,
         schedule=Schedule(epochs=3, learning_rate=0.05, warmup=0),
-        tensorboard=True,
+        log_with=["tensorboard"],
     )
     said = [line["candidates"] for line in lines(out) if "loss" in line]
     assert candidates.asked == len(said) == 9
@@ -294,7 +294,7 @@ def test_the_log_says_how_old_the_keys_are_and_where_the_hard_negatives(tmp_path
 def test_it_is_a_choice_on_the_command_line(tmp_path: Any) -> None:
     small = "Synthetic --data.num_train_identities 4 --data.num_test_identities 2 --data.num_cameras 2 --data.height 32"
     words = f"--data {small} --model.backbone tests.training.tiny.Tiny --model.height 32 --model.width 16"
-    words += " --batches.identities 4 --batches.images 2 --schedule.epochs 1 --tensorboard false --loss HELoss"
+    words += " --batches.identities 4 --batches.images 2 --schedule.epochs 1 --loss HELoss"
     words += " --candidates MoReID --candidates.momentum 0.9 --candidates.memory_size 64 --candidates.buffers copied"
     main(["train", "--out", str(tmp_path / "a"), *words.split()])
     main(["train", "--config", str(tmp_path / "a" / "config.yaml"), "--out", str(tmp_path / "b")])

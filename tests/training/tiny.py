@@ -82,7 +82,6 @@ def run(out: Path, **changes: Any) -> tuple[Embedder, BestScore]:
         "terms": terms(),
         "batches": IdentityBatchSampler(4, 2),
         "schedule": Schedule(epochs=3, warmup=1, learning_rate=3.5e-4),
-        "tensorboard": False,
         "evaluate_every": 1,
         "log_every": 2,
         **changes,

@@ -248,7 +248,6 @@ def _train_round(
         evaluate_every=None,
         workers=workers,
         seed=seed * 1000 + number,
-        tensorboard=False,
         resume=resume and place.is_dir(),
         **options,
     )

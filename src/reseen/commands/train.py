@@ -84,13 +84,14 @@ def train(
     workers: int = 0,
     seed: int = 0,
     mirrored: bool = False,
-    tensorboard: bool = True,
+    checkpoint_gradients: bool = False,
+    log_with: list[str] | None = None,
     resolved: dict[str, Any] | None = None,
 ) -> None:
     """Train a model and evaluate it.
 
     The run's folder receives the configuration (config.yaml, which repeats the run), the best and the last weights,
-    metrics.jsonl, TensorBoard's events and, at the end, report.json. `reseen report` makes a page of it.
+    metrics.jsonl and, at the end, report.json. `reseen report` makes a page of it.
 
     Args:
         data: The data set, as in `--data Table --data.path FILE.csv`; `--data.help NAME` explains one.
@@ -112,13 +113,18 @@ def train(
         workers: Processes that read pictures, up to as many as there are cores; 0 reads them between the steps.
         seed: Seed of all random numbers.
         mirrored: Average the vectors of each picture and its mirror image in the final evaluation.
-        tensorboard: Write TensorBoard's events.
+        checkpoint_gradients: Compute the activations within the backbone's blocks again for the gradient rather than
+            keep them: less memory, more time. For networks of timm.
+        log_with: Experiment trackers that get the numbers of metrics.jsonl as well: [tensorboard], [wandb], [mlflow],
+            [trackio], [aim], or several.
         resolved: All settings as plain values, from the command line.
     """
     from accelerate.utils import set_seed  # Not needed to show what the verb takes.
 
     set_seed(seed)
     embedder = Embedder(model)
+    if checkpoint_gradients:
+        embedder.network.backbone.checkpoint_gradients()
     if init is not None:
         logger.info("%s", checkpoint.initialise(embedder, checkpoint_of(init)))
     started = time.monotonic()
@@ -138,7 +144,7 @@ def train(
         precision=precision,
         workers=workers,
         seed=seed,
-        tensorboard=tensorboard,
+        log_with=log_with or (),
         config=settings,
         resume=resume,
     )

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
+from reseen.embedding.picture_input import PictureInput
 from reseen.errors import CheckpointError, ReseenError, one_line
 from reseen.extras import needs
 from reseen.pictures import Picture, Pixels, as_pixels, resized
@@ -203,6 +204,8 @@ class OnnxEncoder(Encoder):
             self.spec: dict[str, Any] = described["spec"]
             self.fingerprint, self.dim, self.precision = (described[n] for n in ("fingerprint", "dim", "precision"))
             self.size = (self.spec["height"], self.spec["width"])
+            normalised = described.get("input", "uint8_nhwc") == "float_nchw"
+            self._prepared = PictureInput.of(described) if normalised else None
             if not all(isinstance(name, str) for name in (self.fingerprint, self.precision)):
                 raise TypeError
             if not all(type(n) is int and 0 < n <= MAX_NUMBER for n in (self.dim, *self.size)):
@@ -215,8 +218,9 @@ class OnnxEncoder(Encoder):
 
     def encode(self, images: Pixels) -> Vectors:
         """Return the vectors (B, D) of pictures (B, H, W, 3) of one size."""
+        batch = images if self._prepared is None else self._prepared(images)
         try:
-            vectors: Vectors = self.session.run(None, {"images": images})[0]
+            vectors: Vectors = self.session.run(None, {"images": batch})[0]
         except Exception as error:  # as above
             raise self._unfit(one_line(error)) from None
         if np.shape(vectors) != (len(images), self.dim) or vectors.dtype != np.float32:
@@ -268,7 +272,7 @@ def load(
     """
     named = str(model)
     if (published := find(named)) is not None and published.kind == "openvino" and not Path(model).exists():
-        from reseen.embedding.openvino import OpenVinoEncoder, PictureInput
+        from reseen.embedding.openvino import OpenVinoEncoder
 
         return OpenVinoEncoder(fetch_entry(published), device, PictureInput(**published.spec))
     if is_hub_address(named):
@@ -277,7 +281,7 @@ def load(
     if place.endswith(".onnx"):
         return OnnxEncoder(place, device, unchecked=unchecked)
     if place.endswith(".xml"):
-        from reseen.embedding.openvino import OpenVinoEncoder, PictureInput
+        from reseen.embedding.openvino import OpenVinoEncoder
 
         return OpenVinoEncoder(place, device, PictureInput.parsed(described) if described else None)
     from reseen import checkpoint

@@ -1,6 +1,7 @@
 """Evaluation of embeddings under a protocol: CMC, mAP, mINP, ROC, ranked lists, fidelity and re-ranking."""
 
 from reseen.evaluation.evaluator import evaluate, evaluate_further
+from reseen.evaluation.matrix import MatrixScores, evaluate_matrix
 from reseen.evaluation.overlap import Fidelity, fidelity
 from reseen.evaluation.precision import average_precision, inverse_negative_penalty
 from reseen.evaluation.ranked_lists import RankedLists, ranked_list
@@ -13,6 +14,7 @@ from reseen.evaluation.verification import Roc, ScoreHistogram, roc, score_histo
 __all__ = [
     "Cosine",
     "Fidelity",
+    "MatrixScores",
     "PositiveRanks",
     "RankedLists",
     "Report",
@@ -25,6 +27,7 @@ __all__ = [
     "build_task",
     "evaluate",
     "evaluate_further",
+    "evaluate_matrix",
     "fidelity",
     "inverse_negative_penalty",
     "positive_ranks",

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch.utils.data import Sampler
 
 from reseen.errors import DataError
@@ -103,6 +103,25 @@ class Batches(Sampler[list[Draw]]):
         return {"seed": self.seed, "num_batches": self.num_batches, **self.source}
 
 
+class LabelBatches(Sampler[list[int]]):
+    """Batch sampler of plain indices, for any data set: a new epoch begins whenever it is iterated again.
+
+    Args:
+        batches: Whose rows are given.
+    """
+
+    def __init__(self, batches: Batches) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self.batches:
+            yield [draw.row for draw in batch]
+        self.batches.begin(self.batches.epoch + 1)
+
+
 @dataclass(frozen=True)
 class IdentityBatchSampler:
     """Sampler of batches of P identities with K pictures each.
@@ -125,6 +144,24 @@ class IdentityBatchSampler:
             raise ValueError(
                 f"expected at least 1 identity and 1 image of each in a batch, got {self.identities} and {self.images}"
             )
+
+    def over_labels(self, labels: ArrayLike, *, seed: int = 0, rank: int = 0, num_ranks: int = 1) -> LabelBatches:
+        """Return batches of indices into any data set: ``DataLoader(data, batch_sampler=sampler.over_labels(labels))``.
+
+        Args:
+            labels: (N,) who is on each picture, integers or strings.
+            seed: Of everything random.
+            rank: Which part of each batch to give.
+            num_ranks: How many parts there are.
+
+        Raises:
+            ValueError: The labels are no list, there are fewer than P identities, or P is no multiple of ``num_ranks``.
+        """
+        names = np.asarray(labels)
+        if names.ndim != 1 or self.by_modality:
+            raise ValueError(f"expected labels (N,) and by_modality off, got {names.shape} and {self.by_modality}")
+        samples = [Sample(str(row), identity=name) for row, name in enumerate(names.tolist())]
+        return LabelBatches(self.over(samples, seed=seed, rank=rank, num_ranks=num_ranks))
 
     def over(
         self, samples: Sequence[Sample], *, seed: int = 0, rank: int = 0, num_ranks: int = 1, multiple_of: int = 1

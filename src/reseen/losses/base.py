@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from reseen.description import KeepsArguments
@@ -34,6 +35,42 @@ class Loss(KeepsArguments, nn.Module, ABC):
     role: Role = "metric"
     learning_rate: float | None = None
 
+    def __call__(
+        self,
+        embeddings: Tensor,
+        labels: Tensor | ArrayLike,
+        candidates: Candidates | None = None,
+        *,
+        ref_emb: Tensor | None = None,
+        ref_labels: Tensor | ArrayLike | None = None,
+        indices_tuple: object = None,
+        **more: Any,
+    ) -> Tensor:
+        """Return the loss, see `forward`; also called as losses of pytorch-metric-learning are.
+
+        Args:
+            embeddings: (A, D), the anchors.
+            labels: (A,), a tensor or any array of integers.
+            candidates: What they are compared with.
+            ref_emb: (C, D), in place of ``candidates``: embeddings among which the anchors are not.
+            ref_labels: (C,), theirs.
+            indices_tuple: Pairs of a miner, which are refused: these losses weigh all pairs themselves.
+            more: What else the loss takes, as ``modalities``.
+
+        Raises:
+            ValueError: There are mined pairs, or candidates in two ways.
+        """
+        if indices_tuple is not None or isinstance(candidates, tuple):
+            raise ValueError(
+                f"expected no pairs of a miner for {type(self).__name__}, which weighs all pairs itself; leave the "
+                "miner out, or wrap a loss of pytorch-metric-learning: FromPML(loss, miner)"
+            )
+        if (ref_emb is None) != (ref_labels is None) or (ref_emb is not None and candidates is not None):
+            raise ValueError("expected ref_emb with ref_labels, or candidates, or neither")
+        if ref_emb is not None:
+            candidates = Candidates(ref_emb, _as_tensor(ref_labels, ref_emb), offset=None)
+        return super().__call__(embeddings, _as_tensor(labels, embeddings), candidates, **more)  # type: ignore[no-any-return]
+
     @property
     def takes_modalities(self) -> bool:
         """Whether the loss is called with ``modalities=`` (A,) bool as well."""
@@ -52,6 +89,10 @@ class Loss(KeepsArguments, nn.Module, ABC):
             labels: (A,) of any integer type, who they show.
             candidates: What they are compared with; None for one another.
         """
+
+
+def _as_tensor(labels: Any, embeddings: Tensor) -> Tensor:
+    return labels if isinstance(labels, Tensor) else torch.as_tensor(labels, device=embeddings.device)
 
 
 def mean_over_anchors(terms: Tensor, candidates: Candidates | None) -> Tensor:
@@ -150,6 +191,13 @@ class ClassifierLoss(Loss):
         """Make the parameters: num_identities labels from 0 on, embeddings of dim components."""
         self.weight = nn.Parameter(self.initial_weight(num_identities, dim))
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Take the size from a saved weight where there is none yet."""
+        saved = state_dict.get(f"{prefix}weight")
+        if self.weight is None and saved is not None:
+            self.build(*saved.shape)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
     @abstractmethod
     def initial_weight(self, num_identities: int, dim: int) -> Tensor:
         """Return the weights (num_identities, dim) to begin with."""
@@ -247,5 +295,5 @@ class Wrapper(Loss):
     ) -> Tensor:
         """Return the loss inside, told the modalities where it takes them."""
         if self.loss.takes_modalities:
-            return cast(Tensor, self.loss(embeddings, labels, candidates, modalities=modalities))
-        return cast(Tensor, self.loss(embeddings, labels, candidates))
+            return self.loss(embeddings, labels, candidates, modalities=modalities)
+        return self.loss(embeddings, labels, candidates)

@@ -3,6 +3,7 @@
 from reseen.training.candidate_source import BatchCandidates, CandidateSource
 from reseen.training.cluster_contrast import ClusterContrast
 from reseen.training.loop import train
+from reseen.training.loss_adapter import FromPML
 from reseen.training.moreid import MoReID
 from reseen.training.objective import Objective, Term
 from reseen.training.run import BestScore
@@ -14,6 +15,7 @@ __all__ = [
     "BestScore",
     "CandidateSource",
     "ClusterContrast",
+    "FromPML",
     "MoReID",
     "Objective",
     "RunFolder",

@@ -18,6 +18,7 @@ from reseen.models import Embedder
 from reseen.parallel import usable
 from reseen.training.candidate_source import BatchCandidates, CandidateSource
 from reseen.training.configuration import configuration
+from reseen.training.metrics_logger import require_trackers
 from reseen.training.objective import Objective, Term, default_terms
 from reseen.training.run import BestScore, Run
 from reseen.training.run_folder import RunFolder
@@ -46,7 +47,7 @@ def train(
     precision: Literal["fp32", "bf16", "fp16"] = "fp32",
     workers: int = 0,
     seed: int = 0,
-    tensorboard: bool = True,
+    log_with: Sequence[str] = (),
     config: Mapping[str, Any] | None = None,
     resume: bool = False,
 ) -> BestScore:
@@ -74,7 +75,8 @@ def train(
         precision: ``fp32``, or ``bf16`` or ``fp16`` for mixed precision.
         workers: Processes that read pictures, up to as many as there are cores; 0 reads them between the steps.
         seed: Seed of all random numbers.
-        tensorboard: Write TensorBoard events too.
+        log_with: Experiment trackers that get the numbers of metrics.jsonl as well, by accelerate's names, such as
+            ``tensorboard``, ``wandb``, ``mlflow``, ``trackio`` and ``aim``.
         config: The run's settings, to keep in the folder (config.yaml) and in the checkpoints; None for the arguments
             above, as far as plain values can say them.
         resume: Go on with the run in ``out``, with the same arguments, or with more epochs.
@@ -106,7 +108,10 @@ def train(
     from accelerate import Accelerator  # Here, not above: to show what `train` takes needs none of it.
     from accelerate.utils import DistributedDataParallelKwargs, set_seed
 
+    require_trackers(log_with)
     accelerator = Accelerator(
+        log_with=list(log_with) or None,
+        project_dir=out,
         mixed_precision="no" if precision == "fp32" else precision,
         gradient_accumulation_steps=schedule.accumulation,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
@@ -125,7 +130,7 @@ def train(
         "precision": precision,
         "workers": workers,
         "seed": seed,
-        "tensorboard": tensorboard,
+        "log_with": list(log_with),
     }
     candidates = BatchCandidates() if candidates is None else candidates
 
@@ -187,7 +192,7 @@ def train(
             candidates,
             optimizers,
             log_every=log_every,
-            tensorboard=tensorboard,
+            log_with=log_with,
             resume=resume,
             config=written,
         ) as run,

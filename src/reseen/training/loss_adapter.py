@@ -32,6 +32,41 @@ class LossAdapter(Loss):
         return value
 
 
+class FromPML(Loss):
+    """A loss of pytorch-metric-learning, with a miner or without, as the loss of a term.
+
+    Candidates that a source brings become its ``ref_emb`` and ``ref_labels``; live ones among which the anchors are go
+    in as the batch itself.
+
+    Args:
+        loss: From ``pytorch_metric_learning.losses``.
+        miner: From ``pytorch_metric_learning.miners``; its pairs are the loss's ``indices_tuple``.
+    """
+
+    def __init__(self, loss: nn.Module, miner: nn.Module | None = None) -> None:
+        super().__init__()
+        self.loss = loss
+        self.miner = miner
+
+    def forward(self, embeddings: Tensor, labels: Tensor, candidates: Candidates | None = None) -> Tensor:
+        """Return the loss; see `Loss.forward`.
+
+        Raises:
+            ValueError: The candidates are a memory or all ranks' batches, which such a loss has no place for.
+        """
+        references: dict[str, Tensor] = {}
+        if candidates is not None and candidates.embeddings is not embeddings:
+            if candidates.stored or candidates.offset is not None:
+                raise ValueError(
+                    "expected candidates apart from the batch for a loss of pytorch-metric-learning, got a memory or "
+                    "several ranks' batches; use its own CrossBatchMemory, or a loss of reseen"
+                )
+            references = {"ref_emb": candidates.embeddings, "ref_labels": candidates.labels}
+        pairs = None if self.miner is None else self.miner(embeddings, labels, **references)
+        value: Tensor = self.loss(embeddings, labels, pairs, **references)
+        return value
+
+
 def as_loss(module: nn.Module, *, dim: int, num_identities: int) -> Loss:
     """Return a loss as it is, or any other module that is one behind an adapter, tried on a small batch first.
 

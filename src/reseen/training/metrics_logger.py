@@ -1,4 +1,4 @@
-"""Metrics logger (metrics.jsonl, TensorBoard) and loss monitor of a run.
+"""Metrics logger (metrics.jsonl, experiment trackers) and loss monitor of a run.
 
 Dimensions: T terms.
 """
@@ -6,7 +6,7 @@ Dimensions: T terms.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,23 +21,45 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
+INSTALLED_BY = {"tensorboard": "'reseen[tensorboard]'", "comet_ml": "comet-ml", "swanlab": "swanlab"}
+"""What pip installs for an experiment tracker, where that is not its own name."""
+
+
+def require_trackers(names: Sequence[str]) -> None:
+    """Make sure that experiment trackers are known to accelerate and installed.
+
+    Raises:
+        ValueError: One is not known.
+        RunError: One is not installed.
+    """
+    from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+
+    for name in names:
+        if name not in LOGGER_TYPE_TO_CLASS:
+            raise ValueError(f"expected log_with among {', '.join(sorted(LOGGER_TYPE_TO_CLASS))}, got {name!r}")
+        if name not in [str(each) for each in get_available_trackers()]:
+            raise RunError(
+                f"expected the library of {name}, which is not installed; run: pip install "
+                f"{INSTALLED_BY.get(name, name)}"
+            )
+
+
 class MetricsLogger:
-    """Logger of metrics: one line of JSON with its checksum for each entry, and the same numbers for TensorBoard.
+    """Logger of metrics: a line of JSON with its checksum for each entry, and the same numbers for trackers.
 
     Args:
         path: The file of the lines.
-        tensorboard: The folder of TensorBoard's events; None for none.
+        log: Takes an entry's numbers by name, and its step: ``Accelerator.log``; None where there is no tracker.
     """
 
-    def __init__(self, path: Path, *, tensorboard: Path | None) -> None:
+    def __init__(self, path: Path, *, log: Callable[[dict[str, float], int], None] | None) -> None:
         self.path = path
         with self._written():
             self.path.touch()
-        self._tensorboard = tensorboard
-        self._events: Any = None
+        self._log = log
 
     def write(self, *, step: int, epoch: float, **values: Any) -> None:
-        """Add an entry; numbers, and mappings of numbers, go to TensorBoard as well.
+        """Add an entry; numbers, and mappings of numbers, go to the trackers as well.
 
         Raises:
             RunError: The disk is full.
@@ -45,14 +67,13 @@ class MetricsLogger:
         line = seal({"step": step, "epoch": round(epoch, 4), **values})
         with self._written(), self.path.open("a") as file:
             file.write(f"{line}\n")
-        if self._tensorboard is not None:
-            if self._events is None:  # From here on, events of a run that was killed do not count.
-                from torch.utils.tensorboard import SummaryWriter
-
-                self._events = SummaryWriter(str(self._tensorboard), purge_step=step)
-            for name, value in values.items():
-                for tag, number in value.items() if isinstance(value, Mapping) else [("", value)]:
-                    self._events.add_scalar(f"{name}/{tag}".strip("/"), number, step)
+        if self._log is not None:
+            numbers = {
+                f"{name}/{tag}".strip("/"): number
+                for name, value in values.items()
+                for tag, number in (value.items() if isinstance(value, Mapping) else [("", value)])
+            }
+            self._log(numbers, step)
 
     def state_dict(self) -> dict[str, int]:
         """Return how long the file is."""
@@ -76,11 +97,6 @@ class MetricsLogger:
             raise RunError(
                 f"expected room and permission to write {self.path}, got: {error.strerror}; then resume the run"
             ) from error
-
-    def close(self) -> None:
-        """Write out what is waiting."""
-        if self._events is not None:
-            self._events.close()
 
 
 class LossMonitor:

@@ -105,7 +105,7 @@ class Run:
         candidates: To be asked what the log shall say of it, and to be saved with the rest.
         optimizers: To be saved with the rest.
         log_every: Steps between looks at the losses.
-        tensorboard: Write events too.
+        log_with: Experiment trackers that get the numbers too.
         resume: Go to the state that the folder has.
         config: The run's configuration, kept in checkpoints.
     """
@@ -122,7 +122,7 @@ class Run:
         optimizers: Sequence[Any],
         *,
         log_every: int,
-        tensorboard: bool,
+        log_with: Sequence[str],
         resume: bool,
         config: str | None,
     ) -> None:
@@ -135,10 +135,11 @@ class Run:
         self.candidates = candidates
         self.config = config
         self._resuming = resume
+        self._log_with = log_with
         self.steps_per_epoch = len(batches) // schedule.accumulation
         self.standing = BestScore()
-        events = folder.root / "tensorboard" if tensorboard else None
-        self.journal = MetricsLogger(folder.metrics, tensorboard=events) if accelerator.is_main_process else None
+        log = (lambda numbers, step: accelerator.log(numbers, step=step)) if log_with else None
+        self.journal = MetricsLogger(folder.metrics, log=log) if accelerator.is_main_process else None
         self.watch = LossMonitor(objective.names, log_every * schedule.accumulation, accelerator)
         self.optimizers = optimizers
         terms = [[name, weight] for name, weight in zip(objective.names, objective.weights.tolist(), strict=True)]
@@ -158,6 +159,9 @@ class Run:
         self._images, self._since = 0, time.perf_counter()
 
     def __enter__(self) -> Run:
+        if self._log_with:
+            settings = {n: v for n, v in self.settings.values.items() if isinstance(v, (bool, int, float, str))}
+            self.accelerator.init_trackers("reseen", config=settings)
         if self._resuming:
             self._resume()
         total = self.steps_per_epoch * self.schedule.length
@@ -167,8 +171,8 @@ class Run:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.__exit__(kind, error, at)
-        if self.journal is not None:
-            self.journal.close()
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
         if kind is KeyboardInterrupt and self.folder.state.exists():
             raise KeyboardInterrupt(
                 f"stopped at step {self.step}; to go on from the state saved in {self.folder.root}, give the same "

@@ -25,7 +25,6 @@ class RunFolder:
 
         config.yaml        what ran; `reseen train --config` repeats it
         metrics.jsonl      one line every few steps and one for each evaluation
-        tensorboard/       the same numbers
         best.safetensors   the checkpoint with the highest mAP
         last.safetensors   the latest
         state/             what resuming needs

@@ -34,6 +34,8 @@ class Schedule:
         decay_vectors: Apply weight decay to biases and the scales of norms too.
         decay_biases: With ``decay_vectors``, apply it to biases; false: to the scales of norms only.
         pretrained_factor: Learning rate of the backbone's pretrained weights, relative to the rest.
+        layer_decay: Learning rate of each layer of the backbone, relative to the layer after it: 0.65 to 0.9 for large
+            pretrained transformers; None for one rate. For networks of timm.
         bias_factor: Learning rate of biases, relative to the rest.
         loss_factor: Learning rate of classifiers and proxies, relative to the rest.
         warmup: Epochs of linear warm-up, from ``warmup_factor``.
@@ -56,6 +58,7 @@ class Schedule:
     decay_vectors: bool = True
     decay_biases: bool = True
     pretrained_factor: float = 1.0
+    layer_decay: float | None = None
     bias_factor: float = 1.0
     loss_factor: float = 1.0
     warmup: float = 2.0
@@ -75,6 +78,8 @@ class Schedule:
                 f"expected a learning rate above 0 and a weight decay from 0 on, "
                 f"got {self.learning_rate} and {self.weight_decay}"
             )
+        if self.layer_decay is not None and not 0 < self.layer_decay <= 1:
+            raise ValueError(f"expected a layer_decay above 0, up to 1, got {self.layer_decay}")
         if not 0 < self.warmup_factor <= 1:
             raise ValueError(f"expected a warm-up from a factor above 0, up to 1, got {self.warmup_factor}")
 
@@ -137,12 +142,14 @@ class Schedule:
         """Return the parameters that are not taken, grouped by learning rate and decay."""
         assert self.learning_rate is not None
         pretrained = {id(p) for p in objective.model.pretrained_parameters()}
+        factors = self._layer_factors(objective)
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for name, parameter in objective.named_parameters():
             if not parameter.requires_grad or id(parameter) in taken:
                 continue
             rate = self.learning_rate
             rate *= self.pretrained_factor if id(parameter) in pretrained else 1.0
+            rate *= factors.get(id(parameter), 1.0)
             is_bias = name.endswith(".bias")
             rate *= self.bias_factor if is_bias else 1.0
             rate *= self.loss_factor if name.startswith("losses.") else 1.0
@@ -153,6 +160,19 @@ class Schedule:
             {"params": parameters, "lr": rate, "full_rate": rate, "weight_decay": decay}
             for (rate, decay), parameters in groups.items()
         ]
+
+    def _layer_factors(self, objective: Objective) -> dict[int, float]:
+        """Return the factor of each of the backbone's parameters, by its id."""
+        if self.layer_decay is None:
+            return {}
+        backbone = objective.model.network.backbone
+        layers = backbone.layers()
+        last = max(layers.values())
+        return {
+            id(parameter): self.layer_decay ** (last - layers[name])
+            for name, parameter in backbone.named_parameters()
+            if name in layers
+        }
 
 
 def own_rates(objective: Objective) -> list[dict[str, Any]]:

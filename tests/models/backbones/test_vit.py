@@ -135,7 +135,6 @@ def test_a_network_that_is_told_cameras_trains_and_evaluates(tmp_path: Path) -> 
         IdentityBatchSampler(2, 2),
         Schedule(epochs=1),
         tmp_path,
-        tensorboard=False,
         evaluate_every=1,
     )
     assert (model.network.backbone.side != before).any(dim=2).all()  # every camera's embedding has learned

@@ -81,6 +81,22 @@ class Backbone(nn.Module, ABC):
     def drop_head(self) -> None:
         """Remove what only ``pool`` and ``head`` use, for networks that take the map and nothing else."""
 
+    def layers(self) -> dict[str, int]:
+        """Return the layer of every parameter by its name, 0 for the first, for learning rates that differ by layer.
+
+        Raises:
+            ValueError: The network does not say.
+        """
+        raise ValueError(f"expected a network of timm for learning rates by layer, got {type(self).__name__}")
+
+    def checkpoint_gradients(self) -> None:
+        """Keep no activations within blocks for the gradient, which computes them again: less memory, more time.
+
+        Raises:
+            ValueError: The network cannot.
+        """
+        raise ValueError(f"expected a network of timm for gradient checkpointing, got {type(self).__name__}")
+
     def adapt(self, name: str, tensor: Tensor) -> Tensor:
         """Return a published tensor in the shape that a weight of this network has at this size of picture."""
         return tensor

@@ -71,6 +71,17 @@ class TimmBackbone(Backbone):
         with eval_mode(self), torch.no_grad():
             self.dim = self.pool(raw).shape[1]
 
+    def layers(self) -> dict[str, int]:
+        """Return the layer of every parameter by its name, as timm groups them."""
+        from timm.models import group_parameters
+
+        found: dict[str, int] = group_parameters(self.network, self.network.group_matcher(), reverse=True)
+        return {f"network.{name}": layer for name, layer in found.items()}
+
+    def checkpoint_gradients(self) -> None:
+        """Keep no activations within blocks for the gradient, which computes them again."""
+        self.network.set_grad_checkpointing()
+
     def _picture(self) -> Tensor:
         """Return noise, of which no norm or activation makes nothing."""
         return torch.rand(1, 3, *self.size, generator=torch.Generator().manual_seed(0))

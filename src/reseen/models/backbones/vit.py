@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from reseen.models.backbones.base import Parts, SideInfo
 from reseen.models.backbones.timm import TimmBackbone
@@ -98,8 +99,9 @@ class ViTBackbone(TimmBackbone):
         if self.side is not None:
             tokens = tokens + self.side_weight * self._embed(self.side, side)
         tokens = network.norm_pre(network.patch_drop(tokens))
+        again = network.grad_checkpointing and torch.is_grad_enabled()
         for block in network.blocks[:-1]:
-            tokens = block(tokens)
+            tokens = checkpoint(block, tokens, use_reentrant=False) if again else block(tokens)
         features: Tensor = tokens
         return features
 

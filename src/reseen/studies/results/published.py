@@ -19,7 +19,7 @@ from reseen.reporting import Repeated, Section, table
 from reseen.studies.settings import Settings, changed, terms_of
 
 # What changes neither the training's outcome nor what is measured.
-ASIDE = {"data", "evaluate_every", "init", "out", "resume", "save_every", "seed", "tensorboard", "workers"}
+ASIDE = {"data", "evaluate_every", "init", "log_with", "out", "resume", "save_every", "seed", "workers"}
 DEFAULT_OUTPUT = "embedding"
 
 
