@@ -75,6 +75,8 @@ def test_how_much_of_a_run_is_done_is_read_from_its_metrics(tmp_path):
     assert engine._share(tmp_path, run) == 0.25
     (tmp_path / "1" / "metrics.jsonl").write_text(lines + '{"step": 5, "ep')
     assert engine._share(tmp_path, run) == 0.25
+    (tmp_path / "1" / "config.yaml").write_text("schedule: {epochs: 10}\n")
+    assert engine._share(tmp_path, Run({"x": 1}, {})) == 0.2  # how many epochs was left to the data
     (tmp_path / "1" / "report.json").write_text("{}")
     assert engine._share(tmp_path, run) == 1
 

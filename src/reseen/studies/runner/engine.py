@@ -245,7 +245,9 @@ def _share(folder: Path, run: Run) -> float:
     if _done(own):
         return 1.0
     try:
-        epochs = yaml.safe_load((own / "config.yaml").read_text(encoding="utf-8"))["schedule"]["epochs"]
+        epochs = (run.settings.get("schedule") or {}).get("epochs")
+        if epochs is None:  # left to the data: the run has written how many
+            epochs = yaml.safe_load((own / "config.yaml").read_text(encoding="utf-8"))["schedule"]["epochs"]
         with (own / "metrics.jsonl").open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
             whole_lines = file.read().rpartition(b"\n")[0]
