@@ -70,11 +70,14 @@ def test_how_much_of_a_run_is_done_is_read_from_its_metrics(tmp_path):
     run = Run({"x": 1}, {"schedule": {"epochs": 8}})
     assert engine._share(tmp_path, run) == 0
     (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "config.yaml").write_text("schedule: {epochs: 8}")
     lines = "".join(json.dumps({"step": 3, "epoch": epoch}) + "\n" for epoch in (1, 2))
     (tmp_path / "1" / "metrics.jsonl").write_text(lines)
     assert engine._share(tmp_path, run) == 0.25
     (tmp_path / "1" / "metrics.jsonl").write_text(lines + '{"step": 5, "ep')
     assert engine._share(tmp_path, run) == 0.25
+    (tmp_path / "1" / "metrics.jsonl").write_text("no line of metrics\n")
+    assert engine._share(tmp_path, run) == 0
     (tmp_path / "1" / "report.json").write_text("{}")
     assert engine._share(tmp_path, run) == 1
 
