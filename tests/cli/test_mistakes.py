@@ -211,7 +211,7 @@ def test_a_word_that_would_fill_the_screen_is_cut(capsys: pytest.CaptureFixture[
     assert len(line) < 500
 
 
-@pytest.mark.parametrize("name", ["seed", "batches", "schedule.epochs", "augmentation", "workers"])
+@pytest.mark.parametrize("name", ["seed", "batches", "schedule.momentum", "augmentation", "workers"])
 def test_null_in_a_file_where_there_is_no_null_is_a_line(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

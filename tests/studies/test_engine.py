@@ -70,6 +70,7 @@ def test_how_much_of_a_run_is_done_is_read_from_its_metrics(tmp_path):
     run = Run({"x": 1}, {"schedule": {"epochs": 8}})
     assert engine._share(tmp_path, run) == 0
     (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "config.yaml").write_text("schedule: {epochs: 8}")
     lines = "".join(json.dumps({"step": 3, "epoch": epoch}) + "\n" for epoch in (1, 2))
     (tmp_path / "1" / "metrics.jsonl").write_text(lines)
     assert engine._share(tmp_path, run) == 0.25
@@ -77,6 +78,8 @@ def test_how_much_of_a_run_is_done_is_read_from_its_metrics(tmp_path):
     assert engine._share(tmp_path, run) == 0.25
     (tmp_path / "1" / "config.yaml").write_text("schedule: {epochs: 10}\n")
     assert engine._share(tmp_path, Run({"x": 1}, {})) == 0.2  # how many epochs was left to the data
+    (tmp_path / "1" / "metrics.jsonl").write_text("no line of metrics\n")
+    assert engine._share(tmp_path, run) == 0
     (tmp_path / "1" / "report.json").write_text("{}")
     assert engine._share(tmp_path, run) == 1
 
