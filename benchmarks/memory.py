@@ -65,6 +65,11 @@ def _status(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
 
 
+def resident() -> float:
+    """Return the megabytes of resident memory of this process."""
+    return _status("VmRSS") / 1e6
+
+
 def fastest(*works: Callable[[], object], repeats: int) -> list[float]:
     """Return the shortest time of each piece of work, in seconds; they take turns, so that all see the same machine."""
     best = [float("inf")] * len(works)

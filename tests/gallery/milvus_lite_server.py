@@ -31,7 +31,7 @@ def lite_server(folder: Path, port: int | None = None) -> Iterator[tuple[str, su
         process.wait()
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+def wait_for(port: int, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
     """Wait until a server takes connections."""
     until = time.monotonic() + seconds
     while time.monotonic() < until and process.poll() is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,16 +100,14 @@ def _driven(
         work = options.work(source, *ray.get(idle[0].model_facts.remote()))
         work.begin(place)
         idle += [started() for _ in range(count - 1)]
-        present = place.names("parts")
-        tally, numbers, again = Tally(), iter(range(work.num_parts)), deque[int]()
+        tally, queue = Tally(), PartQueue(work.num_parts, place.names("parts"))
         running: dict[Any, tuple[Any, int]] = {}
-        lost: dict[int, int] = {}
         with Progress(disable=not progress) as bars:
             bar = bars.add_task("Embedding", total=work.num_parts)
             while True:
-                while idle and (number := again.popleft() if again else next(numbers, None)) is not None:
-                    actor, is_there = idle.pop(), number in lost or Path(part_name(number)).name in present
-                    running[actor.make.remote(number, is_there)] = (actor, number)
+                while idle and (number := queue.take()) is not None:
+                    actor = idle.pop()
+                    running[actor.make.remote(number, queue.may_be_there(number))] = (actor, number)
                 if not running:
                     break
                 (done,), _ = ray.wait(list(running), num_returns=1)
@@ -121,19 +119,45 @@ def _driven(
                 except ray.exceptions.RayTaskError:
                     raise
                 except ray.exceptions.RayError as error:  # The worker is gone, or its machine.
-                    lost[number] = lost.get(number, 0) + 1
-                    if lost[number] == TRIES:
+                    if queue.give_back(number) == TRIES:
                         raise RunError(
                             f"expected part {number} from Ray, lost its worker {TRIES} times: {one_line(error)}; "
                             "see whether it has memory enough"
                         ) from error
-                    again.append(number)
                     ray.kill(actor)
                     idle.append(started())
     except ray.exceptions.RayTaskError as error:
         raise _cause(error) from error
     report(tally, folder)
     return tally
+
+
+class PartQueue:
+    """Numbers of parts to hand out, of which lost ones come back; holds no more than what is under way or was lost.
+
+    Args:
+        count: How many parts there are.
+        present: Names of the files of those that seem to be there.
+    """
+
+    def __init__(self, count: int, present: Container[str] = ()) -> None:
+        self._present, self._numbers = present, iter(range(count))
+        self._again: deque[int] = deque()
+        self._lost: dict[int, int] = {}
+
+    def take(self) -> int | None:
+        """Return the next part; None where all have been handed out."""
+        return self._again.popleft() if self._again else next(self._numbers, None)
+
+    def may_be_there(self, number: int) -> bool:
+        """Return whether a part has to be looked at before it is made."""
+        return number in self._lost or Path(part_name(number)).name in self._present
+
+    def give_back(self, number: int) -> int:
+        """Take a part back whose worker is gone, and return how often that has happened to it."""
+        self._lost[number] = self._lost.get(number, 0) + 1
+        self._again.append(number)
+        return self._lost[number]
 
 
 class Maker:

@@ -105,4 +105,6 @@ def test_a_file_of_milvus_lite(tmp_path: Path) -> None:
         Gallery(location, create=False)
     with Gallery(location, "m") as gallery:
         gallery.add([[1.0, 0.0], [0.0, 1.0]], identities=["Ann", 7])
+        for name in ("people", "people_notes"):
+            gallery._backend._client.release_collection(name)  # type: ignore[attr-defined]  # as a new start does
         assert [m[0].item.identity for m in gallery.search([[0.1, 1.0]], 1)] == [7]

@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -47,6 +47,8 @@ FACTS, INDEX, CAMERA, TIMES, MARK = "facts", "index", "camera:", "times:", "mark
 
 PROBES, NEAREST = 200, 10
 """Vectors of the gallery that recall is measured with, and how many answers of each are compared."""
+RELEASED = re.compile("released|not loaded")
+"""How Milvus Lite and Milvus say that a collection has to be loaded first."""
 LITE, TLS = "milvus-lite", "milvus+https"
 
 
@@ -76,6 +78,33 @@ class Address(NamedTuple):
     uri: str
     token: str
     name: str
+
+
+class Loading:
+    """A client that loads a collection which the server has let go of, as Milvus Lite does when it starts.
+
+    Args:
+        client: Does what is asked.
+    """
+
+    def __init__(self, client: MilvusClient) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        if name not in ("get", "search", "query", "query_iterator", "upsert", "delete"):
+            return method
+
+        def call(collection: str, *arguments: Any, **named: Any) -> Any:
+            try:
+                return method(collection, *arguments, **named)
+            except MilvusException as error:
+                if not RELEASED.search(str(error.message)):
+                    raise
+                self._client.load_collection(collection)
+                return method(collection, *arguments, **named)
+
+        return call
 
 
 class MilvusBackend(Backend):
@@ -120,7 +149,7 @@ class MilvusBackend(Backend):
             raise GalleryError(f"expected an index among {', '.join(KINDS)}, got {index}; name one of them")
         self._kind = index
         with self._translate_errors():
-            self._client = MilvusClient(uri=address.uri, token=address.token)
+            self._client = cast(MilvusClient, Loading(MilvusClient(uri=address.uri, token=address.token)))
             if not self._client.has_collection(self._notes):
                 if not create:
                     raise GalleryError(f"expected a gallery at {self.location}, found none; `reseen index` makes one")
