@@ -146,7 +146,7 @@ def items_of(gallery: Gallery) -> Found:
         for item in items
     ]
     names = [item.id for item in items]
-    vectors = Embeddings.of(torch.from_numpy(gallery.vectors(names)), samples)
+    vectors = Embeddings.of(torch.tensor(gallery.vectors(names)), samples)
     links = sample_links(samples).then(mark_links(gallery, {name: row for row, name in enumerate(names)}))
     calibration = gallery.calibration()
     return Found(samples, names, vectors, links, None if calibration is None else calibration.probability)
