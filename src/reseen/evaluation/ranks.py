@@ -34,9 +34,9 @@ from reseen.evaluation.tiles import Tile, for_each_tile, positives, query_portio
 from reseen.exact import Floats
 from reseen.slicing import chunks
 
-# Scores that are copied and sorted at once, which stay near the core, and how wide: NumPy sorts up to 512 float32 in
-# registers, in a quarter of the time for each that 513 take, and in a tenth of what 2,048 take.
-SORT_CHUNK, SORT_WIDTH = 2**17, 2**9
+# Scores that are copied and sorted at once, few enough for the cache, and how wide: NumPy sorts up to 512 float32 in
+# registers, in a quarter of the time for each that 513 take, and in a seventh of what 2,048 take.
+SORT_CHUNK, SORT_WIDTH = 2**19, 2**9
 # Up to so many limits a row, and one score in so many, are looked at one by one where float32 cannot decide.
 FEW_LIMITS, FEW_SCORES = 4, 8
 # Positives that the bound is calibrated on in every portion.
@@ -203,7 +203,8 @@ class _Counter:
             low, high = (end[part, None].expand(-1, pieces.shape[1], -1) for end in window)
             higher[part], near[part] = self._look_up(sort_rows(pieces[part]), low, high, rows[part])
         total = higher.sum(1)
-        self._decide(total, near, bound, scores, pieces, window, rows, start)
+        if near.any():
+            self._decide(total, near, bound, scores, pieces, window, rows, start)
         return total
 
     def _look_up(self, in_order: Tensor, low: Tensor, high: Tensor, rows: Codes) -> tuple[Tensor, Tensor]:
@@ -223,7 +224,7 @@ class _Counter:
         rows: Codes,
         start: int,
     ) -> None:
-        """Correct the numbers (r, P) of what is not lower than the windows; `near` (r, n, P): pieces with some within."""
+        """Correct the numbers (r, P) of what is not lower than the windows; near (r, n, P): pieces with some within."""
         row, piece, place = near.nonzero(as_tuple=True)
         if len(row) <= FEW_LIMITS * int(near.any(2).sum()):
             inside = pieces[row, piece]
@@ -297,7 +298,8 @@ class _LastCounter(_Counter):
             column.scatter_(-1, last, values)
         # A highest score that is too near to a positive's is looked up for all of them.
         unsure = near.scatter(-1, last, False).any(-1)
-        higher[unsure], near[unsure] = super()._look_up(in_order[unsure], low[unsure], high[unsure], rows)
+        if unsure.any():
+            higher[unsure], near[unsure] = super()._look_up(in_order[unsure], low[unsure], high[unsure], rows)
         return higher, near
 
 
@@ -305,7 +307,7 @@ def _pieces(scores: Tensor) -> Tensor:
     """Return scores (r, g) as (r, n, w), each row cut into pieces that are sorted alone; what is missing is -inf."""
     width = min(SORT_WIDTH, scores.shape[1]) if scores.device.type == "cpu" else scores.shape[1]
     missing = -scores.shape[1] % width
-    return (pad(scores, (0, missing), value=-torch.inf) if missing else scores).view(len(scores), -1, width)
+    return (pad(scores, (0, missing), value=-torch.inf) if missing else scores).reshape(len(scores), -1, width)
 
 
 def sort_rows(tile: Tensor) -> Tensor:
