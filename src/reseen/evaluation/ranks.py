@@ -34,9 +34,9 @@ from reseen.evaluation.tiles import Tile, for_each_tile, positives, query_portio
 from reseen.exact import Floats
 from reseen.slicing import chunks
 
-# Scores that are copied and sorted at once, which stay near the core, and how wide: NumPy sorts up to 512 float32 in
-# registers, in a quarter of the time for each that 513 take, and in a tenth of what 2,048 take.
-SORT_CHUNK, SORT_WIDTH = 2**17, 2**9
+# Scores that are copied and sorted at once, few enough for the cache, and how wide: NumPy sorts up to 512 float32 in
+# registers, in a quarter of the time for each that 513 take, and in a seventh of what 2,048 take.
+SORT_CHUNK, SORT_WIDTH = 2**19, 2**9
 # Up to so many limits a row, and one score in so many, are looked at one by one where float32 cannot decide.
 FEW_LIMITS, FEW_SCORES = 4, 8
 # Positives that the bound is calibrated on in every portion.
@@ -110,8 +110,7 @@ def negatives_before(
             chosen = slice(None) if task.across_ranks else np.argsort(-np.abs(tile))[:CALIBRATION_POSITIVES]
             exact = np.full(len(of), np.nan)
             exact[chosen] = task.scores.exact(queries[of[chosen]], gallery[chosen])
-        parts = task.on_ranks((of, gallery, tile, exact))
-        of, gallery, tile, exact = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        of, gallery, tile, exact = _gathered(task, of, gallery, tile, exact)
         bound.learn(tile[~np.isnan(exact)], exact[~np.isnan(exact)])
         if len(of) or task.across_ranks:
             order = np.lexsort((-tile, of))
@@ -119,6 +118,11 @@ def negatives_before(
             yield queries, of, _counted(task, bound, queries, _Positives(of, gallery, tile, exact), ties, only_last)
         else:
             yield queries, of, of
+
+
+def _gathered(task: RetrievalTask, *columns: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    """Return what all ranks have of some columns."""
+    return tuple(np.concatenate(column) for column in zip(*task.on_ranks(columns), strict=True))
 
 
 class _Positives(NamedTuple):
@@ -138,34 +142,34 @@ class _Positives(NamedTuple):
 
 
 def _counted(
-    task: RetrievalTask, bound: ErrorBound, queries: Codes, own: _Positives, ties: bool, only_last: bool
+    task: RetrievalTask, bound: ErrorBound, queries: Codes, found: _Positives, ties: bool, only_last: bool
 ) -> NDArray[np.intp]:
     """Return how many negatives come before each positive (n,)."""
-    place = np.arange(len(own.of)) - np.searchsorted(own.of, own.of)
+    place = np.arange(len(found.of)) - np.searchsorted(found.of, found.of)
 
     def count() -> Tensor:
-        counter = (_LastCounter if only_last else _Counter)(bound, queries, own, place, ties)
+        counter = (_LastCounter if only_last else _Counter)(bound, queries, found, place, ties)
         for_each_tile(task, queries, counter.count)
         return counter.before
 
     before = bound.until_it_holds(count)
     if task.across_ranks:
         dist.all_reduce(before)
-    numbers: NDArray[np.intp] = before.cpu().numpy()[own.of, place]
+    numbers: NDArray[np.intp] = before.cpu().numpy()[found.of, place]
     return numbers
 
 
 class _Counter:
     """Counts the negatives before each positive of a portion (q, P), tile by tile, on several threads at once."""
 
-    def __init__(self, bound: ErrorBound, queries: Codes, own: _Positives, place: Codes, ties: bool) -> None:
-        of = own.of
+    def __init__(self, bound: ErrorBound, queries: Codes, found: _Positives, place: Codes, ties: bool) -> None:
+        of = found.of
         shape = len(queries), int(place.max(initial=0)) + 1
         self.bound, self.queries, self.ties = bound, queries, ties
         self.gallery, self.exact = np.zeros(shape, np.intp), np.full(shape, np.nan)
-        self.gallery[of, place], self.exact[of, place] = own.gallery, own.exact
-        self.tile = np.full(shape, np.inf, own.tile.dtype)
-        self.tile[of, place] = own.tile
+        self.gallery[of, place], self.exact[of, place] = found.gallery, found.exact
+        self.tile = np.full(shape, np.inf, found.tile.dtype)
+        self.tile[of, place] = found.tile
         self.low, self.high = bound.around(self.tile, self.exact)
         self.before, self.adding = torch.zeros(shape, dtype=torch.int64), Lock()
 
@@ -199,7 +203,8 @@ class _Counter:
             low, high = (end[part, None].expand(-1, pieces.shape[1], -1) for end in window)
             higher[part], near[part] = self._look_up(sort_rows(pieces[part]), low, high, rows[part])
         total = higher.sum(1)
-        self._decide(total, near, bound, scores, pieces, window, rows, start)
+        if near.any():
+            self._decide(total, near, bound, scores, pieces, window, rows, start)
         return total
 
     def _look_up(self, in_order: Tensor, low: Tensor, high: Tensor, rows: Codes) -> tuple[Tensor, Tensor]:
@@ -219,7 +224,7 @@ class _Counter:
         rows: Codes,
         start: int,
     ) -> None:
-        """Correct the numbers (r, P) of what is not lower than the windows; `near` (r, n, P): pieces with some."""
+        """Correct the numbers (r, P) of what is not lower than the windows; near (r, n, P): pieces with some within."""
         row, piece, place = near.nonzero(as_tuple=True)
         if len(row) <= FEW_LIMITS * int(near.any(2).sum()):
             inside = pieces[row, piece]
@@ -260,8 +265,8 @@ class _Counter:
         exact = bound.exact(queries[row], start + column, scores[at].cpu().numpy())
         scores = scores.double()
         scores[at] = torch.from_numpy(exact).to(scores.device)
-        places = torch.searchsorted(sort_rows(scores), torch.from_numpy(limits).to(scores), right=not self.ties)
-        return scores.shape[1] - places
+        found = torch.searchsorted(sort_rows(scores), torch.from_numpy(limits).to(scores), right=not self.ties)
+        return scores.shape[1] - found
 
     def _exact_limits(self, rows: Codes, place: Codes) -> Floats:
         """Return the exact scores (n,) of some positives of the portion, and keep them for the tiles to come."""
@@ -271,15 +276,15 @@ class _Counter:
         exact = self.bound.exact(self.queries[at[0]], self.gallery[at], self.tile[at])
         self.low[at], self.high[at] = self.bound.around(self.tile[at], exact)
         self.exact[at] = exact
-        limits: Floats = self.exact[rows, place]
-        return limits
+        found: Floats = self.exact[rows, place]
+        return found
 
 
 class _LastCounter(_Counter):
     """Counts the negatives before each query's last positive; before any other at least one, where there are some."""
 
-    def __init__(self, bound: ErrorBound, queries: Codes, own: _Positives, place: Codes, ties: bool) -> None:
-        super().__init__(bound, queries, own, place, ties)
+    def __init__(self, bound: ErrorBound, queries: Codes, found: _Positives, place: Codes, ties: bool) -> None:
+        super().__init__(bound, queries, found, place, ties)
         worst = np.isfinite(self.tile) & (self.tile <= self.tile.min(axis=1, keepdims=True) + bound.window)
         self._exact_limits(*(worst & (worst.sum(axis=1, keepdims=True) > 1)).nonzero())
         scores = np.where(np.isnan(self.exact), self.tile, self.exact)
@@ -293,7 +298,8 @@ class _LastCounter(_Counter):
             column.scatter_(-1, last, values)
         # A highest score that is too near to a positive's is looked up for all of them.
         unsure = near.scatter(-1, last, False).any(-1)
-        higher[unsure], near[unsure] = super()._look_up(in_order[unsure], low[unsure], high[unsure], rows)
+        if unsure.any():
+            higher[unsure], near[unsure] = super()._look_up(in_order[unsure], low[unsure], high[unsure], rows)
         return higher, near
 
 
@@ -301,7 +307,7 @@ def _pieces(scores: Tensor) -> Tensor:
     """Return scores (r, g) as (r, n, w), each row cut into pieces that are sorted alone; what is missing is -inf."""
     width = min(SORT_WIDTH, scores.shape[1]) if scores.device.type == "cpu" else scores.shape[1]
     missing = -scores.shape[1] % width
-    return (pad(scores, (0, missing), value=-torch.inf) if missing else scores).view(len(scores), -1, width)
+    return (pad(scores, (0, missing), value=-torch.inf) if missing else scores).reshape(len(scores), -1, width)
 
 
 def sort_rows(tile: Tensor) -> Tensor:
