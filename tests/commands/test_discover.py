@@ -229,7 +229,9 @@ def test_a_model_is_adapted_to_a_folder(place, capsys, tmp_path):
     assert same(model, first) == (result["chosen"] == 0)
     again = refused(capsys, "adapt", *folder(place), "--out", out, *ADAPT)
     assert "expected a new folder for the adaptation" in again
-    assert "ended: groups were stable" in said(capsys, "adapt", *folder(place), "--out", out, *ADAPT, "--resume", "true")
+    assert "ended: groups were stable" in said(
+        capsys, "adapt", *folder(place), "--out", out, *ADAPT, "--resume", "true"
+    )
 
 
 def test_a_model_is_adapted_to_a_data_set_and_scored_on_it(place, capsys, tmp_path):

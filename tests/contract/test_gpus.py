@@ -12,7 +12,8 @@ from tests.gpus import DEVICE, Gpu, PretendedGpu, pretended
 from tests.training import tiny
 from torch import nn
 
-from reseen.embedding import embed
+from reseen.embedding.encoder import load
+from reseen.embedding.model import embed
 from reseen.evaluation import evaluate, fidelity, ranked_list, roc
 from reseen.evaluation.reranking import (
     alpha_query_expansion,
