@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from reseen.encoding import load
 from tests.gpus import DEVICE, Gpu, PretendedGpu, pretended
 from tests.training import tiny
 from torch import nn
