@@ -9,9 +9,8 @@ import io
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pandas as pd
 import torch
 
 from reseen.distributed import num_ranks, on_all_ranks, on_first_rank, rank
@@ -22,6 +21,9 @@ from reseen.files import write_atomically
 from reseen.models import Embedder
 from reseen.sealed import seal, unseal
 from reseen.types import Benchmark, Embeddings, Protocol, Sample
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 PER_QUERY_CHECKSUM = "per_query_crc32"
 
@@ -64,7 +66,7 @@ class Outcome(NamedTuple):
         write_atomically(path, seal(facts, indent=2).encode())
 
 
-def read_results(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+def read_results(folder: Path) -> tuple[dict[str, Any], DataFrame]:
     """Return what `Outcome.save` wrote: report.json's facts, and a row for each query.
 
     Raises:
@@ -75,7 +77,9 @@ def read_results(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
         queries = (folder / "per_query.csv").read_bytes()
         if facts.pop(PER_QUERY_CHECKSUM, None) not in (None, f"{zlib.crc32(queries):08x}"):
             raise ValueError("a per_query.csv that is not as it was written")
-        return facts, pd.read_csv(io.BytesIO(queries))
+        from pandas import read_csv  # Here, not above: training, which evaluates too, reads no results.
+
+        return facts, read_csv(io.BytesIO(queries))
     except (OSError, ValueError) as error:
         raise RunError(
             f"expected whole results in {folder} (report.json, per_query.csv), got: {one_line(error)}; remove them and "
