@@ -90,4 +90,5 @@ class _Argsort(torch.autograd.Function):
 
 
 def _finite(x: Tensor) -> Tensor:
-    return torch.where(x.isfinite(), x, 0)
+    """Return x with the largest and the least finite number for the infinities; NaN stays."""
+    return x.clamp(torch.finfo(x.dtype).min, torch.finfo(x.dtype).max)

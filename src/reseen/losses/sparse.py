@@ -58,17 +58,17 @@ class SparseLoss(PairLoss):
         hardest_negative = masked_logsumexp(s, pair.negative)
         positive = pair.positive | pair.itself
         hardest_positive = -masked_logsumexp(-s, positive)
-        return torch.stack([hardest_negative, hardest_positive, positive.amax(1).to(s.dtype)], dim=1)
+        return torch.stack([hardest_negative, hardest_positive, positive.any(1).to(s.dtype)], dim=1)
 
     def reduce(self, terms: Tensor, labels: Tensor, anchor_mask: Tensor) -> Tensor:
         """Return the mean over identities, each as often as it has anchors and divided by their number."""
         hardest_negative, hardest_positive, has_positive = terms.unbind(1)
         with_positive = anchor_mask & (has_positive > 0)
         together = (labels[:, None] == labels) & with_positive
-        negative = masked_logsumexp(hardest_negative.expand(len(labels), -1), together)
-        hardest_positive = hardest_positive.masked_fill(~with_positive, 0).expand(len(labels), -1)
-        hardest = -masked_logsumexp(-hardest_positive, together)
-        least_hard = masked_logsumexp(hardest_positive, together)
+        hardest_positive = hardest_positive.masked_fill(~with_positive, 0)
+        columns = torch.stack([hardest_negative, -hardest_positive, hardest_positive])[:, None]
+        together_of = masked_logsumexp(columns.expand(-1, len(labels), -1), together, dim=-1)
+        negative, hardest, least_hard = together_of[0], -together_of[1], together_of[2]
         weights = with_positive.to(terms.dtype) / together.sum(1).clamp(min=1)
         hardest, least_hard = hardest.masked_fill(~with_positive, 0), least_hard.masked_fill(~with_positive, 0)
         terms = F.softplus(negative - self.positive(hardest, least_hard))
