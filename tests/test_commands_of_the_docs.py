@@ -34,6 +34,7 @@ SMALL = [
     *("--batches.identities", "2", "--batches.images", "2", "--schedule.epochs", "1"),
     *("--model.height", "32", "--model.width", "16", "--evaluate_every", "1"),
 ]
+SMALL_MODEL = ["--model.height", "32", "--model.width", "16"]
 SMALL_DATA = [f"--data.{name}={value}" for name, value in {
     "num_train_identities": 4, "num_test_identities": 3, "images_per_camera": 2, "height": 32,
 }.items()]  # fmt: skip
@@ -148,7 +149,9 @@ def fitted(words: list[str], here: Path) -> list[str]:
         shutil.rmtree(here / words[words.index("--out") + 1], ignore_errors=True)
     if verb == "train":
         words = [*words, *SMALL, *(SMALL_DATA if "Synthetic" in words else [])]
-    if "Synthetic" in words and verb == "check-data":
+    if words[1:2] == ["harmful-pairs"]:
+        words = [*words, "--identities", "2", "--num_batches", "3", "--draws", "10", "--instances", "[2]", *SMALL_MODEL]
+    if "Synthetic" in words and verb in ("check-data", "study"):
         words = [*words, *SMALL_DATA]
     if verb in ("calibrate", "search", "compare", "export") and ("--out" in words or verb == "export"):
         words = [*words, "--force", "true"]
