@@ -30,7 +30,14 @@ def sides(Q: int, G: int, D: int) -> tuple[Embeddings, Embeddings]:
 
 def dense(query: Embeddings, gallery: Embeddings) -> NDArray[np.float32]:
     """Return the distances (Q, G) by matrices (N, N): all distances, their full order, codes, and their overlap."""
-    unit = torch.nn.functional.normalize(torch.cat([query.vectors, gallery.vectors]))
+    original, jaccard = dense_distances(torch.cat([query.vectors, gallery.vectors]), len(query))
+    final: NDArray[np.float32] = ((1 - WEIGHT) * jaccard + WEIGHT * original)[:, len(query) :]
+    return final
+
+
+def dense_distances(vectors: torch.Tensor, Q: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return original and Jaccard distances (Q, N) of the first Q vectors to all N."""
+    unit = torch.nn.functional.normalize(vectors)
     original = (2 - 2 * unit @ unit.T).numpy()
     original = (original / original.max(axis=0)).T
     order = np.argsort(original, axis=1).astype(np.int32)
@@ -45,18 +52,17 @@ def dense(query: Embeddings, gallery: Embeddings) -> NDArray[np.float32]:
         wider = np.unique(wider)
         weights = np.exp(-original[i, wider])
         code[i, wider] = weights / weights.sum()
-    original = original[: len(query)]
+    original = original[:Q]
     code = np.stack([code[order[i, :K2]].mean(axis=0) for i in range(len(unit))])
     del order
     holders = [np.flatnonzero(code[:, j]) for j in range(len(unit))]
     jaccard = np.empty_like(original)
-    for i in range(len(query)):
+    for i in range(Q):
         shared = np.zeros(len(unit), np.float32)
         for j in np.flatnonzero(code[i]):
             shared[holders[j]] += np.minimum(code[i, j], code[holders[j], j])
         jaccard[i] = 1 - shared / (2 - shared)
-    final: NDArray[np.float32] = ((1 - WEIGHT) * jaccard + WEIGHT * original)[:, len(query) :]
-    return final
+    return original, jaccard
 
 
 def _mutual(order: NDArray[np.int32], i: int, k: int) -> NDArray[np.int32]:

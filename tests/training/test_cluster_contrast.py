@@ -120,10 +120,11 @@ def settings(**options: Any) -> dict[str, Any]:
 
 
 def test_a_run_with_it_is_resumed_bit_for_bit(tmp_path: Path) -> None:
-    whole, _ = run(tmp_path / "whole", **settings())
+    given = {"teacher": 0.9}
+    whole, _ = run(tmp_path / "whole", **settings(**given))
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "cut", **{**settings(), "transform": stopping(40)})
-    run(tmp_path / "cut", **settings(), resume=True)
+        run(tmp_path / "cut", **{**settings(**given), "transform": stopping(120)}, save_every=1)
+    run(tmp_path / "cut", **settings(**given), save_every=1, resume=True)
     assert same(checkpoint.load(tmp_path / "cut" / "last.safetensors"), whole)
     with pytest.raises(RunError, match="now it has"):
         run(tmp_path / "cut", **settings(momentum=0.5), resume=True)
@@ -146,6 +147,21 @@ def stopping(after: int) -> Any:
     return once
 
 
+def test_the_memory_follows_the_teacher(tmp_path: Path) -> None:
+    """With momentum 1 the teacher is the network as it was, and the proxies are others than without it."""
+    given = settings(momentum=0.0, teacher=1.0)
+    first = model().eval()
+    run(tmp_path / "run", **given)
+    source = given["candidates"]
+    teacher = source.encoder.network
+    assert same(teacher, first)
+    plain = settings(momentum=0.0)
+    run(tmp_path / "plain", **plain)
+    assert not torch.equal(plain["candidates"].memory, source.memory)
+    saved = torch.load(tmp_path / "run" / "state" / "last.pt", weights_only=True)["parts"]["candidates"]
+    assert saved["encoder"].keys() == first.state_dict().keys()
+
+
 def test_it_needs_a_loss_over_pairs(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected a loss over pairs on embedding"):
         run(tmp_path / "run", **{**settings(), "terms": [Term(IdentityLoss())]})
@@ -154,7 +170,8 @@ def test_it_needs_a_loss_over_pairs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"momentum": 1.5}, "momentum from 0 to 1"),
+        ({"momentum": 1.5}, "momentum and teacher from 0 to 1"),
+        ({"teacher": -1.0}, "momentum and teacher from 0 to 1"),
         ({"update": "first"}, "mean or hardest"),
         ({"positives": "none"}, "all or other"),
         ({"parts": np.zeros(3, np.int64)}, r"labels and parts \(12,\)"),

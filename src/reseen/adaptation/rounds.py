@@ -31,6 +31,7 @@ class Memory:
         by_camera: A proxy for each camera's part of a cluster, where cameras are known; false: one for each cluster.
         positives: Proxies that an anchor is drawn to: all of its cluster, or those of other cameras only.
         left_out: Pictures in no cluster: ignored, or negatives for everybody.
+        teacher: Momentum of a mean teacher, whose vectors the proxies follow in place of the network's; null for none.
     """
 
     momentum: float = 0.1
@@ -38,6 +39,7 @@ class Memory:
     by_camera: bool = True
     positives: Literal["all", "other"] = "all"
     left_out: Literal["ignore", "negatives"] = "ignore"
+    teacher: float | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ def memory_of(
         momentum=options.momentum,
         update=options.update,
         positives=options.positives,
+        teacher=options.teacher,
         strangers=vectors.vectors[strangers] if options.left_out == "negatives" else None,
     )
 

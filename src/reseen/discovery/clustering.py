@@ -224,7 +224,7 @@ def _with_own(distances: Sparse) -> Sparse:
     row = np.repeat(np.arange(N), np.diff(distances.indptr))
     row, column = np.concatenate([row, np.arange(N)]), np.concatenate([distances.indices, np.arange(N)])
     data = np.concatenate([distances.data, np.zeros(N, distances.data.dtype)])
-    order = np.lexsort((column, data, row))
+    order = np.argsort(row + 0.5 * data, kind="stable")  # Distances are below 1: within a row, by distance.
     start = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=N))])
     return sparse.csr_matrix((data[order], column[order], start), shape=(N, N))
 

@@ -25,6 +25,8 @@ Probability = Callable[[Floats], Floats]
 NEAREST = 10
 """Other groups that each is asked about at most."""
 DRAWS = 200
+CHUNK = 2**10
+"""Parts that are compared with all others at once."""
 
 
 @dataclass(frozen=True)
@@ -119,17 +121,25 @@ def _central_first(vectors: Floats, rows: Ints) -> Ints:
 
 def pairs_to_judge(parts: Parts) -> tuple[Ints, Floats]:
     """Return pairs of parts (n, 2) and how alike they are (n,): parts of one group, and the nearest of other groups."""
-    found: dict[tuple[int, int], float] = {}
-    for one in range(len(parts.rows)):
-        likeness = parts.means @ parts.means[one]
-        own = parts.group == parts.group[one]
-        other = np.where(own, -np.inf, likeness)
-        near = np.argpartition(-other, min(NEAREST, len(other) - 1))[:NEAREST] if len(other) > 1 else np.empty(0, int)
-        for two in (*np.flatnonzero(own), *near):
-            if two != one and np.isfinite(likeness[two]) and (own[two] or np.isfinite(other[two])):
-                found[(min(one, int(two)), max(one, int(two)))] = float(likeness[two])
-    pairs = np.array(sorted(found), np.int64).reshape(-1, 2)
-    return pairs, np.array([found[(one, two)] for one, two in pairs.tolist()])
+    count, means = len(parts.rows), parts.means.astype(np.float32)
+    order = np.argsort(parts.group, kind="stable")
+    together = np.split(order, np.cumsum(np.bincount(parts.group))[:-1])
+    found = [np.stack(np.triu_indices(len(own), 1), axis=1) for own in together]
+    found = [np.sort(own[pairs], axis=1) for own, pairs in zip(together, found, strict=True)]
+    for start in range(0, count if count > 1 else 0, CHUNK):
+        rows = slice(start, min(start + CHUNK, count))
+        likeness = means[rows] @ means.T
+        likeness[parts.group[rows, None] == parts.group] = -np.inf
+        near = np.argpartition(-likeness, min(NEAREST, count) - 1, axis=1)[:, :NEAREST]
+        row = np.repeat(np.arange(rows.start, rows.stop), near.shape[1])
+        other = np.isfinite(np.take_along_axis(likeness, near, axis=1)).reshape(-1)
+        found.append(np.sort(np.stack([row, near.reshape(-1)], axis=1)[other], axis=1))
+    pairs = np.unique(np.concatenate([np.empty((0, 2), np.int64), *found]), axis=0)
+    alike = np.empty(len(pairs))
+    for start in range(0, len(pairs), CHUNK):
+        part = slice(start, start + CHUNK)
+        alike[part] = (parts.means[pairs[part, 0]] * parts.means[pairs[part, 1]]).sum(1)
+    return pairs, alike
 
 
 def fitted(parts: Parts, pairs: Ints, alike: Floats) -> Probability:

@@ -17,7 +17,7 @@ from reseen.types import Sample
 MAX_GROUPS = 60
 MAX_QUESTIONS = 20
 MAX_PICTURES = 12
-PICTURES_OF_A_SIDE = 6
+PICTURES_OF_A_SIDE = 3
 
 
 def write_individuals(
@@ -45,7 +45,7 @@ def write_individuals(
     low, high = found.interval
     lead = (
         f"{len(samples):,} pictures: {clusters.count:,} groups, {len(left):,} pictures in none. "
-        f"Between {low:,} and {high:,} individuals, as far as the answers to all questions are foreseen."
+        f"By the probabilities of the questions, between {low:,} and {high:,} individuals."
     )
     groups = [_group(number, np.flatnonzero(clusters.labels == number), samples)
               for number in range(min(clusters.count, MAX_GROUPS))]  # fmt: skip
@@ -57,7 +57,7 @@ def write_individuals(
     sections = [
         Section("Questions", render_lists(asked), "Do A and B show one individual? The most worth first.")
         if asked else None,
-        Section("Groups", render_lists(groups), f"{shown}The most typical picture first.") if groups else None,
+        Section("Groups", render_lists(groups), f"{shown}Pictures of all cameras in turn.") if groups else None,
         Section("Pictures in no group", _left_out(left, samples)) if len(left) else None,
         Section("How they were grouped", facts(said)),
         Section("Radii", table(["eps", "groups", "pictures in none", "silhouette"], trials),
@@ -91,7 +91,7 @@ def _question(
 ) -> RankedPictures:
     who = [name_of(int(labels[row])) if labels[row] >= 0 else "a picture in no group"
            for row in (question.first, question.second)]  # fmt: skip
-    heading = f"{number}. Is {who[0]} one?" if question.kind == "split" else f"{number}. {who[0]} and {who[1]}: one?"
+    heading = f"{number}. Is {who[0]} one?" if question.kind == "split" else f"{number}. Are {who[0]} and {who[1]} one?"
     said = (
         f"probability {100 * question.probability:.0f} %",
         f"would put right {question.worth:,.0f} pairs of pictures",

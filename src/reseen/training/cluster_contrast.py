@@ -32,6 +32,7 @@ from reseen.distributed import gather, require_equal
 from reseen.geometry import Candidates
 from reseen.models import Embedder, Outputs
 from reseen.training.candidate_source import CandidateSource
+from reseen.training.moreid import KeyEncoder
 from reseen.training.objective import output
 
 
@@ -51,6 +52,8 @@ class ClusterContrast(CandidateSource):
             of a cluster of one part has no positive (CAP's inter-camera loss).
         strangers: (S, D) vectors of pictures in no cluster, which are negatives for everybody, as the un-clustered
             instances of SpCL (Ge et al., arXiv:2006.02713); None for none. They do not change.
+        teacher: Momentum of a mean teacher, a copy of the network that follows it slowly: the proxies then follow what
+            the teacher makes of the pictures (ICE, section 3.2). None: what the network itself makes of them.
         output: The output that is compared; those of other terms are compared with the batch.
 
     Raises:
@@ -59,7 +62,8 @@ class ClusterContrast(CandidateSource):
     Note:
         The paper updates a proxy with each picture of the batch in turn; here once, with their mean. CAP compares with
         the 50 nearest negative proxies and, besides, within each camera; here with all, in one loss. SpCL's instances
-        follow their pictures; here they stay, since pictures without a cluster are not in the batches.
+        follow their pictures; here they stay, since pictures without a cluster are not in the batches. Of MMT (Ge et
+        al., arXiv:2001.01526) there is the mean teacher, and neither its soft labels nor its second network.
     """
 
     def __init__(
@@ -72,10 +76,11 @@ class ClusterContrast(CandidateSource):
         update: Literal["mean", "hardest"] = "mean",
         positives: Literal["all", "other"] = "all",
         strangers: Tensor | None = None,
+        teacher: float | None = None,
         output: str = "embedding",
     ) -> None:
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"expected momentum from 0 to 1, got {momentum}")
+        if not 0 <= momentum <= 1 or not 0 <= (teacher or 0) <= 1:
+            raise ValueError(f"expected momentum and teacher from 0 to 1, got {momentum} and {teacher}")
         for given, known in ((update, ("mean", "hardest")), (positives, ("all", "other"))):
             if given not in known:
                 raise ValueError(f"expected {' or '.join(known)}, got {given!r}")
@@ -92,7 +97,10 @@ class ClusterContrast(CandidateSource):
             self.memory = torch.cat([self.memory, F.normalize(strangers.float())])
             beyond = int(self.labels.max()) + 1 + torch.arange(len(strangers))
             self.labels = torch.cat([self.labels, beyond])
-        self.options = {"momentum": momentum, "update": update, "positives": positives, "output": output}
+        self.teacher = teacher
+        self.options: dict[str, Any] = {"momentum": momentum, "update": update, "positives": positives}
+        self.options |= {"teacher": teacher, "output": output}
+        self.encoder: KeyEncoder | None = None
         self.seen: list[tuple[Tensor, Tensor]] = []
 
     def setup(self, model: Embedder, outputs: Collection[str]) -> None:
@@ -108,6 +116,8 @@ class ClusterContrast(CandidateSource):
             )
         device = next(model.parameters()).device
         self.proxy, self.labels, self.memory = (x.to(device) for x in (self.proxy, self.labels, self.memory))
+        if self.teacher is not None:
+            self.encoder = KeyEncoder(model, self.teacher, "averaged")
 
     def on_batch(self, rows: Tensor) -> None:
         """Take note of the proxies (B,) of the next batch's pictures."""
@@ -118,8 +128,8 @@ class ClusterContrast(CandidateSource):
     ) -> Mapping[str, Candidates]:
         """Return the proxies; what the network makes of the batch is kept for `on_step_end`."""
         require_equal(len(labels))
-        query = output(outputs, self.output)
-        self.seen.append((gather(F.normalize(query.detach().float())), gather(self.batch)))
+        followed = output(outputs if self.encoder is None else self.encoder(images, modalities), self.output)
+        self.seen.append((gather(F.normalize(followed.detach().float())), gather(self.batch)))
         kept = None
         if self.positives == "other":
             kept = self.batch[:, None] != torch.arange(len(self.labels), device=labels.device)
@@ -127,7 +137,9 @@ class ClusterContrast(CandidateSource):
 
     @torch.no_grad()
     def on_step_end(self, model: Embedder) -> None:
-        """Let the proxies follow the pictures of the step's batches."""
+        """Let the proxies follow the pictures of the step's batches, and the teacher the network."""
+        if self.encoder is not None:
+            self.encoder.follow(model)
         memory = self.memory.clone()  # A gradient may still read the old one.
         for query, proxy in self.seen:
             if self.update == "hardest":
@@ -144,7 +156,9 @@ class ClusterContrast(CandidateSource):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the proxies, whose they are, and the options to check."""
-        return {"options": self.options, "memory": self.memory, "labels": self.labels, "proxy": self.proxy}
+        encoder = None if self.encoder is None else self.encoder.network.state_dict()
+        state = {"memory": self.memory, "labels": self.labels, "proxy": self.proxy, "encoder": encoder}
+        return {"options": self.options, **state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what ``state_dict`` gave.
@@ -158,3 +172,5 @@ class ClusterContrast(CandidateSource):
             if not torch.equal(state[name].cpu(), getattr(self, name).cpu()):
                 raise ValueError("its memory is of other clusters")
         self.memory = state["memory"].to(self.memory.device)
+        if self.encoder is not None:
+            self.encoder.network.load_state_dict(state["encoder"])
