@@ -9,9 +9,8 @@ import io
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pandas as pd
 import torch
 
 from reseen.distributed import num_ranks, on_all_ranks, on_first_rank, rank
@@ -22,6 +21,9 @@ from reseen.files import write_atomically
 from reseen.models import Embedder
 from reseen.sealed import seal, unseal
 from reseen.types import Benchmark, Embeddings, Protocol, Sample
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PER_QUERY_CHECKSUM = "per_query_crc32"
 
@@ -70,6 +72,8 @@ def read_results(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     Raises:
         RunError: A file is not there, or damaged.
     """
+    import pandas as pd
+
     try:
         facts = unseal((folder / "report.json").read_bytes())
         queries = (folder / "per_query.csv").read_bytes()
