@@ -184,7 +184,7 @@ class MilvusBackend(Backend):
         with self._translate_errors():
             for part in chunks(len(rows), BATCH):
                 batch = [row(rows, n) for n in range(part.start, part.stop)]
-                held = {found["id"] for found in self._get([made["id"] for made in batch], ["id"])}
+                held = {record["id"] for record in self._get([made["id"] for made in batch], ["id"])}
                 fresh = {made["id"]: made for made in batch if made["id"] not in held}
                 if fresh:
                     self._client.upsert(self._name, list(fresh.values()))
@@ -216,19 +216,19 @@ class MilvusBackend(Backend):
             for part in chunks(len(ids), BATCH):
                 held = self._get(ids[part], [*COLUMNS, "vector", "picture"])
                 if held:
-                    self._client.upsert(self._name, [found | written for found in held])
+                    self._client.upsert(self._name, [record | written for record in held])
                 count += len(held)
         return count
 
     def rename(self, identity: Label, new: Label) -> int:
         with self._translate_errors():
             named = self._all(self._name, condition(Where(identities=[identity])), ["id"], None)
-            ids = [found["id"] for found in named]
+            ids = [record["id"] for record in named]
         return self.update(ids, {"identity": new})
 
     def delete(self, ids: Sequence[str]) -> int:
         with self._translate_errors():
-            held = [found["id"] for found in self._get(ids, ["id"])]
+            held = [record["id"] for record in self._get(ids, ["id"])]
             deleted = set(held)
             # Verdicts first: a call that broke off in between can then be repeated.
             if marks := [name for name, mark in self._marks() if mark.item in deleted] if held else []:
@@ -250,41 +250,41 @@ class MilvusBackend(Backend):
         self, queries: NDArray[np.float32], limit: int, kind: str, breadth: int | None, filter: str = ""
     ) -> list[list[Hit]]:
         parameters = KINDS[kind].search_parameters(breadth, limit)
-        found = self._client.search(
+        answer = self._client.search(
             self._name,
             queries.tolist(),
             filter=filter,
             limit=limit,
             search_params={"metric_type": "COSINE", "params": parameters},
         )
-        return [[Hit(hit["id"], float(hit["distance"])) for hit in hits] for hits in found]
+        return [[Hit(hit["id"], float(hit["distance"])) for hit in hits] for hits in answer]
 
     def items(self, ids: Sequence[str]) -> list[Item | None]:
         with self._translate_errors():
-            held = {found["id"]: found for found in self._get(ids, COLUMNS)}
+            held = {record["id"]: record for record in self._get(ids, COLUMNS)}
         return [as_item(held[name]) if name in held else None for name in ids]
 
     def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
         with self._translate_errors():
-            held = {found["id"]: found["vector"] for found in self._get(ids, ["id", "vector"])}
+            held = {record["id"]: record["vector"] for record in self._get(ids, ["id", "vector"])}
         return np.array([held[name] for name in ids], np.float32).reshape(len(ids), self.dim or 0)
 
     def select(self, where: Where, limit: int) -> list[str]:
         if self.dim is None:
             return []
         with self._translate_errors():
-            return [found["id"] for found in self._all(self._name, condition(where), ["id"], limit)]
+            return [record["id"] for record in self._all(self._name, condition(where), ["id"], limit)]
 
     def count(self, where: Where) -> int:
         if self.dim is None:
             return 0
         with self._translate_errors():
-            found = self._client.query(self._name, filter=condition(where), output_fields=["count(*)"])
-        return int(found[0]["count(*)"])
+            records = self._client.query(self._name, filter=condition(where), output_fields=["count(*)"])
+        return int(records[0]["count(*)"])
 
     def cameras(self) -> list[Label]:
         with self._translate_errors():
-            labels = [decoded(found["text"]) for found in self._noted(CAMERA)]
+            labels = [decoded(record["text"]) for record in self._noted(CAMERA)]
         return ordered(x for x in labels if x is not None and self.count(Where(cameras=[x])))
 
     def identities(self) -> list[Label]:
@@ -292,28 +292,28 @@ class MilvusBackend(Backend):
             return []
         with self._translate_errors():
             named = self._all(self._name, condition(Where(named=True)), ["id", "identity"], None)
-            return ordered({decoded(found["identity"]) for found in named})
+            return ordered({decoded(record["identity"]) for record in named})
 
     def times(self) -> tuple[float, float] | None:
         with self._translate_errors():
-            known = [json.loads(found["text"]) for found in self._noted(TIMES)]
+            known = [json.loads(record["text"]) for record in self._noted(TIMES)]
         if not known or not self.count(Where(since=-np.inf)):
             return None
         return min(first for first, _ in known), max(last for _, last in known)
 
     def pictured(self, ids: Sequence[str]) -> set[str]:
         with self._translate_errors():
-            return {found["id"] for found in self._get(ids, ["id", "picture"]) if found["picture"]}
+            return {record["id"] for record in self._get(ids, ["id", "picture"]) if record["picture"]}
 
     def picture(self, item: str) -> bytes | None:
         with self._translate_errors():
-            found = self._get([item], ["id", "picture"])
-        return base64.b64decode(found[0]["picture"]) if found and found[0]["picture"] else None
+            records = self._get([item], ["id", "picture"])
+        return base64.b64decode(records[0]["picture"]) if records and records[0]["picture"] else None
 
     def note(self, name: str) -> str | None:
         with self._translate_errors():
-            found = self._client.get(self._notes, ids=[name], output_fields=["text"])
-        return found[0]["text"] if found else None
+            records = self._client.get(self._notes, ids=[name], output_fields=["text"])
+        return records[0]["text"] if records else None
 
     def put_note(self, name: str, text: str) -> None:
         if len(text.encode()) > MAX_TEXT:
@@ -339,8 +339,8 @@ class MilvusBackend(Backend):
             return sorted((mark for _, mark in self._marks()), key=lambda mark: (mark.query, mark.item))
 
     def _marks(self) -> Iterator[tuple[str, Mark]]:
-        for found in self._noted(MARK):
-            yield found["id"], Mark(*json.loads(found["text"]))
+        for record in self._noted(MARK):
+            yield record["id"], Mark(*json.loads(record["text"]))
 
     def compact(self) -> Compaction:
         count = self.count(Where())
@@ -359,14 +359,14 @@ class MilvusBackend(Backend):
             self._make_index(self._kind)
             return Made(self._kind, self._breadth)
         self._make_index("FLAT")
-        some = [found["id"] for found in self._all(self._name, "", ["id"], PROBES)]
+        some = [record["id"] for record in self._all(self._name, "", ["id"], PROBES)]
         queries = self.vectors(some)
         truth = [{hit.id for hit in hits} for hits in self._search(queries, NEAREST, "FLAT", None)]
         self._make_index(self._kind)
 
         def recall(breadth: int) -> float:
-            found = self._search(queries, NEAREST, self._kind, breadth)
-            shares = [len(t & {hit.id for hit in hits}) / len(t) for t, hits in zip(truth, found, strict=True)]
+            answer = self._search(queries, NEAREST, self._kind, breadth)
+            shares = [len(t & {hit.id for hit in hits}) / len(t) for t, hits in zip(truth, answer, strict=True)]
             return sum(shares) / len(shares)
 
         for breadth in KINDS[self._kind].breadths:
@@ -398,10 +398,10 @@ class MilvusBackend(Backend):
         return self._all(self._notes, f'id like "{beginning}%"', ["id", "text"], None)
 
     def _get(self, ids: Sequence[str], columns: list[str]) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+        records: list[dict[str, Any]] = []
         for part in chunks(len(ids), BATCH):
-            found += self._client.get(self._name, ids=list(ids[part]), output_fields=columns)
-        return [dict(row) for row in found]
+            records += self._client.get(self._name, ids=list(ids[part]), output_fields=columns)
+        return [dict(row) for row in records]
 
     def _all(self, name: str, filter: str, columns: list[str], limit: int | None) -> Iterator[dict[str, Any]]:
         rows = self._client.query_iterator(
