@@ -11,7 +11,10 @@ DEMO := $(if $(THREADS),,env -u OMP_NUM_THREADS) $(BIN)/reseen demo
 NUMERICAL := tests/losses tests/contract/test_losses.py tests/test_geometry.py tests/evaluation tests/protocols \
 	tests/gallery/backends/sqlite_faiss/test_view.py tests/gallery/test_gallery.py
 
-.PHONY: install demo demo-infrared test test-kernels check docs bench gpu clean
+FAULTS := tests/faults tests/training/test_resume.py tests/gallery/test_killed.py tests/gallery/test_processes.py \
+	tests/studies/test_killed.py tests/studies/test_killed_while_measuring.py
+
+.PHONY: install demo demo-infrared test test-kernels test-faults check docs bench gpu clean
 
 install: .venv/installed
 
@@ -33,6 +36,9 @@ test: install            ## every test but those marked slow
 test-kernels: install    ## the numerical tests with the kernels of processors without AVX-512, and without AVX
 	MKL_ENABLE_INSTRUCTIONS=AVX2 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest $(NUMERICAL)
 	MKL_ENABLE_INSTRUCTIONS=SSE4_2 ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 $(BIN)/python -m pytest $(NUMERICAL)
+
+test-faults: install     ## malformed inputs, kills, bit flips, full and read-only disks: docs/reliability.md
+	$(BIN)/python -m pytest -m "slow or not slow" $(FAULTS)
 
 check: install           ## style and types
 	$(BIN)/ruff check .
