@@ -153,6 +153,18 @@ def check_fidelity(everything: Embeddings, found: NDArray[Any]) -> None:
         assert fidelity(everything).per_anchor.T.tolist() == [nearer, farther]
 
 
+def test_a_nearest_other_one_bit_from_ones_own() -> None:
+    """The nearest other of 30 anchors is one bit away from a picture of their own that is not the farthest."""
+    generator, num = np.random.default_rng(0), 300
+    anchors, noise = generator.standard_normal((num // 3, 1, 32)), generator.standard_normal((num // 3, 3, 32))
+    vectors = (anchors + np.array([0, 0.3, 0.6])[:, None] * noise).reshape(num, 32).astype(np.float32)
+    for number, at in enumerate(generator.integers(0, 32, 30)):
+        vectors[200 + number] = vectors[3 * number + 1]
+        vectors[200 + number, at] = np.nextafter(vectors[200 + number, at], np.float32(generator.choice([-9, 9])))
+    found = cosines(vectors, vectors)
+    check_fidelity(Embeddings(vectors, np.arange(num) // 3), found)
+
+
 @pytest.fixture(autouse=True)
 def one_thread_again() -> Any:
     yield
