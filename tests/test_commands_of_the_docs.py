@@ -40,6 +40,9 @@ SMALL_DATA = [f"--data.{name}={value}" for name, value in {
 }.items()]  # fmt: skip
 PKU, VEHICLES, WEIGHTS = "pku_reid", "vehicles/images/train", "osnet_x0_25_msmt17.pth"
 ONLY_PARSED = {
+    "a.jpg": "it fetches a published model",
+    "seen": "the same",
+    "dinov2": "the same",
     "serve": "it serves until it is stopped; tests/serving",
     "--config": "a recipe wants hours; tests/recipes takes steps of each",
     "their_run": "a run of somebody else's package",

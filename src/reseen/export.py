@@ -50,7 +50,8 @@ class Exported:
         mean_cosine: The mean of the same.
         same_nearest: Share of the pictures whose most similar other picture is the same by both models.
         num_pictures: How many those were.
-        num_bytes: Size of the file.
+        num_bytes: Size of the file, of both where there are two.
+        facts: What the file says of itself.
     """
 
     path: Path
@@ -60,6 +61,7 @@ class Exported:
     same_nearest: float
     num_pictures: int
     num_bytes: int
+    facts: dict[str, Any]
 
 
 def export(
@@ -140,7 +142,7 @@ def export(
             draft.with_suffix(".bin").replace(target.with_suffix(".bin"))
     files = [target] if target.suffix == ".onnx" else [target, target.with_suffix(".bin")]
     num_bytes = sum(file.stat().st_size for file in files)
-    return Exported(target, precision, *parity, len(shown), num_bytes)
+    return Exported(target, precision, *parity, len(shown), num_bytes, facts)
 
 
 def spec_of(model: Embedder) -> dict[str, Any]:

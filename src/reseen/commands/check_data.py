@@ -4,6 +4,7 @@ from pathlib import Path
 
 from reseen.datasets.checks.check import check
 from reseen.errors import DataError
+from reseen.extras import needs
 from reseen.files import make_folder
 from reseen.loading import read
 from reseen.terminal import Terminal
@@ -24,7 +25,8 @@ def check_data(*, data: Benchmark, out: Path | None = None) -> None:
     console = Terminal()
     console.print(checked)
     if out is not None:
-        from reseen.datasets.checks.plot import plot  # matplotlib takes a while.
+        with needs("plots"):
+            from reseen.datasets.checks.plot import plot  # matplotlib takes a while.
 
         make_folder(out.parent)
         plot(checked, out)

@@ -5,9 +5,11 @@ from typing import Literal
 
 from reseen.cli.runs import model_of
 from reseen.errors import ExportError
+from reseen.export import Exported
 from reseen.export import export as write
-from reseen.files import require_new
+from reseen.files import require_new, write_atomically
 from reseen.gallery.ingest import from_folder
+from reseen.model_evaluation import read_results
 from reseen.terminal import Terminal
 
 
@@ -21,6 +23,7 @@ def export(
     opset: int = 18,
     ir: int = 8,
     pictures: Path | None = None,
+    card: Path | None = None,
     force: bool = False,
 ) -> None:
     """Write a trained model as an ONNX file, or for OpenVINO, and check on pictures that both give the same vectors.
@@ -36,6 +39,8 @@ def export(
         ir: Version of ONNX's file format; 8 is read by ONNX Runtime 1.14 and later.
         pictures: A folder of pictures to check with and to calibrate by, the first 64 of them; 16 are drawn if not
             given.
+        card: Also write a model card beside the file, for a repository of models: protocol, scores of the run, input
+            and fingerprint.
         force: Replace a file that is there.
     """
     if run.suffix == ".onnx":
@@ -43,6 +48,7 @@ def export(
             f"expected a run or a checkpoint, got {run}, which is exported already; name the run it is of"
         )
     require_new(out, force=force)
+    require_new(card, force=force)
     shown = None
     if pictures is not None:
         found = from_folder(pictures, folders=False, camera=None)
@@ -53,3 +59,51 @@ def export(
         f"have a cosine of {made.least_cosine:.6f} or more with the trained model's, {made.mean_cosine:.6f} in the "
         f"mean, and the same nearest picture for {made.same_nearest:.0%}"
     )
+    if card is not None:
+        write_atomically(card, model_card(run, made).encode())
+        Terminal(soft_wrap=True).print(f"card: {card}")
+
+
+def model_card(run: Path, made: Exported) -> str:
+    """Return the card of an exported model as Markdown, with the scores of its run where that has some."""
+    facts = made.facts
+    spec = facts["spec"]
+    lines = [
+        "---",
+        "library_name: reseen",
+        "pipeline_tag: image-feature-extraction",
+        "tags: [re-identification]",
+        "---",
+        "",
+        f"# {made.path.stem}",
+        "",
+        f"{spec['backbone']}, {spec['height']} x {spec['width']} pixels, {facts['dim']} numbers, compared by cosine.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| file | {made.path.name}, {made.precision}, {made.num_bytes / 1e6:.1f} MB |",
+        f"| input | {INPUTS[facts['input']]} |",
+        f"| cosine with the trained model | {made.least_cosine:.6f} or more on {made.num_pictures} pictures |",
+        f"| fingerprint | `{facts['fingerprint']}` |",
+    ]
+    folder = run if run.is_dir() else run.parent
+    if (folder / "report.json").is_file():
+        scores, _ = read_results(folder)
+        lines += [
+            f"| data | {scores.get('data', 'not named')} |",
+            f"| protocol | {scores['protocol']}: {scores['rule']} |",
+            f"| mAP | {100 * scores['mean_ap']:.1f} (95 % of {100 * scores['interval'][0]:.1f} to "
+            f"{100 * scores['interval'][1]:.1f}), {scores['num_queries']} queries |",
+            f"| rank 1 | {100 * scores['cmc'][0]:.1f} |",
+        ]
+    else:
+        lines.append("| scores | none with the run: reseen evaluate writes them |")
+    return "\n".join(
+        [*lines, "", "```python", "import reseen", "", f'encoder = reseen.load("{made.path.name}")', "```", ""]
+    )
+
+
+INPUTS = {
+    "uint8_nhwc": "`images`, uint8 RGB (B, H, W, 3) of any size",
+    "float_nchw": "`images`, float32 RGB (B, 3, height, width), normalised by the mean and scale in the metadata",
+}

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from reseen.errors import DataError
+from reseen.extras import needs
 from reseen.loading import number_modalities, read, test_transform
 from reseen.models import Embedder, eval_mode
 from reseen.reporting.grad_cam import attention, embedding_of
@@ -137,7 +138,8 @@ def overlay(picture: Picture, heat: Tensor) -> Picture:
     """Return a picture (H, W, 3) under its heat (h, w) of 0 to 1: coloured where hot, paler where cold."""
     height, width = picture.shape[:2]
     wide = F.interpolate(heat[None, None], size=(height, width), mode="bilinear", align_corners=False)[0, 0].numpy()
-    from matplotlib import colormaps
+    with needs("attention"):
+        from matplotlib import colormaps
 
     color = colormaps[COLORS](wide)[..., :3] * 255
     pale = 0.6 * picture.mean(axis=2, keepdims=True) + 0.4 * picture

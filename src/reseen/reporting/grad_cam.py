@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from reseen.extras import needs
 from reseen.models import eval_mode
 
 
@@ -51,7 +52,8 @@ def attention(
         cosine: Tensor = F.cosine_similarity(embedding, reference.to(embedding).expand_as(embedding))
         return cosine
 
-    from captum.attr import LayerGradCam
+    with needs("attention"):
+        from captum.attr import LayerGradCam
 
     folding = _folding(model)
     with eval_mode(model), torch.enable_grad():

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.errors import DataError
+from reseen.extras import needs
 from reseen.types import Sample
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def draw_picture(path: str, name: str) -> NDArray[np.uint8]:
     Raises:
         DataError: The file is damaged.
     """
-    import h5py
+    with needs("hdf5"):
+        import h5py
 
     try:
         # Opened anew for each picture, since an open file does not outlive a fork of the loader's workers.
@@ -74,7 +76,8 @@ def draw_picture(path: str, name: str) -> NDArray[np.uint8]:
 
 
 def _opened(path: Path) -> h5py.File:
-    import h5py
+    with needs("hdf5"):
+        import h5py
 
     try:
         return h5py.File(path, "r")
