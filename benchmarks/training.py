@@ -70,7 +70,7 @@ class Case:
 
 CASES = {
     "osnet": Case(ModelSpec("osnet_x0_25", 128, 64), 16, 4, Augmentation(pad=6), "osnet_x0_25"),
-    "resnet": Case(ModelSpec("timm:resnet50.tv_in1k", 256, 128), 4, 1, Augmentation(), "resnet50"),
+    "resnet": Case(ModelSpec("timm:resnet50.tv_in1k", 256, 128), 2, 1, Augmentation(), "resnet50"),
 }
 
 
