@@ -134,7 +134,7 @@ class Adding:
 
     def wait_for(self, count: int) -> None:
         """Wait until so many more have been acknowledged."""
-        until, wanted = time.monotonic() + 120, len(self.acknowledged) + count
+        until, wanted = time.monotonic() + 400, len(self.acknowledged) + count
         while len(self.acknowledged) < wanted:
             assert time.monotonic() < until, f"{len(self.acknowledged)} acknowledged"
             time.sleep(0.01)

@@ -17,9 +17,10 @@ from reseen.losses import (
     HardTripletLoss,
     IdentityLoss,
 )
-from reseen.models import Outputs
+from reseen.models import Embedder, ModelSpec, Outputs
 from reseen.training import BatchCandidates, Objective, Term
 from reseen.training.candidate_source import CandidateSource
+from reseen.training.objective import default_terms, synchronise_batch_norm
 
 LABELS = torch.tensor([0, 0, 1, 1, 2, 2])
 IMAGES = torch.randint(0, 256, (6, 3, 16, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -148,3 +149,17 @@ def test_data_sets_say_what_they_show() -> None:
     assert [vehicles.kind, Subset(vehicles, share=1.0).kind, people.kind] == ["vehicle", "vehicle", "person"]
     assert Joined([people, vehicles]).kind is None
     assert {VeRi776.kind, VehicleID.kind, VERIWild.kind} == {"vehicle"}
+
+
+def test_batch_norm_is_synchronised_under_the_same_names() -> None:
+    objective = Objective(Embedder(ModelSpec("osnet_x0_25", height=32, width=16)), default_terms(), 3)
+    before = {name: value.clone() for name, value in objective.state_dict().items()}
+    norms = sum(isinstance(module, nn.BatchNorm2d) for module in objective.modules())
+    with pytest.raises(ValueError, match="expected GPUs"):
+        synchronise_batch_norm(objective, torch.device("cpu"))
+    synchronise_batch_norm(objective, torch.device("cuda"))
+    assert sum(isinstance(module, nn.SyncBatchNorm) for module in objective.modules()) >= norms > 10
+    assert not any(isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) for module in objective.modules())
+    after = objective.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], value) for name, value in before.items())

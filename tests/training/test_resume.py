@@ -254,3 +254,22 @@ def test_a_state_of_another_shape_is_refused(content: Any, tmp_path: Path) -> No
     state.write_text("no state at all")
     with pytest.raises(CheckpointError, match="expected a whole state"):
         run(tmp_path / "run", resume=True)
+
+
+def test_a_run_goes_on_on_fewer_ranks(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a node is lost: with the batches and the first rank's random numbers that it would have had."""
+    monkeypatch.setattr("reseen.training.state.on_all_ranks", lambda work: [work(), work()])
+    child = in_child(lambda: go_on(tmp_path / "run"))
+    while not (tmp_path / "run" / "state" / "last.pt").is_file():
+        assert child.exitcode is None
+        time.sleep(0.01)
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    monkeypatch.undo()
+    go_on(tmp_path / "run")
+    assert "the run was on 2 ranks and goes on on 1" in caplog.text
+    ours, theirs = (checkpoint.load(folder / "last.safetensors") for folder in (tmp_path / "run", whole))
+    assert same(ours, theirs)

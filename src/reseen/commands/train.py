@@ -81,6 +81,7 @@ def train(
     patience: int | None = None,
     save_every: int | None = None,
     precision: Literal["fp32", "bf16", "fp16"] = "fp32",
+    sync_batch_norm: bool = False,
     workers: int = 0,
     seed: int = 0,
     mirrored: bool = False,
@@ -110,6 +111,7 @@ def train(
         patience: Stop after so many evaluations without a better mAP.
         save_every: Steps between saves of the training state, besides the end of each epoch.
         precision: fp32, or bf16 or fp16 for mixed precision.
+        sync_batch_norm: Let batch norm take its statistics of all ranks' parts of a batch, on GPUs.
         workers: Processes that read pictures, up to as many as there are cores; 0 reads them between the steps.
         seed: Seed of all random numbers.
         mirrored: Average the vectors of each picture and its mirror image in the final evaluation.
@@ -142,6 +144,7 @@ def train(
         patience=patience,
         save_every=save_every,
         precision=precision,
+        sync_batch_norm=sync_batch_norm,
         workers=workers,
         seed=seed,
         log_with=log_with or (),

@@ -19,7 +19,7 @@ from reseen.parallel import usable
 from reseen.training.candidate_source import BatchCandidates, CandidateSource
 from reseen.training.configuration import configuration
 from reseen.training.metrics_logger import require_trackers
-from reseen.training.objective import Objective, Term, default_terms
+from reseen.training.objective import Objective, Term, default_terms, synchronise_batch_norm
 from reseen.training.run import BestScore, Run
 from reseen.training.run_folder import RunFolder
 from reseen.training.schedule import Schedule
@@ -45,6 +45,7 @@ def train(
     save_every: int | None = None,
     log_every: int = 20,
     precision: Literal["fp32", "bf16", "fp16"] = "fp32",
+    sync_batch_norm: bool = False,
     workers: int = 0,
     seed: int = 0,
     log_with: Sequence[str] = (),
@@ -73,6 +74,8 @@ def train(
         save_every: Steps between saves of the training state, besides the end of each epoch; None for those only.
         log_every: Steps between lines of metrics.jsonl, and between looks whether the losses are finite.
         precision: ``fp32``, or ``bf16`` or ``fp16`` for mixed precision.
+        sync_batch_norm: Let batch norm take its statistics of all ranks' parts of a batch, on GPUs; each rank's own
+            part otherwise.
         workers: Processes that read pictures, up to as many as there are cores; 0 reads them between the steps.
         seed: Seed of all random numbers.
         log_with: Experiment trackers that get the numbers of metrics.jsonl as well, by accelerate's names, such as
@@ -128,6 +131,7 @@ def train(
         "patience": patience,
         "save_every": save_every,
         "precision": precision,
+        "sync_batch_norm": sync_batch_norm,
         "workers": workers,
         "seed": seed,
         "log_with": list(log_with),
@@ -167,6 +171,8 @@ def train(
     written = configuration(config, arguments, terms=terms, schedule=schedule)
     set_seed(seed)
     objective = Objective(model, terms, len(images.identities)).to(device)
+    if sync_batch_norm and accelerator.num_processes > 1:
+        synchronise_batch_norm(objective, device)
     pretrained = [p for p in model.pretrained_parameters() if p.requires_grad]
     optimizers = [accelerator.prepare_optimizer(o) for o in schedule.optimizers(objective)]
     if precision == "fp16" and len(optimizers) > 1:

@@ -173,3 +173,14 @@ def distinct(names: Iterable[str]) -> list[str]:
         seen[name] += 1
         numbered.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
     return numbered
+
+
+def synchronise_batch_norm(objective: Objective, device: torch.device) -> None:
+    """Let the batch norm of a network take its statistics of all ranks' parts of a batch; weights keep their names.
+
+    Raises:
+        ValueError: It is on a CPU, for which torch has none.
+    """
+    if device.type == "cpu":
+        raise ValueError("expected GPUs to synchronise batch norm, got CPUs; leave sync_batch_norm out")
+    nn.SyncBatchNorm.convert_sync_batchnorm(objective)  # type: ignore[no-untyped-call]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import random
 import signal
 import threading
@@ -22,6 +23,8 @@ from reseen.models.weights import read_pickled
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+logger = logging.getLogger(__name__)
 
 
 class Stateful(Protocol):
@@ -53,7 +56,12 @@ def load_state(path: Path, parts: Mapping[str, Stateful], accelerator: Accelerat
 
     Raises:
         CheckpointError: The file is damaged.
-        RunError: The state is another run's: other parts, another network, other batches, or more or fewer ranks.
+        RunError: The state is another run's: other parts, another network, or other batches.
+
+    Note:
+        On more or fewer ranks than before, batches and what the optimiser knows stay what they were, and each rank that
+        there was has its own random numbers back. A new rank's are those of the seed; what each rank computes for
+        itself (batch norm, dropout, candidates not gathered) is of larger or smaller parts of a batch than before.
     """
     try:
         state = read_pickled(path)
@@ -63,14 +71,14 @@ def load_state(path: Path, parts: Mapping[str, Stateful], accelerator: Accelerat
         saved, random_states = state["parts"], list(state["random"])
     except (KeyError, TypeError, IndexError) as error:
         raise CheckpointError(f"expected the state of a run at {path}, got something else; start anew") from error
-    if len(random_states) != accelerator.num_processes:
-        raise RunError(
-            f"expected to resume on {len(random_states)} ranks as the run was saved, got {accelerator.num_processes}"
-        )
+    ranks = len(random_states), accelerator.num_processes
+    if ranks[0] != ranks[1]:
+        logger.warning("the run was on %d ranks and goes on on %d: not bit for bit as it would have ended", *ranks)
     try:
         for name, part in parts.items():
             part.load_state_dict(saved[name])
-        set_random_state(random_states[accelerator.process_index])
+        if accelerator.process_index < len(random_states):
+            set_random_state(random_states[accelerator.process_index])
     except (KeyError, RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise RunError(
             f"expected the state of this run in {path}, got another's ({_line(error)}); resume with the configuration "
