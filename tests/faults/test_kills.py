@@ -163,10 +163,10 @@ def test_export(house: House, tmp_path: Path, kills: int, count: Count) -> None:
     from reseen import checkpoint
     from reseen.models import Embedder, ModelSpec
 
-    checkpoint.save(Embedder(ModelSpec(height=32, width=16)), tmp_path / "m.safetensors")
+    checkpoint.save(tmp_path / "m.safetensors", Embedder(ModelSpec(height=32, width=16)))
     (tmp_path / "out").mkdir()
     out = tmp_path / "out" / "m.onnx"
-    words = ["export", tmp_path / "m.safetensors", "--out", out, "--force", "true"]
+    words = ["export", tmp_path / "m.safetensors", out, "--force", "true"]
     done(words)
     whole = out.read_bytes()
     kill_and_go_on(words, kills, "export", count)
