@@ -147,7 +147,8 @@ def test_verbs_of_a_gallery(house: House, tmp_path: Path, kills: int, verb: str,
         if verb == "copy" and (tmp_path / "copy").exists():
             assert rows(tmp_path / "copy") == after
             (tmp_path / "copy").rename(tmp_path / f"copied-{number}")
-        done([verb, folder, *more])
+        if verb == "copy" or rows(folder) != after:  # an identity that is gone cannot be deleted again
+            done([verb, folder, *more])
         assert rows(folder) == after
         if verb == "copy":
             (tmp_path / "copy").rename(tmp_path / f"again-{number}")
