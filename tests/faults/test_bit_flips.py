@@ -86,7 +86,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def studying(out: Path) -> list[object]:
     """Return the words of a study that takes a moment."""
-    settings = """{"model": {"backbone": "tests.training.tiny.Tiny", "height": 16, "width": 8}, "tensorboard": false,
+    settings = """{"model": {"backbone": "tests.training.tiny.Tiny", "height": 16, "width": 8},
       "batches": {"identities": 2, "images": 2}, "schedule": {"epochs": 1}, "evaluate_every": null}"""
     words = ["study", "losses", "--out", out, *SYNTHETIC, "--names", "[HardTripletLoss,AdaSPLoss]", "--seeds", "2"]
     return [*words, "--settings", settings, "--jobs", "1"]
