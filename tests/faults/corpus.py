@@ -246,6 +246,12 @@ def settings() -> Iterator[Case]:
         "foreign data": "data: canary.Net\n",
         "foreign loss": "terms: [{loss: canary.Net}]\n",
         "foreign class": "data: {class_path: os.abort}\n",
+        "data through a module": "data: {class_path: reseen.files.os.abort}\n",
+        "loss through a module": "terms: [{loss: {class_path: reseen.files.os.abort}}]\n",
+        "class as a key": "? candidates\n: os.abort\n",
+        "flattened": "model.backbone: os.abort\n",
+        "class for a group": "schedule: {class_path: os.abort, init_args: {}}\n",
+        "class for a path": "init: {class_path: os.abort}\n",
         "merge": "<<: {data: Synthetic}\n",
         "date": "data: 2020-01-01\n",
         "16 bits": "data: Synthetic\n".encode("utf-16").decode("latin-1"),
@@ -294,7 +300,7 @@ def words() -> Iterator[Case]:
         "delete": lambda h, f: [h.copy("gallery", f / "g")],
         "forget": lambda h, f: [h.copy("gallery", f / "g")],
         "calibrate": lambda h, f: [h.copy("gallery", f / "g")],
-        "export": lambda h, f: [h.run, "--out", f / "m.txt"],
+        "export": lambda h, f: [h.run, f / "m.txt"],
         "report": lambda h, f: [h.run, "--out", f / "r.html"],
         "recipes": lambda h, f: [],
     }
@@ -389,6 +395,12 @@ def checkpoints() -> Iterator[Case]:
             )
     others = (
         *("timm:resnet50", "timm:vit_small_patch16_224", "osnet_x1_0", "timm:no_such", "os.abort", "sys.exit"),
+        *(
+            "reseen.files.os.abort",
+            "reseen..os.abort",
+            "reseen.trust.importlib.import_module",
+            "reseen.cli.parser.call",
+        ),
         *("canary.Net", "timm:hf_hub:timm/resnet18", "timm:../x", "reseen.losses.AdaSPLoss", "reseen.cli.main"),
     )
     for name in others:
@@ -561,7 +573,8 @@ def galleries() -> Iterator[Case]:
     def embeddings(name: str, seed: int) -> Callable[[House, Path], Words]:
         def words(house: House, folder: Path) -> Words:
             whole = house.copy("vectors", folder / "v")
-            path = sorted(p for p in whole.rglob("*") if p.is_file())[seed % 3]
+            files = sorted(path for path in whole.rglob("*") if path.is_file())
+            path = files[seed % len(files)]
             path.write_bytes(damaged(path.read_bytes(), Random(f"{name} {seed}")))
             return ["embed", house.onnx, "--pictures", house.pictures, "--out", folder / "v"]
 

@@ -18,7 +18,7 @@ from tests.faults.verbs import done
 SIZE = (32, 16)
 TINY = [
     *("--model.backbone", "tests.training.tiny.Tiny", "--model.height", "32", "--model.width", "16"),
-    *("--batches.identities", "4", "--batches.images", "2", "--schedule.epochs", "2", "--tensorboard", "false"),
+    *("--batches.identities", "4", "--batches.images", "2", "--schedule.epochs", "2"),
 ]
 
 

@@ -86,7 +86,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def studying(out: Path) -> list[object]:
     """Return the words of a study that takes a moment."""
-    settings = """{"model": {"backbone": "tests.training.tiny.Tiny", "height": 16, "width": 8}, "tensorboard": false,
+    settings = """{"model": {"backbone": "tests.training.tiny.Tiny", "height": 16, "width": 8},
       "batches": {"identities": 2, "images": 2}, "schedule": {"epochs": 1}, "evaluate_every": null}"""
     words = ["study", "losses", "--out", out, *SYNTHETIC, "--names", "[HardTripletLoss,AdaSPLoss]", "--seeds", "2"]
     return [*words, "--settings", settings, "--jobs", "1"]
@@ -118,8 +118,7 @@ KINDS = {
     "index: columns": Kind("gallery", "index-1/columns.npz", searched),
     "index: facts": Kind("gallery", "index-1/index.json", searched),
     "index: lists": Kind("listed", "index-1/lists.faiss", lambda h, f: searched(h, f, "--approximate_above", 100)),
-    "embeddings": Kind("vectors", "vectors.npy", lambda h, f: opened(f)),
-    "embeddings: table": Kind("vectors", "table/00000.parquet", lambda h, f: opened(f)),
+    "embeddings: parts": Kind("vectors", "parts/*.parquet", lambda h, f: opened(f)),
     "embeddings: description": Kind("vectors", "embedding.json", lambda h, f: opened(f)),
     "study: report.json": Kind(
         "study", "runs/*/report.json", lambda h, f: printed(*studying(f), out=f / "results.csv")

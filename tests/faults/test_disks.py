@@ -40,7 +40,7 @@ ON_DISK: dict[str, Make] = {
     "models": lambda h, d: [],
     "adapt": lambda h, d: ["--model", h.run, "--pictures", h.pictures, "--out", d / "new", *ADAPTING],
     "discover": lambda h, d: ["--gallery", d / "gallery", "--out", d / "new"],
-    "export": lambda h, d: [d / "run", "--out", d / "new.onnx"],
+    "export": lambda h, d: [d / "run", d / "new.onnx"],
     "index": lambda h, d: [d / "new", "--model", h.onnx, "--table", h.table],
     "label": lambda h, d: [d / "gallery", "--identity", "person 1", "--to", "x", "--out", d / "new.csv"],
     "delete": lambda h, d: [d / "gallery", "--identity", "person 1"],

@@ -147,7 +147,8 @@ def test_verbs_of_a_gallery(house: House, tmp_path: Path, kills: int, verb: str,
         if verb == "copy" and (tmp_path / "copy").exists():
             assert rows(tmp_path / "copy") == after
             (tmp_path / "copy").rename(tmp_path / f"copied-{number}")
-        done([verb, folder, *more])
+        if verb == "copy" or rows(folder) != after:  # an identity that is gone cannot be deleted again
+            done([verb, folder, *more])
         assert rows(folder) == after
         if verb == "copy":
             (tmp_path / "copy").rename(tmp_path / f"again-{number}")
@@ -163,10 +164,10 @@ def test_export(house: House, tmp_path: Path, kills: int, count: Count) -> None:
     from reseen import checkpoint
     from reseen.models import Embedder, ModelSpec
 
-    checkpoint.save(Embedder(ModelSpec(height=32, width=16)), tmp_path / "m.safetensors")
+    checkpoint.save(tmp_path / "m.safetensors", Embedder(ModelSpec(height=32, width=16)))
     (tmp_path / "out").mkdir()
     out = tmp_path / "out" / "m.onnx"
-    words = ["export", tmp_path / "m.safetensors", "--out", out, "--force", "true"]
+    words = ["export", tmp_path / "m.safetensors", out, "--force", "true"]
     done(words)
     whole = out.read_bytes()
     kill_and_go_on(words, kills, "export", count)
