@@ -144,7 +144,7 @@ def train(
         precision=precision,
         workers=workers,
         seed=seed,
-        log_with=log_with or (),
+        log_with=log_with,
         config=settings,
         resume=resume,
     )
