@@ -147,7 +147,7 @@ def train(
         sync_batch_norm=sync_batch_norm,
         workers=workers,
         seed=seed,
-        log_with=log_with or (),
+        log_with=log_with,
         config=settings,
         resume=resume,
     )

@@ -48,7 +48,7 @@ def train(
     sync_batch_norm: bool = False,
     workers: int = 0,
     seed: int = 0,
-    log_with: Sequence[str] = (),
+    log_with: list[str] | None = None,
     config: Mapping[str, Any] | None = None,
     resume: bool = False,
 ) -> BestScore:
@@ -111,9 +111,9 @@ def train(
     from accelerate import Accelerator  # Here, not above: to show what `train` takes needs none of it.
     from accelerate.utils import DistributedDataParallelKwargs, set_seed
 
-    require_trackers(log_with)
+    require_trackers(log_with or ())
     accelerator = Accelerator(
-        log_with=list(log_with) or None,
+        log_with=log_with,
         project_dir=out,
         mixed_precision="no" if precision == "fp32" else precision,
         gradient_accumulation_steps=schedule.accumulation,
@@ -134,7 +134,7 @@ def train(
         "sync_batch_norm": sync_batch_norm,
         "workers": workers,
         "seed": seed,
-        "log_with": list(log_with),
+        "log_with": log_with,
     }
     candidates = BatchCandidates() if candidates is None else candidates
 
@@ -198,7 +198,7 @@ def train(
             candidates,
             optimizers,
             log_every=log_every,
-            log_with=log_with,
+            log_with=log_with or (),
             resume=resume,
             config=written,
         ) as run,
