@@ -561,7 +561,8 @@ def galleries() -> Iterator[Case]:
     def embeddings(name: str, seed: int) -> Callable[[House, Path], Words]:
         def words(house: House, folder: Path) -> Words:
             whole = house.copy("vectors", folder / "v")
-            path = sorted(p for p in whole.rglob("*") if p.is_file())[seed % 3]
+            files = sorted(p for p in whole.rglob("*") if p.is_file())
+            path = files[seed % len(files)]
             path.write_bytes(damaged(path.read_bytes(), Random(f"{name} {seed}")))
             return ["embed", house.onnx, "--pictures", house.pictures, "--out", folder / "v"]
 

@@ -118,8 +118,7 @@ KINDS = {
     "index: columns": Kind("gallery", "index-1/columns.npz", searched),
     "index: facts": Kind("gallery", "index-1/index.json", searched),
     "index: lists": Kind("listed", "index-1/lists.faiss", lambda h, f: searched(h, f, "--approximate_above", 100)),
-    "embeddings": Kind("vectors", "vectors.npy", lambda h, f: opened(f)),
-    "embeddings: table": Kind("vectors", "table/00000.parquet", lambda h, f: opened(f)),
+    "embeddings": Kind("vectors", "parts/00000000.parquet", lambda h, f: opened(f)),
     "embeddings: description": Kind("vectors", "embedding.json", lambda h, f: opened(f)),
     "study: report.json": Kind(
         "study", "runs/*/report.json", lambda h, f: printed(*studying(f), out=f / "results.csv")
