@@ -12,7 +12,9 @@ NUMERICAL := tests/losses tests/contract/test_losses.py tests/test_geometry.py t
 	tests/gallery/backends/sqlite_faiss/test_view.py tests/gallery/test_gallery.py
 
 FAULTS := tests/faults tests/training/test_resume.py tests/gallery/test_killed.py tests/gallery/test_processes.py \
-	tests/studies/test_killed.py tests/studies/test_killed_while_measuring.py
+	tests/studies/test_killed.py tests/studies/test_killed_while_measuring.py tests/embedding/test_killed.py \
+	tests/embedding/test_on_ray.py tests/serving/test_two_servers.py
+
 
 .PHONY: install demo demo-infrared test test-kernels test-faults check docs bench gpu clean
 

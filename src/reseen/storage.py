@@ -57,11 +57,11 @@ class Folder:
         return (info.size, info.mtime_ns or 0) if info.type == fs.FileType.File else None
 
     def names(self, below: str) -> set[str]:
-        """Return the names of the files in one of its folders; of one that is not there, none."""
+        """Return the names of the files in one of its folders that are whole; of one that is not there, none."""
         filesystem, root = opened(self.location)
         selector = fs.FileSelector(f"{root}/{below}", allow_not_found=True)
         infos = answered(lambda: filesystem.get_file_info(selector), self.location)
-        return {info.base_name for info in infos if info.type == fs.FileType.File}
+        return {info.base_name for info in infos if info.type == fs.FileType.File and info.base_name[0] != "."}
 
     def open(self, name: str) -> Any:
         """Open a file for reading, as pyarrow's readers take it; OSError where there is none."""

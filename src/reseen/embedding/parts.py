@@ -191,7 +191,7 @@ def read_part(folder: Folder, number: int) -> pa.Table:
     """Return a part as it was written; one of DAMAGE is raised where it is not whole."""
     content = pa.BufferReader(folder.read(part_name(number)))
     table = parquet.read_table(content, page_checksum_verification=True)
-    if _checksum(table) != facts_of(table)["crc32"]:  # Parquet's own checksums leave out the columns' names.
+    if _checksum(table) != facts_of(table)["crc32"]:  # Parquet's own checksums leave out the columns' names and types.
         raise ValueError(f"damaged columns in {part_name(number)}")
     return table
 
@@ -260,7 +260,7 @@ def _content(table: pa.Table) -> pa.Buffer:
 
 
 def _checksum(table: pa.Table) -> str:
-    columns = zlib.crc32(repr(table.column_names).encode())
+    columns = zlib.crc32(repr([(f.name, str(f.type)) for f in table.schema if f.name != "vector"]).encode())
     return f"{zlib.crc32(vectors_of(table).data, columns):08x}"
 
 

@@ -154,6 +154,9 @@ class MilvusBackend(Backend):
                 if not create:
                     raise GalleryError(f"expected a gallery at {self.location}, found none; `reseen index` makes one")
                 self._make_notes()
+            for name in (self._notes, self._name):  # Milvus Lite lets go of all when it starts.
+                if self._client.has_collection(name):
+                    self._client.load_collection(name)
 
     @classmethod
     def from_location(cls, location: str, *, create: bool, options: Mapping[str, Any]) -> MilvusBackend:
