@@ -266,12 +266,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_embed_runs_from_the_file_where_there_is_no_torch(exported: Path, folder: Path, tmp_path: Path) -> None:
-    assert "4 x " in without_torch("embed", exported, "--pictures", folder, "--out", tmp_path / "out")
+    assert "4 vectors of " in without_torch("embed", exported, "--pictures", folder, "--out", tmp_path / "out")
     found = open_embeddings(tmp_path / "out")
     assert list(found.identities) == ["person 0", "person 0", "person 1", "person 1"]
     expected = OnnxEncoder(exported)(list(found.paths))
     np.testing.assert_allclose(found.vectors, expected, rtol=1e-4, atol=1e-5)
-    assert "4 x " in without_torch(
+    assert "4 vectors of " in without_torch(
         "embed", exported, "--pictures", folder, "--out", tmp_path / "mirrored", "--mirrored", "true"
     )
     mirror = OnnxEncoder(exported)([np.ascontiguousarray(decode(Path(path))[:, ::-1]) for path in found.paths])
