@@ -228,3 +228,15 @@ def test_a_number_beyond_all_is_no_hint(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         main(["evaluate", "run", "--batch_size", "9" * 5000])
     assert "expected a whole number for --batch_size, got 999" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["batches", "augmentation", "schedule"])
+def test_a_value_for_a_group_of_settings_is_a_line(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The parser itself lets it pass: the group then has its defaults, or ends in a traceback."""
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({"data": "Synthetic", "out": str(tmp_path / "run"), name: 0.5}))
+    with pytest.raises(SystemExit):
+        main(["train", "--config", str(tmp_path / "c.yaml")])
+    line = f"reseen: expected settings by name for --{name}, got 0.5; see reseen train --help\n"
+    assert capsys.readouterr().err.endswith(line)

@@ -116,14 +116,16 @@ def meant(value: str, kind: Any) -> str | None:
     return None
 
 
-def null_value(owner: Source, settings: Mapping[str, Any], within: str = "") -> str | None:
-    """Return one line about a setting that is null where its type has no null, which jsonargparse lets pass."""
+def wrong_value(owner: Source, settings: Mapping[str, Any], within: str = "") -> str | None:
+    """Return one line about a setting that jsonargparse lets pass: null without a null in its type, a value for a group."""
     for name, parameter in _parameters(owner).items():
         value, kind = settings.get(name), parameter.annotation
         if value is None and name in settings and parameter.default is not None and not _has_null(kind):
             return f"expected {described(kind)} for --{within}{name}, got null"
+        if name in settings and dataclasses.is_dataclass(kind) and not isinstance(value, (Mapping, types.NoneType)):
+            return f"expected settings by name for --{within}{name}, got {value!r}"
         group = value if isinstance(kind, type) and isinstance(value, Mapping) and "class_path" not in value else {}
-        if group and (line := null_value(kind, group, f"{within}{name}.")):
+        if group and (line := wrong_value(kind, group, f"{within}{name}.")):
             return line
     return None
 
