@@ -87,8 +87,8 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
         raise WrongArgumentsError(f"{line}{' See' if line.endswith('?') else '; see'} reseen {name} --help") from error
     # Typed names are trusted by now; a group of settings may have come from a file of its own.
     require_trusted(named_classes(settings.as_dict()), source="the settings")
-    if line := wrong_value(command, settings.as_dict()):
-        raise WrongArgumentsError(f"{line}; see reseen {name} --help")
+    if wrong := wrong_value(command, settings.as_dict()):
+        raise WrongArgumentsError(f"{wrong}; see reseen {name} --help")
     values = {key: value for key, value in vars(parser.instantiate(settings)).items() if key != "config"}
     if options is not None:
         values |= {key: _plain(value) for key, value in values.items() if isinstance(value, dict)}
