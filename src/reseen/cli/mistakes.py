@@ -117,7 +117,7 @@ def meant(value: str, kind: Any) -> str | None:
 
 
 def wrong_value(owner: Source, settings: Mapping[str, Any], within: str = "") -> str | None:
-    """Return a line about what jsonargparse lets pass: null where its type has none, one value for a group of settings."""
+    """Return a line about what jsonargparse lets pass: null without a null in its type, one value for a group."""
     for name, parameter in _parameters(owner).items():
         value, kind = settings.get(name), parameter.annotation
         if value is None and name in settings and parameter.default is not None and not _has_null(kind):
