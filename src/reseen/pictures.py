@@ -140,7 +140,7 @@ def decode(path: Path) -> Pixels:
         return _decoded(path, str(path), path.read_bytes)
     except FileNotFoundError:
         raise DataError(f"expected a picture at {path}, found no such file; check the root or the path") from None
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         raise DataError(f"expected a picture at {path}, got: {one_line(error)}; replace it or leave it out") from None
 
 

@@ -418,10 +418,13 @@ MISTAKES = {
         ["index", "{new}", "--model", "{model}", "--pictures", "{place}/none"],
         "expected pictures in {place}/none, found none",
     ),
-    "nothing to index": (["index", "{new}", "--model", "{model}"], "expected one of --pictures, --table, or --video"),
+    "nothing to index": (
+        ["index", "{new}", "--model", "{model}"],
+        "expected one of --pictures, --table, --video with --boxes, --vectors",
+    ),
     "two things to index": (
         ["index", "{new}", "--model", "{model}", "--pictures", "{place}/people", "--table", "{place}/people.csv"],
-        "expected one of --pictures, --table, or --video",
+        "expected one of --pictures, --table, --video with --boxes, --vectors",
     ),
     "a table without paths": (["index", "{new}", "--model", "{model}", "--table", "{place}/people.csv"], "column path"),
     "a video without boxes": (["index", "{new}", "--model", "{model}", "--video", "{place}/video.avi"], "--boxes"),
