@@ -1,5 +1,6 @@
 """Exported models do what the trained one does, and run without torch."""
 
+import ctypes
 import dataclasses
 import json
 import re
@@ -126,6 +127,25 @@ def test_openvino_reads_what_is_exported_for_it(model: Embedder, tmp_path: Path)
     assert encoder.fingerprint == TorchEncoder(model, "cpu").fingerprint
     with pytest.raises(ExportError, match="expected float_nchw in float32 or float16 for OpenVINO"):
         export.export(model, tmp_path / "other.xml", input="uint8_nhwc")
+
+
+def test_openvino_leaves_the_stack_of_signal_handlers_as_it_was(model: Embedder, tmp_path: Path) -> None:
+    """On processors with AMX it sets one too small for Python's own handlers: the next Ctrl-C was a SIGSEGV."""
+    openvino_encoder = pytest.importorskip("reseen.embedding.openvino")
+    pytest.importorskip("openvino")
+    library = ctypes.CDLL(None)
+
+    def stack() -> tuple[int | None, int]:
+        found = openvino_encoder.SignalStack()
+        library.sigaltstack(None, ctypes.byref(found))
+        return found.address, found.size
+
+    made = export.export(model, tmp_path / "model.xml")
+    before = stack()
+    load(made.path)
+    assert stack() == before
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_openvino_models_of_others_are_described_by_their_user(model: Embedder, tmp_path: Path) -> None:

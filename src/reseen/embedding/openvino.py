@@ -5,8 +5,12 @@ Dimensions: B pictures of a batch, D components of a vector.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import hashlib
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +43,8 @@ class OpenVinoEncoder(Encoder):
         for file in files:
             if not file.is_file():
                 raise CheckpointError(f"expected a model of OpenVINO at {file}, found no such file; check the path")
-        core = openvino.Core()
         try:
+            core = openvino.Core()
             model = core.read_model(str(path))
             (taken,), (given,) = model.inputs, model.outputs
             shape = taken.get_partial_shape()
@@ -49,7 +53,8 @@ class OpenVinoEncoder(Encoder):
             if not self.from_pixels:
                 model.reshape({0: openvino.PartialShape([-1, *list(shape)[1:]])})
             self.dim = int(given.get_partial_shape()[1].get_length())
-            self._run: Any = core.compile_model(model, (device or "cpu").upper())
+            with same_signal_stack():
+                self._run: Any = core.compile_model(model, (device or "cpu").upper())
         except Exception as error:  # OpenVINO raises RuntimeError, and Python what no such model has
             found = " ".join(str(error).split())
             raise CheckpointError(
@@ -73,3 +78,27 @@ class OpenVinoEncoder(Encoder):
         batch = images if self.from_pixels else self.described(images)
         vectors: Vectors = self._run([batch])[0]
         return vectors.astype(np.float32)
+
+
+class SignalStack(ctypes.Structure):
+    """The kernel's ``stack_t``: where a thread's signal handlers have their stack."""
+
+    _fields_ = (("address", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@contextlib.contextmanager
+def same_signal_stack() -> Iterator[None]:
+    """Give this thread its signal stack back after work that sets another.
+
+    On processors with AMX, compiling a model sets one that has room for the registers and nothing else, so that the next
+    Ctrl-C or SIGTERM would end the process by SIGSEGV instead of reaching Python.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    library, before = ctypes.CDLL(None), SignalStack()
+    library.sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        library.sigaltstack(ctypes.byref(before), None)
