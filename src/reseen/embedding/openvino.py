@@ -90,8 +90,8 @@ class SignalStack(ctypes.Structure):
 def same_signal_stack() -> Iterator[None]:
     """Give this thread its signal stack back after work that sets another.
 
-    On processors with AMX, compiling a model sets one that has room for the registers and nothing else, so that the next
-    Ctrl-C or SIGTERM would end the process by SIGSEGV instead of reaching Python.
+    On processors with AMX, compiling a model sets one that has room for the registers and nothing else, so that
+    the next Ctrl-C or SIGTERM would end the process by SIGSEGV instead of reaching Python.
     """
     if sys.platform != "linux":
         yield
