@@ -17,18 +17,12 @@ from reseen.datasets import Table
 from reseen.gallery import Gallery
 from reseen.gallery.verdicts import mark_links
 from reseen.models import Embedder, ModelSpec
-from tests.commands.test_gallery_verbs import refused, said
+from tests.commands.test_gallery_verbs import SIZE, person, refused, said
 from tests.training.test_resume import in_child
 from tests.training.tiny import same
 
-PEOPLE, EACH, SIZE = 6, 6, (32, 16)
+PEOPLE, EACH = 6, 6
 OPTIONS = ("--clustering.k1", 6, "--clustering.k2", 2, "--clustering.min_samples", 3)
-
-
-def person(number: int, seed: int) -> np.ndarray:
-    colours = np.random.default_rng(number).integers(30, 226, (2, 3))
-    pixels = np.repeat(colours, SIZE[0] // 2, 0)[:, None].repeat(SIZE[1], 1)
-    return np.clip(pixels + np.random.default_rng(seed).normal(0, 12, pixels.shape), 0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")

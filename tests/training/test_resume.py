@@ -37,8 +37,8 @@ def settings() -> dict[str, Any]:
     }
 
 
-# Autograd looks for devices once, in the first backward pass, and refuses to work in a child of a process where it found
-# any. Exporting to ONNX registers one that is none; a pass at import, before all tests, finds the CPU alone.
+# Autograd looks for devices once, in the first backward pass, and refuses to work in a child of a process where it
+# found any. Exporting to ONNX registers one that is none; a pass at import, before all tests, finds the CPU alone.
 torch.ones((), requires_grad=True).backward()
 
 
