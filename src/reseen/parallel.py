@@ -11,8 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-import torch
-
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
@@ -60,6 +58,8 @@ def parallel_for(work: Callable[[T], None], pieces: Iterable[T]) -> None:
         Between two parallel operations torch's threads spin, and take the cores from whatever serial step stands there.
         Whole pieces side by side leave nobody waiting.
     """
+    import torch  # Here, not above: cores are counted where there is no torch as well.
+
     num_threads, alone = torch.get_num_threads(), torch.no_grad()(work)
     try:
         with ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:

@@ -6,7 +6,6 @@ Dimensions: n rows of a part, B pictures of a batch, D components.
 from __future__ import annotations
 
 import logging
-import os
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
@@ -24,6 +23,7 @@ from reseen.embedding.encoder import Encoder, TorchEncoder
 from reseen.embedding.manifest import Manifest
 from reseen.embedding.parts import DType, Part, Work, part_name, planned, quarantined_in, write_part
 from reseen.errors import CheckpointError, DataError
+from reseen.parallel import num_cores
 from reseen.pictures import Pixels, crop, decode, decode_box, decode_bytes, digest, resized
 from reseen.storage import Folder, fetch, is_url
 from reseen.types import Sample
@@ -233,7 +233,7 @@ def make_parts(
     """
     work = options.work(manifest, model.fingerprint, model.dim)
     work.begin(folder)
-    workers = workers or cores()
+    workers = workers or num_cores()
     numbers = track(share.of(work.num_parts), "Embedding", disable=not progress)
     with model.threads(workers) as pool:
         tally = make_numbered(
@@ -250,11 +250,6 @@ def report(tally: Tally, folder: Folder) -> None:
     if tally.quarantined:
         left_out = f"{tally.quarantined:,} of {tally.rows:,} pictures cannot be read and are left out"
         log.warning("%s; %s/quarantine says why", left_out, folder)
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def make_numbered(

@@ -81,10 +81,10 @@ class SampleManifest(Manifest):
     def __init__(self, samples: Sequence[Sample]) -> None:
         self._samples = samples
         self.as_text = tuple(name for name in (*LABELS, "modality") if _is_mixed(samples, name))
-        told = hashlib.sha256()
+        digest = hashlib.sha256()
         for s in samples:
-            told.update(repr((s.path, s.identity, s.camera, s.view, s.modality, s.track, s.box)).encode())
-        self.fingerprint = told.hexdigest()
+            digest.update(repr((s.path, s.identity, s.camera, s.view, s.modality, s.track, s.box)).encode())
+        self.fingerprint = digest.hexdigest()
         self._optional = [name for name in OPTIONAL if any(getattr(s, name) is not None for s in samples)]
         self._boxed = any(s.box is not None for s in samples)
 
@@ -128,7 +128,7 @@ class ParquetManifest(Manifest):
             names = sorted(name for name in self._folder.names("") if name.endswith(".parquet"))
         if not names:
             raise DataError(f"expected a Parquet file, or a folder of such, at {self.name}, found none; check the path")
-        told = hashlib.sha256()
+        digest = hashlib.sha256()
         self._groups: list[tuple[str, int]] = []
         self._starts: list[int] = [0]
         schema: pa.Schema | None = None
@@ -144,7 +144,7 @@ class ParquetManifest(Manifest):
             if schema is not None and own != schema:
                 raise DataError(f"expected the same columns in all files of {self.name}, found others in {name}")
             schema = own
-            told.update(_footer(name, facts))
+            digest.update(_footer(name, facts))
             for number in range(facts.num_row_groups):
                 self._groups.append((name, number))
                 self._starts.append(self._starts[-1] + facts.row_group(number).num_rows)
@@ -157,7 +157,7 @@ class ParquetManifest(Manifest):
         self._used = [name for name, small in zip(self._names, header, strict=True) if small in used]
         self._samples_of(schema.empty_table())  # says so where the columns are of no use
         self.as_text = tuple(x for x in LABELS if x in self._names and pa.types.is_string(schema.field(x).type))
-        self.fingerprint = told.hexdigest()
+        self.fingerprint = digest.hexdigest()
         self._rows: Iterator[tuple[int, pa.Table]] = iter(())
         self._at = -1
         self._ahead: pa.Table | None = None
@@ -255,16 +255,16 @@ class ParquetManifest(Manifest):
 
 def _footer(name: str, facts: Any) -> bytes:
     """Return what a Parquet file's footer says of its rows: numbers, sizes, places and extremes of every column."""
-    told = hashlib.sha256(f"{name} {facts.num_rows} {facts.num_row_groups}".encode())
+    digest = hashlib.sha256(f"{name} {facts.num_rows} {facts.num_row_groups}".encode())
     for number in range(facts.num_row_groups):
         group = facts.row_group(number)
         for place in range(group.num_columns):
             column = group.column(place)
             ends = column.statistics
             extremes = (ends.min, ends.max) if ends is not None and ends.has_min_max else None
-            told.update(repr((column.path_in_schema, column.data_page_offset, column.total_compressed_size)).encode())
-            told.update(repr(extremes).encode())
-    return told.digest()
+            digest.update(repr((column.path_in_schema, column.data_page_offset, column.total_compressed_size)).encode())
+            digest.update(repr(extremes).encode())
+    return digest.digest()
 
 
 def _is_mixed(samples: Sequence[Sample], name: str) -> bool:

@@ -199,8 +199,8 @@ def _side(model: Embedder, samples: Sequence[Sample], device: torch.device) -> d
 
 def fingerprint_of_model(model: Embedder) -> str:
     """Return 64 hexadecimal digits that name a network and its weights."""
-    told = hashlib.sha256(repr(model.spec).encode())
+    digest = hashlib.sha256(repr(model.spec).encode())
     for name, tensor in model.state_dict().items():
-        told.update(name.encode())
-        told.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return told.hexdigest()
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -135,17 +135,17 @@ def planned(work: Work, manifest: Manifest, number: int) -> Part:
     """Return a part as it has to be made now: of these rows, and of files of this size and time."""
     rows = work.rows(number)
     piece = manifest.piece(rows.start, rows.stop)
-    told = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, column in zip(piece.table.column_names, piece.table.columns, strict=True):
-        told.update(repr((name, column.to_pylist())).encode())
+        digest.update(repr((name, column.to_pylist())).encode())
     files: dict[str, tuple[int, int] | None] = {}
     for sample in piece.samples:
         if sample is not None and sample.draw is None and sample.path not in files:
             files[sample.path] = _size_and_time(sample.path)
-    told.update(repr(list(files.values())).encode())
+    digest.update(repr(list(files.values())).encode())
     facts = {
         "rows": [rows.start, rows.stop],
-        "rows_sha256": told.hexdigest(),
+        "rows_sha256": digest.hexdigest(),
         "model_sha256": work.model_sha256,
         "dtype": work.dtype,
         "mirrored": work.mirrored,

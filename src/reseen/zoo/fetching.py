@@ -76,10 +76,10 @@ def obtain(address: str, name: str, *, digest: str | None) -> Path:
         CheckpointError: It cannot be had, or hashes to something else.
         WriteError: The cache cannot be written.
     """
-    mirror = os.environ.get(MIRROR, "").rstrip("/")
-    if mirror and not is_address(mirror):
-        return of_folder(Path(urllib.request.url2pathname(mirror.removeprefix("file://"))), name, digest, address)
-    if mirror:
+    mirror = mirror_of_models()
+    if isinstance(mirror, Path):
+        return of_folder(mirror, name, digest, address)
+    if mirror is not None:
         address = f"{mirror}/{urllib.parse.quote(name)}"
     elif is_hub_address(address):
         path = fetch_from_hub(address)
@@ -87,6 +87,14 @@ def obtain(address: str, name: str, *, digest: str | None) -> Path:
             require_digest(path, digest, address)
         return path
     return download(address.replace("drive:", DRIVE), cache_folder() / name, digest=digest)
+
+
+def mirror_of_models() -> Path | str | None:
+    """Return the mirror that the environment names: a folder, or an address of the web; None where it names none."""
+    mirror = os.environ.get(MIRROR, "").rstrip("/")
+    if not mirror or is_address(mirror):
+        return mirror or None
+    return Path(urllib.request.url2pathname(mirror.removeprefix("file://")))
 
 
 def of_folder(folder: Path, name: str, digest: str | None, address: str) -> Path:
@@ -194,19 +202,20 @@ def fetch_own(address: str) -> Path:
     path, at, revision = address.removeprefix("hf:").partition("@")
     if path.count("/") != 1:
         return fetch_from_hub(address)
-    mirror = os.environ.get(MIRROR, "").rstrip("/")
-    if mirror:
-        folder = Path(urllib.request.url2pathname(mirror.removeprefix("file://"))) / path
-        names = [file.name for file in folder.iterdir()] if folder.is_dir() else [OWN[0]]
+    if (mirror := mirror_of_models()) is not None:
+        folder = mirror / path if isinstance(mirror, Path) else None
+        names = [file.name for file in folder.iterdir()] if folder is not None and folder.is_dir() else [OWN[0]]
     else:
         from huggingface_hub import list_repo_files, try_to_load_from_cache
 
         names = [name for name in OWN if isinstance(try_to_load_from_cache(path, name, revision=revision or None), str)]
-        if not names or _hub_is_reachable():
+        if _hub_is_reachable():
             try:
-                names = list_repo_files(path, revision=revision or None) if _hub_is_reachable() else list(OWN[:1])
+                names = list_repo_files(path, revision=revision or None)
             except Exception as error:  # its own kinds, those of its client, and of the system
                 raise _not_on_hub(path, error) from error
+        elif not names:
+            names = [OWN[0]]
     if (name := next((name for name in OWN if name in names), None)) is None:
         raise CheckpointError(
             f"expected one of {', '.join(OWN)} in {path} on the Hugging Face hub, found {', '.join(names[:8])}; "
@@ -230,17 +239,21 @@ def fetch_from_hub(address: str) -> Path:
     repository, _, file = rest.partition("/")
     if not (owner and repository and file):
         raise ValueError(f"expected hf:owner/repository/file@revision, got {address!r}")
-    if mirror := os.environ.get(MIRROR, "").rstrip("/"):
-        if is_address(mirror):
-            return download(f"{mirror}/{urllib.parse.quote(path)}", cache_folder() / path, digest=None)
-        return of_folder(Path(urllib.request.url2pathname(mirror.removeprefix("file://"))), path, None, address)
+    mirror = mirror_of_models()
+    if isinstance(mirror, Path):
+        return of_folder(mirror, path, None, address)
+    if mirror is not None:
+        return download(f"{mirror}/{urllib.parse.quote(path)}", cache_folder() / path, digest=None)
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
     name = f"{owner}/{repository}"
     kept = try_to_load_from_cache(name, file, revision=revision or None)
-    if isinstance(kept, str) and (revision or not _hub_is_reachable()):
+    if isinstance(kept, str) and revision:
         return Path(kept)
-    if not _hub_is_reachable():
+    is_reachable = _hub_is_reachable()
+    if isinstance(kept, str) and not is_reachable:
+        return Path(kept)
+    if not is_reachable:
         raise CheckpointError(
             f"expected {file} of {name} on the Hugging Face hub, which cannot be reached; connect, or put it into a "
             f"folder that {MIRROR} names"
