@@ -14,9 +14,9 @@ from typing import Any, Literal
 import numpy as np
 
 from reseen import checkpoint
-from reseen.adaptation.rounds import Memory, Round, alone, memory_of, one_camera, pseudo_labelled
+from reseen.adaptation.rounds import Memory, Round, memory_of, one_camera, pseudo_labelled
 from reseen.discovery import Clustering, Clusters, Links, group
-from reseen.discovery.agreement import agreement
+from reseen.discovery.agreement import agreement, alone
 from reseen.embedding.model import embed
 from reseen.errors import RunError
 from reseen.files import make_folder, write_atomically

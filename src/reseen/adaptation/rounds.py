@@ -18,7 +18,7 @@ from reseen.errors import TrainingError
 from reseen.loading import number_identities
 from reseen.protocols import any_view
 from reseen.training import ClusterContrast
-from reseen.types import Benchmark, Embeddings, Identity, Sample
+from reseen.types import Benchmark, Embeddings, Sample
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,3 @@ def one_camera(clusters: Clusters, samples: Sequence[Sample]) -> int:
     for label, sample in zip(clusters.labels.tolist(), samples, strict=True):
         seen.setdefault(label, set()).add(sample.camera)
     return sum(len(cameras) == 1 and cameras != {None} for label, cameras in seen.items() if label >= 0)
-
-
-def alone(labels: Sequence[Identity] | np.ndarray[Any, Any]) -> list[str]:
-    """Return labels as text, in which each -1 is somebody of their own."""
-    return [f"alone {row}" if label == -1 else repr(label) for row, label in enumerate(labels)]

@@ -16,7 +16,7 @@ from PIL import Image
 from reseen.datasets.custom.unlabelled import folder_samples, table_samples
 from reseen.discovery import Clustering, Individuals, Links, pair_links, sample_links
 from reseen.discovery import discover as group
-from reseen.discovery.agreement import agreement
+from reseen.discovery.agreement import agreement, alone
 from reseen.discovery.questions import Probability
 from reseen.embedding.encoder import load
 from reseen.embedding.making import pixels
@@ -218,8 +218,7 @@ def summary(result: Individuals, found: Found) -> dict[str, Any]:
     }
     known = np.flatnonzero([sample.identity != UNKNOWN for sample in found.samples]).tolist()
     if known:
-        labels = [f"alone {row}" if clusters.labels[row] < 0 else str(clusters.labels[row]) for row in known]
-        agreed = agreement([repr(found.samples[row].identity) for row in known], labels)
+        agreed = agreement([repr(found.samples[row].identity) for row in known], alone(clusters.labels[known]))
         facts |= {"labelled": len(known), "ARI": agreed.ari, "V-measure": agreed.v_measure}
     return facts
 

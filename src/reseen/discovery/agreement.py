@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 
@@ -26,3 +26,8 @@ def agreement(true: Sequence[str], found: Sequence[str]) -> Agreement:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The number of unique classes")  # Most pictures may stand alone.
         return Agreement(float(adjusted_rand_score(true, found)), float(v_measure_score(true, found)))
+
+
+def alone(labels: Iterable[int]) -> list[str]:
+    """Return labels of groups as text, in which each -1 is a group of its own."""
+    return [f"alone {row}" if label == -1 else str(label) for row, label in enumerate(labels)]
