@@ -12,6 +12,7 @@ import argparse
 import copy
 import csv
 import dataclasses
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,7 @@ from reseen.models import Embedder, ModelSpec
 from reseen.protocols import cross_camera
 from reseen.recipes import names
 from reseen.recipes.costs import MEASURED, MeasuredCost
+from reseen.recipes.files import settings_of as file_settings
 from reseen.training import BatchCandidates, Objective
 from reseen.types import Embeddings
 
@@ -61,6 +63,13 @@ def settings_of(recipe: str) -> dict[str, Any]:
     both = recipe.startswith(("sysu_mm01/", "regdb/", "demo_infrared"))
     data = ["--data", "Synthetic", "--data.modality", "both" if both else "visible", "--data.num_cameras", "3"]
     return parse("train", ["--config", recipe, *data, "--out", "unused"])[1]
+
+
+def says(recipe: str) -> str:
+    """Return what a recipe says of its step; where two say the same, the step is the same."""
+    settings = file_settings(recipe)
+    said = {name: settings.get(name) for name in ("model", "terms", "batches", "candidates")}
+    return json.dumps([said, settings.get("schedule", {}).get("optimizer")], sort_keys=True)
 
 
 def step_of(recipe: str, precision: str, device: torch.device, spec: ModelSpec | None = None) -> Step:
@@ -145,13 +154,21 @@ def measured(recipe: str, precision: str, device: torch.device, spec: ModelSpec 
 
 
 def recipes(chosen: Sequence[str], minutes: float) -> Iterator[MeasuredCost]:
-    """Measure recipes in both precisions while there is time, printing each; say which failed and which are left."""
+    """Measure recipes in both precisions while there is time, printing each; say which failed and which are left.
+
+    A step that an earlier recipe has too, as of the same network on other data, is measured once.
+    """
     started, device = perf_counter(), torch.device("cuda")
+    same: dict[str, list[str]] = {}
+    for recipe in chosen:
+        same.setdefault(says(recipe), []).append(recipe)
     print(f"  {'recipe':36}{'':6}{'pictures/s':>12}{'outside':>9}{'GB':>7}")
-    for number, recipe in enumerate(chosen):
+    for number, (recipe, *others) in enumerate(same.values()):
         if perf_counter() - started > 60 * minutes:
-            print(f"  no time left for {len(chosen) - number} recipes, from {recipe} on: raise --minutes")
+            print(f"  no time left for {len(same) - number} steps, from {recipe} on: raise --minutes")
             return
+        if others:
+            print(f"  as {recipe}: {', '.join(others)}")
         for precision in TYPES:
             torch.cuda.empty_cache()
             try:
@@ -164,7 +181,8 @@ def recipes(chosen: Sequence[str], minutes: float) -> Iterator[MeasuredCost]:
                 f"  {recipe:36}{precision:6}{cost.pictures_per_second:12.0f}{cost.outside:9.1%}{gigabytes:7.1f}",
                 flush=True,
             )
-            yield cost
+            for name in (recipe, *others):
+                yield dataclasses.replace(cost, recipe=name)
 
 
 def write(costs: Sequence[MeasuredCost], path: Path) -> None:

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reseen.errors import DataError
-from reseen.exact import Floats, cosines
+from reseen.exact import Floats, cosines, lengths_of, ordered_sum
+from reseen.parallel import parallel_for
 from reseen.slicing import chunks
 from reseen.types import Embeddings
 
@@ -32,8 +33,8 @@ TileFunction = Callable[[Rows], Tensor]
 # What one tile holds at most: 8 MB of scores, which stay near the core, of so many gallery rows.
 TILE_ELEMENTS = 2**21
 MAX_ROWS = 2**12
-# Pairs whose exact scores are computed at once, which stay near the core.
-PAIR_CHUNK = 2**8
+# Pairs whose exact scores are computed at once: on a CPU they stay near the core. Of so many all cores take some.
+PAIR_CHUNK, DEVICE_PAIR_CHUNK, MANY_PAIRS = 2**8, 2**13, 2**14
 # Rows that are brought to unit length at once, in float64.
 ROW_CHUNK = 2**8
 # One row here and one there of a mapped file may each make the 2 MB around it resident.
@@ -120,9 +121,22 @@ class Cosine(Scores):
             row, column = _first_copies(self.query, rows)[row], _first_copies(self.gallery, columns)[column]
         pairs, pair = np.unique(row * len(columns) + column, return_inverse=True)
         distinct = np.empty(len(pairs))
-        for part in chunks(len(pairs), PAIR_CHUNK):
+        first, second = (
+            _Fine(side, at, self.query.vectors.device) for side, at in ((self.query, rows), (self.gallery, columns))
+        )
+        lengths = (first.lengths(), second.lengths()) if len(pairs) > 2 * (len(rows) + len(columns)) else None
+
+        def compare(part: slice) -> None:
             row, column = np.divmod(pairs[part], len(columns))
-            distinct[part] = cosines(_fine(self.query, rows[row]), _fine(self.gallery, columns[column]))
+            both = None if lengths is None else lengths[0][row] * lengths[1][column]
+            distinct[part] = first.cosines(row, second, column, both)
+
+        parts = chunks(len(pairs), first.chunk)
+        if first.on_cpu and len(pairs) > MANY_PAIRS and torch.get_num_threads() > 1:
+            parallel_for(compare, parts)
+        else:
+            for part in parts:
+                compare(part)
         self.gallery.forget()
         exact: Floats = distinct[pair]
         return exact
@@ -134,9 +148,44 @@ class Cosine(Scores):
         return Cosine(self.query, self.gallery, dtype=torch.float64)
 
 
-def _fine(embeddings: Embeddings, rows: Codes) -> Floats:
-    fine: Floats = _read(embeddings, rows).cpu().double().numpy()
-    return fine
+class _Fine:
+    """Some vectors in float64, on the CPU, or on a device that has float64: there the same operations, the same bits.
+
+    Args:
+        embeddings: Of all vectors.
+        rows: (n,) which of them.
+        device: Where the work is done.
+    """
+
+    def __init__(self, embeddings: Embeddings, rows: Codes, device: torch.device) -> None:
+        self.embeddings, self.rows, self.device = embeddings, rows, device
+        self.on_cpu = device.type in ("cpu", "mps")
+        self.chunk = PAIR_CHUNK if self.on_cpu else DEVICE_PAIR_CHUNK
+
+    def __getitem__(self, places: slice | Codes) -> Tensor:
+        vectors = _read(self.embeddings, self.rows[places])
+        return (vectors.cpu() if self.on_cpu else vectors.to(self.device)).double()
+
+    def lengths(self) -> Floats:
+        """Return the lengths (n,) of all."""
+        lengths = np.empty(len(self.rows))
+        for part in chunks(len(self.rows), self.chunk):
+            fine = self[part]
+            lengths[part] = lengths_of(fine.numpy()) if self.on_cpu else ordered_sum(fine * fine).sqrt().cpu().numpy()
+        return lengths
+
+    def cosines(self, places: Codes, other: _Fine, others: Codes, lengths: Floats | None) -> Floats:
+        """Return the cosines (m,) of some of these with some of the others; `lengths` as in `reseen.exact.cosines`."""
+        first, second = self[places], other[others]
+        if self.on_cpu:
+            return cosines(first.numpy(), second.numpy(), lengths)
+        if lengths is None:
+            both = ordered_sum(first * first).sqrt() * ordered_sum(second * second).sqrt()
+        else:
+            both = torch.from_numpy(lengths).to(self.device)
+        quotients = ordered_sum(first * second) / both.clamp(min=torch.finfo(torch.float64).tiny)
+        found: Floats = quotients.cpu().numpy()
+        return found
 
 
 def _first_copies(embeddings: Embeddings, rows: Codes) -> Codes:

@@ -65,8 +65,13 @@ class Cosine(Measure):
 
     def __call__(self, pairs: Pairs) -> Tensor:
         """Return cosines (A, C) with all candidates; of stored ones no normalised copy is made."""
-        u, live = unit(pairs.anchors), pairs.candidates.embeddings
-        blocks = [u @ u.T if live is pairs.anchors else _Cosine.apply(u, live)[0]]
+        live = pairs.candidates.embeddings
+        if live is pairs.anchors:
+            s, u, _ = _OwnCosine.apply(live)
+        else:
+            u = unit(pairs.anchors)
+            s = _Cosine.apply(u, live)[0]
+        blocks = [s]
         blocks += [(u @ s.embeddings.to(u.dtype).T) * _inverse(s.norms.to(u.dtype)) for s in pairs.candidates.stored]
         return concat_columns(blocks)
 
@@ -155,14 +160,48 @@ class _Unit(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, grad_inverse: Tensor | None) -> Tensor | None:
         u, inverse = ctx.saved_tensors
-        total = None
-        if grad is not None:
-            along = torch.linalg.vecdot(u, grad)[:, None]
-            total = torch.addcmul(grad, u, along, value=-1).mul_(inverse)
-        if grad_inverse is not None:  # 1/|x| has the gradient -x/|x|^3.
-            by_inverse = -u * inverse.square() * grad_inverse
-            total = by_inverse if total is None else total + by_inverse
-        return total
+        return _unit_grad(u, inverse, grad, grad_inverse)
+
+
+def _unit_grad(u: Tensor, inverse: Tensor, grad: Tensor | None, grad_inverse: Tensor | None) -> Tensor | None:
+    """Return the gradient in rows (N, D) of those at length 1 and of 1/their lengths."""
+    total = None
+    if grad is not None:
+        along = torch.linalg.vecdot(u, grad)[:, None]
+        total = torch.addcmul(grad, u, along, value=-1).mul_(inverse)
+    if grad_inverse is not None:  # 1/|x| has the gradient -x/|x|^3.
+        by_inverse = -u * inverse.square() * grad_inverse
+        total = by_inverse if total is None else total + by_inverse
+    return total
+
+
+class _OwnCosine(torch.autograd.Function):
+    """Cosines (A, A) of rows with one another, the rows at length 1, and 1/their lengths (A, 1).
+
+    The gradient is a single product: what lies along a row itself is taken off the matrix, not off the rows.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        u, inverse = _Unit.forward(x)
+        return u @ u.T, u, inverse
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor, Tensor]) -> None:
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*output)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None, grad_u: Tensor | None, grad_inverse: Tensor | None) -> Tensor | None:
+        s, u, inverse = ctx.saved_tensors
+        total = _unit_grad(u, inverse, grad_u, grad_inverse)
+        if grad is None:
+            return total
+        both = grad + grad.T
+        of_x: Tensor = ((both - (both * s).sum(1).diag()) * inverse) @ u
+        return of_x if total is None else of_x + total
 
 
 class _Cosine(torch.autograd.Function):
@@ -230,8 +269,8 @@ def _distances(
     needed = torch.is_grad_enabled() and any(x.requires_grad for x in (anchors, live) if x is not None)
     if torch.compiler.is_compiling() and not needed:
         # Dynamo shifts the arguments of a Function that takes any number of them and needs no gradient.
-        return _Distance.forward(normalized, anchors, live, *blocks)
-    return cast(Tensor, _Distance.apply(normalized, anchors, live, *blocks))
+        return _Distance.forward(normalized, anchors, live, *blocks)[0]
+    return cast(Tensor, _Distance.apply(normalized, anchors, live, *blocks)[0])
 
 
 def _gram(x: Tensor) -> Tensor:
@@ -242,7 +281,7 @@ def _gram(x: Tensor) -> Tensor:
 
 
 class _Distance(torch.autograd.Function):
-    """Euclidean distances (A, C) to live (L, D) and to stored blocks, keeping nothing for the gradient but themselves.
+    """Euclidean distances (A, C) to live (L, D) and to stored blocks, and the lengths of anchors and live (A + L,).
 
     Of each stored block come the embeddings (M, D), what they are scaled by (M,) or None, and their squared lengths.
     Anchors and live candidates are scaled to length 1 here where the distances are to be normalised: in the products,
@@ -252,20 +291,24 @@ class _Distance(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(normalized: bool, anchors: Tensor, live: Tensor | None, *stored: Tensor | None) -> Tensor:
+    def forward(
+        normalized: bool, anchors: Tensor, live: Tensor | None, *stored: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         others = [anchors if live is None else live, *cast(Sequence[Tensor], stored[::3])]
         exact = len(others[0]) <= DOUBLE_UP_TO and anchors.device.type != "mps"
         ends = [0, *itertools.accumulate(len(c) for c in others)]
         distances = anchors.new_empty(len(anchors), ends[-1])
+        norms: list[Tensor] = []
         for i, c in enumerate(others):
             a = anchors
-            if i == 0 and exact:
-                a = anchors.double()
-                c = a if live is None else c.double()
-            a_scale, a2 = _scale_and_square(torch.linalg.vector_norm(a, dim=1), normalized)
             if i == 0:
-                c_scale, c2 = _scale_and_square(torch.linalg.vector_norm(c, dim=1), normalized)
-            else:
+                if exact:
+                    a = anchors.double()
+                    c = a if live is None else c.double()
+                norms = [_norms(a)] if live is None else [_norms(a), _norms(c)]
+                c_scale, c2 = _scale_and_square(norms[-1], normalized)
+            a_scale, a2 = _scale_and_square(norms[0].to(a.dtype), normalized)
+            if i:
                 c_scale, c2 = stored[3 * i - 2], cast(Tensor, stored[3 * i - 1])
             if a_scale is not None and a.dtype == torch.float32:  # Products of long vectors would overflow.
                 a, a_scale = a * a_scale[:, None], None
@@ -278,21 +321,39 @@ class _Distance(torch.autograd.Function):
                 squared = torch.sub(squares, product, alpha=2)
                 squared.masked_fill_(squared < 8 * torch.finfo(a.dtype).eps * squares, 0)
                 distances[rows, ends[i] : ends[i + 1]] = squared.sqrt_()
-        return distances
+        return distances, torch.cat(norms).to(anchors.dtype)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.set_materialize_grads(False)
         ctx.normalized = inputs[0]
-        ctx.save_for_backward(output, *inputs[1:])
+        ctx.save_for_backward(*output, *inputs[1:])
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        distances, a, live, *stored = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor | None, grad_norms: Tensor | None) -> tuple[Tensor | None, ...]:
+        distances, norms, a, live, *stored = ctx.saved_tensors
+        grad_a = grad_live = None
+        if grad is not None:
+            grad_a, grad_live = _Distance.pulled(ctx, grad, distances, norms, a, live, stored)
+        if grad_norms is not None:
+            along = grad_norms * _inverse(norms)
+            by_norms = along[: len(a), None] * a
+            grad_a = by_norms if grad_a is None else grad_a + by_norms
+            if live is not None and ctx.needs_input_grad[2]:
+                by_norms = along[len(a) :, None] * live
+                grad_live = by_norms if grad_live is None else grad_live + by_norms
+        return None, grad_a, grad_live, *(None for _ in stored)
+
+    @staticmethod
+    def pulled(
+        ctx: Any, grad: Tensor, distances: Tensor, norms: Tensor, a: Tensor, live: Tensor | None, stored: list[Tensor]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the gradients in anchors and live candidates of the distances."""
         last = len(a if live is None else live)
         if ctx.normalized:
-            a_scale, a2 = live_scale, live2 = _to_length_1(_norms(a))
+            a_scale, a2 = live_scale, live2 = _to_length_1(norms[: len(a)])
             if live is not None:
-                live_scale, live2 = _to_length_1(_norms(live))
+                live_scale, live2 = _to_length_1(norms[len(a) :])
             c2 = torch.cat([live2, *stored[2::3]])
         # d = |a - c| has the gradient (a - c)/d in a and the opposite in c.
         pull, by_row, by_column = torch.empty_like(distances), [], a.new_zeros(last)
@@ -321,4 +382,4 @@ class _Distance(torch.autograd.Function):
             first, last = last, last + len(c)
             part = pull[:, first:last]
             grad_a = torch.addmm(grad_a, part if scale is None else part * scale, c, alpha=-1)
-        return None, grad_a * a_scale[:, None] if ctx.normalized else grad_a, grad_live, *(None for _ in stored)
+        return grad_a.mul_(a_scale[:, None]) if ctx.normalized else grad_a, grad_live
