@@ -20,6 +20,8 @@ from reseen.evaluation.reranking import (
     database_augmentation,
     k_reciprocal,
 )
+from reseen.evaluation.similarity import Cosine
+from reseen.exact import cosines
 from reseen.loading import IdentityBatchSampler
 from reseen.losses import AdaSPLoss, CrossBatchMemory, HELoss, IdentityLoss
 from reseen.models import Embedder, ModelSpec
@@ -85,6 +87,17 @@ def test_lists_thresholds_and_fidelity(gpu: Gpu) -> None:
     for one, other in zip(*(vars(curve).values() for curve in curves), strict=True):
         np.testing.assert_array_equal(one, other)
     assert np.array_equal(fidelity(on_gpu[1]).per_anchor, fidelity(gallery).per_anchor)
+
+
+@pytest.mark.parametrize("times", [1, 4], ids=["few pairs", "pairs enough to know the lengths first"])
+def test_exact_cosines_are_the_same_to_the_bit(times: int, gpu: Gpu) -> None:
+    query, gallery = embeddings(1, 40), embeddings(2, 90)
+    generator = np.random.default_rng(0)
+    pairs = generator.integers(0, 40, 100 * times), generator.integers(0, 90, 100 * times)
+    here = Cosine(query, gallery).exact(*pairs)
+    assert np.array_equal(here, cosines(query.vectors.numpy()[pairs[0]], gallery.vectors.numpy()[pairs[1]]))
+    assert np.array_equal(Cosine(gpu.put(query), gpu.put(gallery)).exact(*pairs), here)
+    assert np.array_equal(Cosine(gpu.put(query), gallery).exact(*pairs), here)
 
 
 def network() -> Embedder:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reseen.errors import DataError
-from reseen.exact import Floats, cosines, lengths_of, ordered_sum
+from reseen.exact import Floats, cosines, lengths_of
 from reseen.parallel import parallel_for
 from reseen.slicing import chunks
 from reseen.types import Embeddings
@@ -121,18 +122,28 @@ class Cosine(Scores):
             row, column = _first_copies(self.query, rows)[row], _first_copies(self.gallery, columns)[column]
         pairs, pair = np.unique(row * len(columns) + column, return_inverse=True)
         distinct = np.empty(len(pairs))
-        first, second = (
-            _Fine(side, at, self.query.vectors.device) for side, at in ((self.query, rows), (self.gallery, columns))
-        )
-        lengths = (first.lengths(), second.lengths()) if len(pairs) > 2 * (len(rows) + len(columns)) else None
+        device = self.query.vectors.device
+        on_cpu = device.type in ("cpu", "mps")  # the second has no float64
+        size = PAIR_CHUNK if on_cpu else DEVICE_PAIR_CHUNK
+
+        def vectors(side: Embeddings, rows: Codes) -> Any:
+            found = _read(side, rows)
+            return found.cpu().double().numpy() if on_cpu else found.to(device)
+
+        def lengths_of_all(side: Embeddings, rows: Codes) -> Floats:
+            return np.concatenate([lengths_of(vectors(side, rows[part])) for part in chunks(len(rows), size)])
+
+        lengths = None
+        if len(pairs) > 2 * (len(rows) + len(columns)):
+            lengths = lengths_of_all(self.query, rows), lengths_of_all(self.gallery, columns)
 
         def compare(part: slice) -> None:
             row, column = np.divmod(pairs[part], len(columns))
             both = None if lengths is None else lengths[0][row] * lengths[1][column]
-            distinct[part] = first.cosines(row, second, column, both)
+            distinct[part] = cosines(vectors(self.query, rows[row]), vectors(self.gallery, columns[column]), both)
 
-        parts = chunks(len(pairs), first.chunk)
-        if first.on_cpu and len(pairs) > MANY_PAIRS and torch.get_num_threads() > 1:
+        parts = chunks(len(pairs), size)
+        if on_cpu and len(pairs) > MANY_PAIRS and torch.get_num_threads() > 1:
             parallel_for(compare, parts)
         else:
             for part in parts:
@@ -146,46 +157,6 @@ class Cosine(Scores):
         if self.dtype == torch.float64 or self.query.vectors.device.type == "mps":
             return self
         return Cosine(self.query, self.gallery, dtype=torch.float64)
-
-
-class _Fine:
-    """Some vectors in float64, on the CPU, or on a device that has float64: there the same operations, the same bits.
-
-    Args:
-        embeddings: Of all vectors.
-        rows: (n,) which of them.
-        device: Where the work is done.
-    """
-
-    def __init__(self, embeddings: Embeddings, rows: Codes, device: torch.device) -> None:
-        self.embeddings, self.rows, self.device = embeddings, rows, device
-        self.on_cpu = device.type in ("cpu", "mps")
-        self.chunk = PAIR_CHUNK if self.on_cpu else DEVICE_PAIR_CHUNK
-
-    def __getitem__(self, places: slice | Codes) -> Tensor:
-        vectors = _read(self.embeddings, self.rows[places])
-        return (vectors.cpu() if self.on_cpu else vectors.to(self.device)).double()
-
-    def lengths(self) -> Floats:
-        """Return the lengths (n,) of all."""
-        lengths = np.empty(len(self.rows))
-        for part in chunks(len(self.rows), self.chunk):
-            fine = self[part]
-            lengths[part] = lengths_of(fine.numpy()) if self.on_cpu else ordered_sum(fine * fine).sqrt().cpu().numpy()
-        return lengths
-
-    def cosines(self, places: Codes, other: _Fine, others: Codes, lengths: Floats | None) -> Floats:
-        """Return the cosines (m,) of some of these with some of the others; `lengths` as in `reseen.exact.cosines`."""
-        first, second = self[places], other[others]
-        if self.on_cpu:
-            return cosines(first.numpy(), second.numpy(), lengths)
-        if lengths is None:
-            both = ordered_sum(first * first).sqrt() * ordered_sum(second * second).sqrt()
-        else:
-            both = torch.from_numpy(lengths).to(self.device)
-        quotients = ordered_sum(first * second) / both.clamp(min=torch.finfo(torch.float64).tiny)
-        found: Floats = quotients.cpu().numpy()
-        return found
 
 
 def _first_copies(embeddings: Embeddings, rows: Codes) -> Codes:
