@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from reseen.parallel import idle_cores, parallel_for, usable
+from reseen import parallel
+from reseen.parallel import idle_cores, keep_threads, parallel_for, take_idle_cores, usable
 
 
 def test_every_piece_once(several_threads: None) -> None:
@@ -79,3 +80,30 @@ def test_idle_cores_are_those_that_others_leave(tmp_path: Path, monkeypatch: pyt
         monkeypatch.setattr("time.sleep", lambda _, text=after: statistics.write_text(text))
         assert idle_cores(statistics=statistics) == expected
     assert idle_cores(statistics=tmp_path / "none") == 6  # not Linux
+
+
+def test_torch_has_the_cores_that_are_idle(
+    several_threads: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "idle_cores", lambda: 2)
+    monkeypatch.setattr(parallel, "num_cores", lambda: 8)
+    take_idle_cores()  # the tests have said how many
+    assert torch.get_num_threads() == 4
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    with caplog.at_level("INFO", "reseen"):
+        take_idle_cores()
+    assert torch.get_num_threads() == 2
+    assert caplog.messages == ["2 of 8 cores are idle, and taken; OMP_NUM_THREADS=8 takes all"]
+
+
+def test_a_run_goes_on_with_the_threads_that_it_began_with(
+    several_threads: None, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_threads(tmp_path / "threads")
+    torch.set_num_threads(1)
+    keep_threads(tmp_path / "threads")
+    assert "begun with 4 threads and going on with 1" in caplog.text
+    assert torch.get_num_threads() == 1
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    keep_threads(tmp_path / "threads")
+    assert torch.get_num_threads() == 4

@@ -93,7 +93,7 @@ def test_a_study_under_way_is_left_alone(tmp_path, monkeypatch):
 
 
 def test_several_at_once_share_the_machine():
-    assert engine._share_of_machine(0, jobs=1, gpus=["0", "1"]) == {}
+    assert engine._share_of_machine(0, jobs=1, gpus=["0", "1"]) == {"OMP_NUM_THREADS": "1"}
     assert engine._share_of_machine(3, jobs=4, gpus=["0"]) == {"OMP_NUM_THREADS": "1"}
     assert engine._share_of_machine(3, jobs=4, gpus=["2", "5"])["CUDA_VISIBLE_DEVICES"] == "5"
 

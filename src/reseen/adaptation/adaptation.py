@@ -24,6 +24,7 @@ from reseen.loading import IdentityBatchSampler, Transforms
 from reseen.losses import PairLoss, SupConLoss
 from reseen.model_evaluation import evaluate_model
 from reseen.models import Embedder
+from reseen.parallel import keep_threads
 from reseen.training import Schedule, Term, train
 from reseen.types import Benchmark, Embeddings, Identity, Sample
 
@@ -127,6 +128,7 @@ def adapt(
             raise ValueError(f"expected {name} of 1 or more, got {number}")
     folder = Path(out)
     _open(folder, resume=resume, config=config)
+    keep_threads(folder / "threads")
     terms = [Term(SupConLoss(0.05))] if terms is None else list(terms)
     first = copy.deepcopy(model.state_dict())
     done: list[Round] = []

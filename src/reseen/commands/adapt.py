@@ -17,6 +17,7 @@ from reseen.discovery import Clustering, Links, pair_links, sample_links
 from reseen.errors import DataError
 from reseen.loading import IdentityBatchSampler
 from reseen.models import Embedder, ModelSpec
+from reseen.parallel import take_idle_cores
 from reseen.terminal import Terminal
 from reseen.training import Schedule, Term
 from reseen.types import Benchmark
@@ -86,6 +87,7 @@ def adapt(
         raise DataError("expected one of --data, --pictures or --table; see reseen adapt --help")
     if (model is None) == (spec is None):
         raise DataError("expected --model or --spec.backbone with --spec.weights; see reseen adapt --help")
+    take_idle_cores()
     set_seed(seed)
     target = target_of(data, pictures, table, pattern=pattern, joint=joint)
     target = dataclasses.replace(target, links=links_of(target, pairs))

@@ -2,13 +2,9 @@
 
 import itertools
 import json
-import os
 from pathlib import Path
 
-import torch
-
 from reseen.cli.parser import call
-from reseen.parallel import idle_cores
 from reseen.terminal import Terminal
 
 
@@ -19,8 +15,6 @@ def demo(*, recipe: str = "demo", out: Path | None = None) -> None:
         recipe: Recipe to run: demo, or demo_infrared for visible and infrared pictures.
         out: The run's folder; runs/demo, or runs/demo-2 and so on where that is taken, if not given.
     """
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(idle_cores())
     folder = out or next(path for path in _places(recipe) if not path.exists())
     call("train", ["--config", recipe, "--out", str(folder)])
     call("report", [str(folder)])

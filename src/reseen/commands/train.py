@@ -14,6 +14,7 @@ from reseen.launcher import is_first
 from reseen.loading import IdentityBatchSampler, Transforms, training_transform
 from reseen.model_evaluation import evaluate_model
 from reseen.models import Embedder, ModelSpec
+from reseen.parallel import take_idle_cores
 from reseen.terminal import Terminal
 from reseen.training import CandidateSource, Schedule, Term
 from reseen.types import Benchmark
@@ -123,6 +124,7 @@ def train(
     """
     from accelerate.utils import set_seed  # Not needed to show what the verb takes.
 
+    take_idle_cores()
     set_seed(seed)
     embedder = Embedder(model)
     if checkpoint_gradients:

@@ -15,7 +15,7 @@ from reseen.errors import DataError
 from reseen.launcher import join_group
 from reseen.loading import IdentityBatchSampler, ImageDataset, Transforms, number_modalities, training_transform
 from reseen.models import Embedder
-from reseen.parallel import usable
+from reseen.parallel import keep_threads, usable
 from reseen.training.candidate_source import BatchCandidates, CandidateSource
 from reseen.training.configuration import configuration
 from reseen.training.metrics_logger import require_trackers
@@ -203,6 +203,8 @@ def train(
             config=written,
         ) as run,
     ):
+        if accelerator.num_processes == 1:
+            keep_threads(folder.threads)
         if evaluate_every is not None and run.step == 0:
             run.evaluate()
         for epoch in range(sequence.epoch, schedule.length):

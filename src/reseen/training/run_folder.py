@@ -40,6 +40,7 @@ class RunFolder:
         self.best = root / "best.safetensors"
         self.last = root / "last.safetensors"
         self.state = root / "state" / "last.pt"
+        self.threads = root / "state" / "threads"
         self.lock = root / "state" / "lock"
 
     @contextmanager
@@ -113,6 +114,6 @@ class RunFolder:
         if not self.root.is_dir():
             return True
         names = {path.name for path in self.root.iterdir() if path != self.state.parent}
-        names |= {path.name for path in self.state.parent.glob("*") if path != self.lock}
+        names |= {path.name for path in self.state.parent.glob("*") if path not in (self.lock, self.threads)}
         failed_at_once = self.metrics.name in names and self.metrics.stat().st_size == 0
         return bool(names - {self.config.name, self.metrics.name} if failed_at_once else names)

@@ -30,6 +30,7 @@ import yaml
 from reseen.errors import RunError
 from reseen.files import write_atomically
 from reseen.model_evaluation import read_results
+from reseen.parallel import keep_threads, take_idle_cores
 from reseen.studies.results.table import write_csv
 from reseen.studies.runner.progress import StudyProgress
 
@@ -91,6 +92,8 @@ def perform(runs: Sequence[Run], out: Path, *, jobs: int = 1) -> pd.DataFrame:
     folder = out / "runs"
     folder.mkdir(parents=True, exist_ok=True)
     with _held(out / "lock") as lock:
+        take_idle_cores()
+        keep_threads(out / "threads")
         for run in runs:
             _prepare(folder, run)
         failed = _do([run for run in runs if not _done(folder / run.name)], runs, folder, jobs=jobs, lock=lock)
@@ -184,9 +187,9 @@ def _start(folder: Path, run: Run, *, slot: int, jobs: int, lock: int) -> subpro
 
 
 def _share_of_machine(slot: int, *, jobs: int, gpus: Sequence[str]) -> dict[str, str]:
-    """Return the environment of a process that is not alone: a GPU of its own where there are several, one thread."""
+    """Return the environment of a process: one thread, and a GPU of its own, where others run beside it."""
     if jobs == 1:
-        return {}
+        return {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     # Threads of one training would take the cores of another.
     return {"OMP_NUM_THREADS": "1"} | ({"CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} if len(gpus) > 1 else {})
 
