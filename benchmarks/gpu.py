@@ -162,7 +162,7 @@ def recipes(chosen: Sequence[str], minutes: float) -> Iterator[MeasuredCost]:
     same: dict[str, list[str]] = {}
     for recipe in chosen:
         same.setdefault(says(recipe), []).append(recipe)
-    print(f"  {'recipe':36}{'':6}{'pictures/s':>12}{'outside':>9}{'GB':>7}")
+    print(f"  {'recipe':40}{'':6}{'pictures/s':>12}{'outside':>9}{'GB':>7}")
     for number, (recipe, *others) in enumerate(same.values()):
         if perf_counter() - started > 60 * minutes:
             print(f"  no time left for {len(same) - number} steps, from {recipe} on: raise --minutes")
@@ -174,11 +174,11 @@ def recipes(chosen: Sequence[str], minutes: float) -> Iterator[MeasuredCost]:
             try:
                 cost = measured(recipe, precision, device)
             except (RuntimeError, ValueError) as error:
-                print(f"  {recipe:36}{precision:6} FAILED: {str(error).splitlines()[0][:100]}", flush=True)
+                print(f"  {recipe:40}{precision:6} FAILED: {str(error).splitlines()[0][:100]}", flush=True)
                 continue
             gigabytes = cost.memory / 1e9
             print(
-                f"  {recipe:36}{precision:6}{cost.pictures_per_second:12.0f}{cost.outside:9.1%}{gigabytes:7.1f}",
+                f"  {recipe:40}{precision:6}{cost.pictures_per_second:12.0f}{cost.outside:9.1%}{gigabytes:7.1f}",
                 flush=True,
             )
             for name in (recipe, *others):
@@ -241,9 +241,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(
         f"{' x '.join(f'{size:,}' for size in MARKET)}: {', '.join(f'{name} {s:.3f} s' for name, s in found.items())}"
     )
-    costs = list(recipes(chosen.recipe or [name for name in names() if "/" in name], chosen.minutes))
+    costs: list[MeasuredCost] = []
+    for cost in recipes(chosen.recipe or [name for name in names() if "/" in name], chosen.minutes):
+        costs.append(cost)
+        if chosen.keep:  # at once: a lent machine may be taken back
+            write(costs, MEASURED)
     if chosen.keep:
-        write(costs, MEASURED)
         print(f"wrote {MEASURED}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
@@ -66,7 +67,8 @@ def keep_threads(path: Path) -> None:
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     begun = int(text) if text.isdecimal() else 0  # a file that was cut off while it was written says nothing
     if not begun:
-        path.write_text(str(torch.get_num_threads()), encoding="utf-8")
+        with contextlib.suppress(OSError):  # a full disk stops the run where something is lost
+            path.write_text(str(torch.get_num_threads()), encoding="utf-8")
     elif THREADS not in os.environ:
         torch.set_num_threads(begun)
     elif begun != torch.get_num_threads():
