@@ -190,7 +190,11 @@ def write(costs: Sequence[MeasuredCost], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow([field.name for field in dataclasses.fields(MeasuredCost)])
-        rows.writerows(dataclasses.astuple(cost) for cost in costs)
+        for cost in costs:
+            few = dataclasses.replace(
+                cost, pictures_per_second=round(cost.pictures_per_second), outside=round(cost.outside, 3)
+            )
+            rows.writerow(dataclasses.astuple(few))
 
 
 def searching(sizes: tuple[int, int, int], device: torch.device) -> dict[str, float]:
