@@ -128,12 +128,12 @@ def test_what_was_measured_stands_with_the_recipe(
 ) -> None:
     monkeypatch.setattr(costs, "MEASURED", tmp_path / "measured.csv")
     assert costs.measured_costs("market1501/bot") == []
-    found = costs.MeasuredCost("market1501/bot", "fp16", "Some GPU", 1552.32, 0.04, 7_250_000_000)
+    found = costs.MeasuredCost("market1501/bot", "fp16", "Some GPU", 1552.0, 0.04, 7_250_000_000)
     gpu.write([found, costs.MeasuredCost("demo", "bf16", "Some GPU", 1.0, 0.0, 0)], costs.MEASURED)
     assert costs.measured_costs("market1501/bot") == [found]
     main(["recipes", "market1501/bot"])
     epochs = costs.settings_of("market1501/bot")["schedule"]["epochs"]
-    hours = 12_936 * epochs / 1552.32 / 3600
+    hours = 12_936 * epochs / 1552 / 3600
     assert f"1,552 pictures a second, 7.2 GB, {hours:.1f} hours: Some GPU, fp16" in " ".join(
         capsys.readouterr().out.split()
     )

@@ -15,7 +15,7 @@ from reseen.tables import BOXES, TWO_CORNERS, TextTable, read_table
 from reseen.types import Box
 
 COLUMNS = ("path", "identity", "camera", "track", "time")
-NAMES: list[int | str | None] = [0, 7, -3, 2**63 - 1, "001", "1.0", "anna b", "[/b]", "NA", "né", 'Al "Bo" C', None]
+NAMES: list[int | str | None] = [0, 7, -3, 2**63 - 1, "001", "1.00", "anna b", "[/b]", "NA", "né", 'Al "Bo" C', None]
 """Labels that a reader may confuse; commas and the like are added where a form can hold them."""
 
 

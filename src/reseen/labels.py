@@ -1,7 +1,9 @@
 """Labels of identities, cameras and tracks written as text: one rule for tables, folders, command line and HTTP.
 
-Text in the plain form of an integer of 64 bits is that integer; any other text stays text, so ``001`` and ``1`` are
-two labels. The rule looks at one value alone, never at its neighbours: a label is the same whatever file it stands in.
+Text in the plain form of an integer of 64 bits is that integer, also with the ``.0`` that pandas writes behind it in a
+column with gaps; any other text stays text, so ``001`` and ``1`` are two labels. Letters with accents are composed
+(Unicode's NFC), since a Mac's file names have them apart. The rule looks at one value alone, never at its neighbours: a
+label is the same whatever file it stands in.
 Needs no torch.
 """
 
@@ -18,7 +20,7 @@ import yaml
 UNKNOWN = "unknown"
 """The identity of pictures that show nobody known; so wildlife-datasets writes it."""
 
-_PLAIN = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_PLAIN = re.compile(r"(0|-?[1-9][0-9]{0,18})(\.0)?")
 _HIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode's categories of control characters, halves of characters, and breaks of lines and paragraphs."""
 _TURNING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
@@ -26,10 +28,15 @@ _TURNING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "P
 
 
 def parse_label(text: str) -> int | str:
-    """Return the label that a text stands for: 7 for ``7``, and text for ``007``, ``7.0``, ``+7`` and ``anna``."""
-    if _PLAIN.fullmatch(text) and -(2**63) <= (number := int(text)) < 2**63:
+    """Return the label that a text stands for: 7 for ``7`` and ``7.0``, and text for ``007``, ``+7`` and ``anna``."""
+    if (plain := _PLAIN.fullmatch(text)) and -(2**63) <= (number := int(plain[1])) < 2**63:
         return number
-    return text
+    return composed(text)
+
+
+def composed(text: str) -> str:
+    """Return a text with each letter and its accents as one (Unicode's NFC)."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def parse_identity(text: str) -> int | str | None:
@@ -46,7 +53,7 @@ def parse_argument(given: int | str) -> int | str:
         return given
     if len(given) > 1 and given[0] == given[-1] == '"':
         try:
-            return str(json.loads(given))
+            return composed(str(json.loads(given)))
         except ValueError:
             pass
     return parse_label(given)
@@ -62,7 +69,7 @@ def parse_arguments(given: int | str) -> list[int | str]:
             node = None
         items = node.value if isinstance(node, yaml.SequenceNode) else []
         if items and all(isinstance(item, yaml.ScalarNode) for item in items):
-            return [item.value if item.style else parse_label(item.value) for item in items]
+            return [composed(item.value) if item.style else parse_label(item.value) for item in items]
     return [parse_argument(given)]
 
 

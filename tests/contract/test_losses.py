@@ -59,6 +59,7 @@ def all_losses() -> dict[str, Loss]:
 NAMES = list(all_losses())
 PLAIN = list(plain_losses())
 OF_PAIRS = [name for name, loss in plain_losses().items() if isinstance(loss, PairLoss)]
+OF_IDENTITIES = [name for name, loss in plain_losses().items() if isinstance(loss, ClassifierLoss)]
 # Their weights carry no gradient, so that values do not change as gradients say.
 DETACHED = {"AdaSPLoss", "CircleLoss", "CircleSoftmaxLoss"}
 
@@ -307,6 +308,28 @@ def test_labels_are_of_any_integer_type(loss: Loss, dtype: torch.dtype) -> None:
     loss.double().eval()
     x, y = batch()
     assert run(loss, x, y.to(dtype))[0] == run(loss, x, y)[0]
+
+
+@pytest.mark.parametrize("name", OF_IDENTITIES)
+@pytest.mark.parametrize("label", [-1, 10**12])
+def test_a_label_without_an_identity_is_refused(name: str, label: int) -> None:
+    loss = plain_losses()[name].double()
+    loss.build(4, D)
+    x, y = batch()
+    loss.double()(x, y)
+    y[2] = label
+    with pytest.raises(ValueError, match=rf"expected labels from 0 to \d+ for {name} of \d+ identities, got .*{label}"):
+        loss(x, y)
+
+
+@pytest.mark.parametrize("name", OF_PAIRS)
+@pytest.mark.parametrize("length", [1e-42, 1e-30, 1e-12, 1e12])
+def test_a_finite_loss_has_a_finite_gradient_at_any_length(name: str, length: float) -> None:
+    x, y = batch()
+    x = (x.float() * length).requires_grad_()
+    loss = plain_losses()[name].float()(x, y)
+    if loss.isfinite():
+        assert torch.autograd.grad(loss, x)[0].isfinite().all()
 
 
 @pytest.mark.parametrize("name", OF_PAIRS)

