@@ -283,7 +283,8 @@ def load(
     if place.endswith(".xml"):
         from reseen.embedding.openvino import OpenVinoEncoder
 
-        return OpenVinoEncoder(place, device, PictureInput.parsed(described) if described else None)
+        known = PictureInput.parsed(described) if described else None
+        return OpenVinoEncoder(place, device, known, unchecked=unchecked)
     from reseen import checkpoint
 
     return TorchEncoder(checkpoint.load(model, trust=trust, unchecked=unchecked), device)
