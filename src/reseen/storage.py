@@ -61,10 +61,17 @@ class Folder:
         return (info.size, info.mtime_ns or 0) if info.type == fs.FileType.File else None
 
     def names(self, below: str) -> set[str]:
-        """Return the names of the files in one of its folders that are whole; of one that is not there, none."""
+        """Return the names of the files in one of its folders that are whole; of one that is not there, none.
+
+        Raises:
+            RunError: It is no folder, may not be read, or there is no answer.
+        """
         filesystem, root = opened(self.location)
         selector = fs.FileSelector(f"{root}/{below}", allow_not_found=True)
-        infos = answered(lambda: filesystem.get_file_info(selector), self.location)
+        try:
+            infos = answered(lambda: filesystem.get_file_info(selector), self.location)
+        except OSError as error:
+            raise RunError(f"expected a folder {below or '.'} in {self}, got: {one_line(error)}") from None
         return {info.base_name for info in infos if info.type == fs.FileType.File and info.base_name[0] != "."}
 
     def open(self, name: str) -> Any:
