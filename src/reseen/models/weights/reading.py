@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -106,7 +107,8 @@ def read_pickled(path: Path) -> Any:
                     raise zipfile.BadZipFile("its parts are larger than the file")
                 if (part := parts.testzip()) is not None:
                     raise zipfile.BadZipFile(f"the checksum of {part} is wrong")
-        with torch.serialization.safe_globals(HARMLESS):
+        with torch.serialization.safe_globals(HARMLESS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tensors that no network here has
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if (named := re.search(r"GLOBAL:? ([\w.]+)|[Cc]lass(?: type)? ([\w.]+)", str(error))) is None:

@@ -122,8 +122,10 @@ class ItemStore:
         is_closed = self._file.exists() and self._seen[0] is None
         self.read_only = is_closed and not (os.access(self.folder, os.W_OK) and free_bytes(self.folder) > MIN_FREE)
         self._db = self._connect()
+        self._opened: os.stat_result | None = None
         if not self.read_only:
             self._prepare()
+        self._opened = self._file.stat()
 
     def _state(self) -> tuple[int | None, int]:
         """Return the size of the log, None where there is none, and when the database itself was last written."""
@@ -167,6 +169,7 @@ class ItemStore:
             if self.read_only and (begin != "BEGIN" or self._state() != self._seen):
                 self._db.close()
                 self._open()
+            self._require_same_file()
             self._db.execute(begin)
             try:
                 yield self._db
@@ -176,6 +179,18 @@ class ItemStore:
                     self._db.execute("ROLLBACK")
                 raise
 
+    def _require_same_file(self) -> None:
+        """Make sure that what is written is where the next process will look for it."""
+        try:
+            is_same = self._opened is None or os.path.samestat(self._opened, self._file.stat())
+        except FileNotFoundError:
+            is_same = False
+        if not is_same:
+            raise GalleryError(
+                f"expected the gallery at {self.folder} that this process opened, found it removed or put back from a "
+                "copy meanwhile; start anew"
+            )
+
     def reading(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
         """Give the database as of one moment; other threads wait."""
         return self._transaction("BEGIN")
@@ -183,6 +198,7 @@ class ItemStore:
     @contextlib.contextmanager
     def long_reading(self) -> Iterator[sqlite3.Connection]:
         """Give the database as of one moment, by a connection that nobody waits for."""
+        self._require_same_file()
         with translate_errors(self.folder), contextlib.closing(self._connect()) as db:
             db.execute("BEGIN")
             yield db
