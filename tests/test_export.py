@@ -129,6 +129,47 @@ def test_openvino_reads_what_is_exported_for_it(model: Embedder, tmp_path: Path)
         export.export(model, tmp_path / "other.xml", input="uint8_nhwc")
 
 
+def test_openvino_files_are_read_as_they_were_exported_or_not_at_all(model: Embedder, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    export.export(model, tmp_path / "model.xml")
+    graph, weights = ((tmp_path / f"model{end}").read_bytes() for end in (".xml", ".bin"))
+    torch.manual_seed(1)
+    export.export(Embedder(SPEC).eval(), tmp_path / "model.xml")
+    damaged = bytearray(weights)
+    damaged[len(damaged) // 2] ^= 1
+    for spoilt in ((tmp_path / "model.bin").read_bytes(), bytes(damaged)):  # of another export, as after a kill
+        (tmp_path / "model.xml").write_bytes(graph)
+        (tmp_path / "model.bin").write_bytes(spoilt)
+        with pytest.raises(CheckpointError, match="damaged ones, or ones of two exports"):
+            load(tmp_path / "model.xml")
+    (tmp_path / "model.bin").write_bytes(weights)
+    load(tmp_path / "model.xml")
+    (tmp_path / "model.xml").write_bytes(re.sub(rb"&quot;sha256&quot;: &quot;\w+&quot;", b"&quot;a&quot;: 1", graph))
+    with pytest.raises(CheckpointError, match="expected a digest"):
+        load(tmp_path / "model.xml")
+    load(tmp_path / "model.xml", unchecked=True)
+
+
+@pytest.mark.parametrize("said", ["{", "[]", "3", "null", '{"spec": {"height": "a", "width": 2}}', "[" * 50_000])
+def test_openvino_files_of_another_description_are_refused(model: Embedder, tmp_path: Path, said: str) -> None:
+    openvino = pytest.importorskip("openvino")
+    export.export(model, tmp_path / "model.onnx", input="float_nchw")
+    converted = openvino.convert_model(tmp_path / "model.onnx")
+    converted.set_rt_info(said, ["reseen"])
+    openvino.save_model(converted, tmp_path / "other.xml")
+    with pytest.raises(CheckpointError, match="a damaged description"):
+        load(tmp_path / "other.xml")
+
+
+def test_an_export_that_fails_leaves_nothing(model: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(export, "agreement", lambda *_, **__: export.Parity(0, 0, 0))
+    for name in ("model.xml", "model.onnx"):
+        with pytest.raises(ExportError, match="nothing is written"):
+            export.export(model, tmp_path / name)
+    assert not [*tmp_path.iterdir()]
+
+
 def test_openvino_leaves_the_stack_of_signal_handlers_as_it_was(model: Embedder, tmp_path: Path) -> None:
     """On processors with AMX it sets one too small for Python's own handlers: the next Ctrl-C was a SIGSEGV."""
     openvino_encoder = pytest.importorskip("reseen.embedding.openvino")

@@ -83,3 +83,24 @@ def test_a_folder_below_a_file_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     with pytest.raises(WriteError, match="Not a directory"):
         make_folder(tmp_path / "a" / "b")
+
+
+def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/null")
+    for name in ("pipe", "link"):
+        before = os.lstat(tmp_path / name)
+        with pytest.raises(WriteError, match="a pipe or device"):
+            write_atomically(tmp_path / name, b"x")
+        assert os.path.samestat(os.lstat(tmp_path / name), before)
+
+
+def test_what_somebody_lays_in_the_drafts_place_is_neither_written_nor_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_bytes(b"precious")
+    (tmp_path / ".a.partial").symlink_to("precious")
+    os.mkfifo(tmp_path / ".b.partial")
+    for name in ("a", "b"):
+        write_atomically(tmp_path / name, b"new")
+        assert (tmp_path / name).read_bytes() == b"new"
+        assert not (tmp_path / name).is_symlink()
+    assert (tmp_path / "precious").read_bytes() == b"precious"

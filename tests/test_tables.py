@@ -3,11 +3,14 @@
 import csv
 import io
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 
 from reseen.errors import DataError
@@ -207,3 +210,18 @@ def test_a_column_that_is_not_there_is_empty() -> None:
     table = TextTable(Path("own.csv"), {"path": ["a", "b"]})
     assert (len(table), table.labels("camera"), table.identities()) == (2, [None, None], [None, None])
     assert (table.numbers("time"), table.boxes()) == ([None, None], [None, None])
+
+
+def test_a_file_made_to_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    block = pa.table({"path": pa.DictionaryArray.from_arrays(np.zeros(2_000_000, np.int32), ["a.png"])})
+    parquet.write_table(block, tmp_path / "a.parquet")
+    assert (tmp_path / "a.parquet").stat().st_size < 10_000
+    with pytest.raises(DataError, match="2,000,000 rows in"):
+        read_table(tmp_path / "a.parquet", required=("path",))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError, match="a pipe or device"):
+        read_table(tmp_path / name, required=("path",))

@@ -26,6 +26,20 @@ def test_arguments_go_with_their_class() -> None:
     assert loss.temperature != 0.5, "jsonargparse hands on arguments of the same name: see reseen.upstream"
 
 
+def test_a_class_is_checked_before_it_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import jsonargparse._actions
+    import jsonargparse._typehints
+
+    for module in (jsonargparse._actions, jsonargparse._typehints):
+        monkeypatch.setattr(module, "import_object", module.import_object)
+    asked: list[str] = []
+    upstream.check_before_importing(asked.append)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--loss", type=Loss)
+    parser.parse_args(["--loss=reseen.losses.AdaSPLoss"])
+    assert "reseen.losses.AdaSPLoss" in asked
+
+
 def test_a_second_run_has_a_precision_of_its_own() -> None:
     for precision in ("bf16", "no"):
         upstream.forget_precision()

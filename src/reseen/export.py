@@ -8,10 +8,11 @@ metadata, under ``reseen``.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Literal, NamedTuple
@@ -23,11 +24,11 @@ from torch import Tensor, nn
 
 from reseen.datasets import Synthetic
 from reseen.embedding.encoder import NO_DIGEST, Encoder, OnnxEncoder, TorchEncoder
-from reseen.embedding.openvino import OpenVinoEncoder
+from reseen.embedding.openvino import OpenVinoEncoder, digest_of_ir
 from reseen.embedding.picture_input import PictureInput
 from reseen.errors import ExportError
 from reseen.extras import needs
-from reseen.files import make_folder, replacing
+from reseen.files import force, make_folder, replacing
 from reseen.loading import read
 from reseen.models import Embedder, SideInfo
 from reseen.pictures import Pixels, resized
@@ -125,7 +126,7 @@ def export(
     make_folder(target.parent)
     made = converted(graph(model, input=input, opset=opset), precision, shown, model, input)
     made.ir_version = ir
-    with replacing(target) as draft:
+    with replacing(target) as draft, without_weights(draft):
         if target.suffix == ".onnx":
             write(made, draft, facts)
             exported: Encoder = OnnxEncoder(draft, "cpu")
@@ -277,13 +278,25 @@ def write_ir(made: Any, target: Path, draft: Path, facts: dict[str, Any]) -> Enc
         source = Path(folder) / "model.onnx"
         source.write_bytes(made.SerializeToString())
         converted_model = openvino.convert_model(source)
-        converted_model.set_rt_info(json.dumps(facts), ["reseen"])
+        converted_model.set_rt_info(json.dumps({**facts, "sha256": NO_DIGEST}), ["reseen"])
         written = Path(folder) / target.name
         openvino.save_model(converted_model, written, compress_to_fp16=facts["precision"] == "float16")
+        digest = digest_of_ir(written, NO_DIGEST)
+        written.write_bytes(written.read_bytes().replace(NO_DIGEST.encode(), digest.encode()))
         exported = OpenVinoEncoder(written)
+        force(written.with_suffix(".bin"))
         written.replace(draft)
         written.with_suffix(".bin").replace(draft.with_suffix(".bin"))
     return exported
+
+
+@contextlib.contextmanager
+def without_weights(draft: Path) -> Iterator[None]:
+    """Remove the weights beside a draft at the end of the block, where they have not been put in their place."""
+    try:
+        yield
+    finally:
+        draft.with_suffix(".bin").unlink(missing_ok=True)
 
 
 def write(model: Any, path: Path, facts: dict[str, Any]) -> None:

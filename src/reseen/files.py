@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -33,6 +35,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
+        with contextlib.suppress(FileNotFoundError):
+            require_file(path)  # Renaming over a device, as /dev/stdout, would take it away from everybody.
         with _locked(partial):
             try:
                 yield partial
@@ -57,6 +61,17 @@ def require_new(path: Path | None, *, force: bool) -> None:
         raise WriteError(f"expected a new file at {path}, found one there; name another, or say --force true")
 
 
+def require_file(path: str | Path) -> None:
+    """Make sure that what is at a path is no pipe and no device, where reading need not come to an end.
+
+    Raises:
+        OSError: It is one, or there is nothing. A folder is left to whoever reads it.
+    """
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "a pipe or device", str(path))
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it, where they are not there yet.
 
@@ -78,14 +93,28 @@ def write_error(path: Path, error: OSError, more: str = "") -> WriteError:
 def _locked(path: Path) -> Iterator[None]:
     """Open a file, empty, that no other process has open in this way."""
     while True:
-        file = path.open("ab")
-        with file:
+        with os.fdopen(_opened(path), "ab") as file:
             with contextlib.suppress(OSError):  # some network file systems have no locks
                 fcntl.flock(file, fcntl.LOCK_EX)
             if _is_still_at(file, path):
                 file.truncate(0)
                 yield
                 return
+
+
+def _opened(path: Path) -> int:
+    """Return a file opened for appending; a link or pipe that somebody has laid in its place is removed."""
+    while True:
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENXIO):
+                raise
+        else:
+            if stat.S_ISREG(os.fstat(handle).st_mode):
+                return handle
+            os.close(handle)
+        path.unlink(missing_ok=True)
 
 
 def _is_still_at(file: BinaryIO, path: Path) -> bool:

@@ -17,7 +17,7 @@ from reseen.distributed import num_ranks, on_all_ranks, on_first_rank, rank
 from reseen.embedding.model import embed
 from reseen.errors import RunError, one_line
 from reseen.evaluation import Report, Reranking, evaluate, evaluate_further
-from reseen.files import write_atomically
+from reseen.files import require_file, write_atomically
 from reseen.models import Embedder
 from reseen.sealed import seal, unseal
 from reseen.types import Benchmark, Embeddings, Protocol, Sample
@@ -53,6 +53,7 @@ class Outcome(NamedTuple):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "report.json"
         try:
+            require_file(path)
             before = unseal(path.read_bytes())
             kept = {k: before[k] for k in ("training_seconds",) if k in before}
         except (OSError, ValueError):  # There is none, or it is damaged and about to be replaced.
@@ -73,6 +74,8 @@ def read_results(folder: Path) -> tuple[dict[str, Any], DataFrame]:
         RunError: A file is not there, or damaged.
     """
     try:
+        for name in ("report.json", "per_query.csv"):
+            require_file(folder / name)
         facts = unseal((folder / "report.json").read_bytes())
         queries = (folder / "per_query.csv").read_bytes()
         if facts.pop(PER_QUERY_CHECKSUM, None) not in (None, f"{zlib.crc32(queries):08x}"):

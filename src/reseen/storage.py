@@ -6,6 +6,7 @@ tools look for them. Needs no torch.
 
 from __future__ import annotations
 
+import http.client
 import time
 import urllib.error
 import urllib.request
@@ -19,12 +20,15 @@ import pyarrow as pa
 import pyarrow.fs as fs
 
 from reseen.errors import DataError, RunError, WriteError, one_line
-from reseen.files import make_folder, write_atomically
+from reseen.files import make_folder, require_file, write_atomically
 
 T = TypeVar("T")
 TRIES, PAUSE = 4, 0.5
 """How often something that does not answer is asked, and how many seconds later the second time; then twice that."""
-REQUEST_SECONDS = 30.0
+REQUEST_SECONDS, PIECE = 30.0, 2**20
+"""How long the web may be silent."""
+FETCH_SECONDS, FETCH_BYTES = 300.0, 2**30
+"""How long one picture of the web may take, and how large it may be."""
 
 
 def is_url(location: str | Path) -> bool:
@@ -57,15 +61,24 @@ class Folder:
         return (info.size, info.mtime_ns or 0) if info.type == fs.FileType.File else None
 
     def names(self, below: str) -> set[str]:
-        """Return the names of the files in one of its folders that are whole; of one that is not there, none."""
+        """Return the names of the files in one of its folders that are whole; of one that is not there, none.
+
+        Raises:
+            RunError: It is no folder, may not be read, or there is no answer.
+        """
         filesystem, root = opened(self.location)
         selector = fs.FileSelector(f"{root}/{below}", allow_not_found=True)
-        infos = answered(lambda: filesystem.get_file_info(selector), self.location)
+        try:
+            infos = answered(lambda: filesystem.get_file_info(selector), self.location)
+        except OSError as error:
+            raise RunError(f"expected a folder {below or '.'} in {self}, got: {one_line(error)}") from None
         return {info.base_name for info in infos if info.type == fs.FileType.File and info.base_name[0] != "."}
 
     def open(self, name: str) -> Any:
         """Open a file for reading, as pyarrow's readers take it; OSError where there is none."""
         filesystem, root = opened(self.location)
+        if self.path is not None:
+            require_file(self.path / name)
         return filesystem.open_input_file(f"{root}/{name}")
 
     def read(self, name: str) -> bytes:
@@ -180,7 +193,7 @@ def fetch(url: str) -> bytes:
 def _from_the_web(url: str) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=REQUEST_SECONDS) as answer:
-            return bytes(answer.read())
+            return _body(answer, url)
     except urllib.error.HTTPError as error:
         with error:
             # Too many requests and request timeout are the server's state, as is 5xx; the others are the picture's.
@@ -189,3 +202,22 @@ def _from_the_web(url: str) -> bytes:
                     f"expected a picture at {url}, got: {error.code} {error.reason}; mend its row"
                 ) from None
             raise OSError(f"{error.code} {error.reason}") from None
+    except (http.client.InvalidURL, ValueError) as error:
+        raise DataError(f"expected a picture at {url}, got: {one_line(error)}; mend its row") from None
+    except http.client.HTTPException as error:
+        raise OSError(f"no HTTP: {one_line(error)}") from None
+
+
+def _body(answer: http.client.HTTPResponse, url: str) -> bytes:
+    """Return the body of an answer, which may not come without end."""
+    until, pieces, length = time.monotonic() + FETCH_SECONDS, [], 0
+    while piece := answer.read1(PIECE):
+        pieces.append(piece)
+        length += len(piece)
+        if length > FETCH_BYTES:
+            raise DataError(f"expected a picture of at most {FETCH_BYTES:,} bytes at {url}, got more; mend its row")
+        if time.monotonic() > until:
+            raise OSError(f"{length:,} bytes in {FETCH_SECONDS:g} seconds, and more to come")
+    if answer.length:
+        raise OSError(f"{answer.length:,} bytes less than announced")
+    return b"".join(pieces)

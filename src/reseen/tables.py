@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from reseen.errors import DataError, describe
+from reseen.files import require_file
 from reseen.labels import parse_identity, parse_label
 from reseen.types import Box
 
@@ -49,6 +50,7 @@ BOXES = (("bbox",), *CORNER_AND_SIZE, *TWO_CORNERS)
 """How tables write the part of a picture to use; ``bbox`` is x, y, width and height in one column."""
 _OF_A_BOX = {name for form in BOXES for name in form} - {"x", "y"}  # x and y alone may be a place on a map.
 _LIKE_A_BOX = re.compile(r"(^|_)(b?box(es)?|bounding)(_|$)")
+MANY_ROWS, ROWS_PER_BYTE = 1_000_000, 10
 DAMAGE = (OSError, ValueError, OverflowError, pa.ArrowException)
 """What reading a damaged table may raise."""
 T = TypeVar("T")
@@ -165,6 +167,7 @@ def read_table(path: Path, *, required: Sequence[str], optional: Sequence[str] =
             the header, there are no rows, a value holds a line break, or boxes are written in no known form.
     """
     try:
+        require_file(path)  # Reading goes back to its beginning.
         header, columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_text(path)
     except FileNotFoundError:
         raise DataError(f"expected a table at {path}, found {describe(path.parent)} in its folder") from None
@@ -280,12 +283,28 @@ def _read_text(path: Path) -> tuple[list[str], Callable[[int], list[str]]]:
 def _read_parquet(path: Path) -> tuple[list[str], Callable[[int], list[str]]]:
     """Return the columns' names of a Parquet file, and what gives a column by its place."""
     file = parquet.ParquetFile(path)
+    require_possible_rows(file.metadata, path.stat().st_size)
     names = [name for name in file.schema_arrow.names if not name.startswith("__index_level_")]
 
     def column(place: int) -> list[str]:
         return [as_text(value) for value in file.read(columns=[names[place]]).column(0).to_pylist()]
 
     return [name.strip().lower() for name in names], column
+
+
+def require_possible_rows(facts: Any, size: int) -> None:
+    """Make sure that a Parquet file is not made to fill the memory: a kilobyte can hold a billion equal rows.
+
+    Args:
+        facts: Its metadata.
+        size: In bytes.
+
+    Raises:
+        ValueError: It has more rows than a file of its size can have that do not all say the same.
+    """
+    count = max(facts.num_rows, sum(facts.row_group(number).num_rows for number in range(facts.num_row_groups)))
+    if count > max(MANY_ROWS, ROWS_PER_BYTE * size):
+        raise ValueError(f"{count:,} rows in {size:,} bytes")
 
 
 def as_text(value: Any) -> str:

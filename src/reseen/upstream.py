@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,6 +27,26 @@ def forget_arguments_with_their_class() -> None:
 
     assert callable(jsonargparse._typehints.discard_init_args_on_class_path_change)
     jsonargparse._typehints.discard_init_args_on_class_path_change = forget
+
+
+def check_before_importing(check: Callable[[str], object]) -> None:
+    """Have jsonargparse call a check, which may raise, with each name in a value that it is about to import.
+
+    It imports a class that a file of settings names before it looks whether one of that kind is wanted; the allowlist
+    of jsonargparse 4.53 is not enforced, and 4.51 has none.
+    """
+    import jsonargparse._actions
+    import jsonargparse._typehints
+
+    for module in (jsonargparse._actions, jsonargparse._typehints):
+        original = module.import_object
+
+        def checked(name: Any, *rest: Any, original: Any = original, **more: Any) -> Any:
+            if isinstance(name, str) and all(part.isidentifier() for part in name.split(".")):
+                check(name)
+            return original(name, *rest, **more)
+
+        module.import_object = checked
 
 
 def forget_precision() -> None:

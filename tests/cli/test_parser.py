@@ -1,13 +1,16 @@
 """What words on a command line become."""
 
 import inspect
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from reseen import losses
-from reseen.cli.parser import parse
+from reseen.cli.parser import WrongArgumentsError, parse
+from reseen.errors import ReseenError
 
 DRAWN = ["--data", "Synthetic", "--out", "unused"]
 
@@ -32,6 +35,21 @@ def test_an_argument_holds_for_the_class_it_was_given_to() -> None:
     both = ["--loss", "SupConLoss", "--loss.temperature", "0.5"]
     assert metric_loss([*DRAWN, *both]).temperature == 0.5
     assert metric_loss(["--config", "veri776/adasp", *DRAWN, "--loss_weight", "1"]).temperature == 0.05
+
+
+@pytest.mark.parametrize("flag", ["schedule", "batches", "model", "augmentation", "data", "terms"])
+@pytest.mark.parametrize("name", ["a.json", "a.yaml", "a"])
+def test_a_file_of_settings_imports_no_module(
+    flag: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "canary.py").write_text("import os; os.mkdir('executed')\nclass Net: pass\n")
+    (tmp_path / name).write_text(json.dumps({"class_path": "canary.Net"}))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    for words in ([f"--{flag}", name], [f"--{flag}={name}"]):
+        with pytest.raises((WrongArgumentsError, ReseenError)):
+            parse("train", [*DRAWN, *words])
+    assert not (tmp_path / "executed").exists()
 
 
 def test_the_help_of_train_imports_nothing_that_it_does_not_need() -> None:

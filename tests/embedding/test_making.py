@@ -2,6 +2,7 @@
 
 import http.server
 import shutil
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -157,6 +158,42 @@ def web(tmp_path: Path) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "said"),
+    [
+        (b"nonsense\r\n\r\n", RunError, "no HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nshort", RunError, "94 bytes less than announced"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nshort", RunError, "no HTTP"),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + bytes(9000), DataError, "at most 1,000 bytes"),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 900, RunError, "more to come"),
+    ],
+)
+def test_a_server_that_answers_badly_is_not_believed_for_ever(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes, kind: type[Exception], said: str
+) -> None:
+    monkeypatch.setattr(storage, "PAUSE", 0.0)
+    monkeypatch.setattr(storage, "FETCH_BYTES", 1000)
+    monkeypatch.setattr(storage, "FETCH_SECONDS", -1.0 if b"xxx" in answer else 10.0)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            for _ in range(storage.TRIES):
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        with pytest.raises(kind, match=said):
+            fetch(f"http://127.0.0.1:{listening.getsockname()[1]}/a.png")
+
+
+@pytest.mark.parametrize("url", ["http://a b/", "http://x/\x01", "http://[::1/", "http://x:y/", "http://\udcff/"])
+def test_an_address_that_is_none_is_the_pictures_fault(url: str) -> None:
+    with pytest.raises(DataError, match="mend its row"):
+        fetch(url)
 
 
 def test_pictures_at_urls(tmp_path: Path, web: str, monkeypatch: pytest.MonkeyPatch) -> None:

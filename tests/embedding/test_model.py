@@ -248,6 +248,25 @@ def test_a_damaged_description_is_told_in_one_line(tmp_path: Path, text: str) ->
             attempt()
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("samples", 10**15), ("samples", 10**300), ("samples", True), ("samples", 1e308), ("part_rows", 0.5)),
+        *(("part_rows", 0), ("dim", -1), ("dtype", "object"), ("mirrored", 1), ("model_sha256", None)),
+        *(("integers_as_text", [[]]), ("integers_as_text", 3)),
+    ],
+)
+def test_an_impossible_description_is_told_in_one_line(tmp_path: Path, field: str, value: object) -> None:
+    embedded_to(tmp_path, Tiny(), samples(), part_rows=1)
+    known = json.loads((tmp_path / "embedding.json").read_text())
+    (tmp_path / "embedding.json").write_text(json.dumps({**known, field: value}))
+    with pytest.raises(RunError, match=r"embedding\.json, found it damaged|parts in .* are missing"):
+        open_embeddings(tmp_path)
+    (tmp_path / "embedding.json").write_text("[" * 100_000)
+    with pytest.raises(RunError, match=r"embedding\.json, found it damaged"):
+        open_embeddings(tmp_path)
+
+
 @pytest.mark.parametrize(("same_size", "seconds"), [(True, 11), (False, 10)])
 def test_a_changed_picture_is_embedded_anew_and_no_other_part(tmp_path: Path, same_size: bool, seconds: int) -> None:
     model, paths = Tiny(), [tmp_path / f"{n}.bmp" for n in range(4)]

@@ -20,7 +20,7 @@ from tests.faults.house import House
 from tests.faults.test_bit_flips import studying
 from tests.faults.test_corpus import quick
 from tests.faults.test_kills import contents, rows
-from tests.faults.verbs import Outcome, do, ended, forked
+from tests.faults.verbs import LIMIT_SECONDS, Outcome, do, ended, forked
 
 Count = Callable[[str, str], None]
 NEWNS, NEWUSER = 0x00020000, 0x10000000
@@ -58,6 +58,8 @@ READING = {"recipes", "models", "serve"}
 """Verbs that need to write nothing."""
 LONG = {"demo", "adapt"}
 """Verbs whose work takes long: they are not done to the end."""
+SECONDS = {"study": 300.0, "demo": 60.0, "adapt": 60.0}
+"""How long verbs may take that start trainings."""
 
 
 def test_every_verb_is_tried() -> None:
@@ -129,12 +131,17 @@ def words_of(verb: str, house: House, disk: Path) -> list[object]:
     return [verb, *ON_DISK[verb](house, disk)]
 
 
+def tried(verb: str, house: House, disk: Path, *more: object) -> Outcome:
+    """Run a verb."""
+    words, before = [*words_of(verb, house, disk), *more], quick if verb == "serve" else lambda: None
+    return do(words, before=before, seconds=SECONDS.get(verb, LIMIT_SECONDS))
+
+
 def again(verb: str, house: House, disk: Path) -> Outcome:
     """Run a verb that could not write before, as its line says."""
-    words = words_of(verb, house, disk)
-    outcome = do(words, before=quick if verb == "serve" else lambda: None, seconds=120)
+    outcome = tried(verb, house, disk)
     if verb == "train" and outcome.status and "resume it" in outcome.errors:
-        outcome = do([*words, "--resume", "true"], seconds=120)
+        outcome = tried(verb, house, disk, "--resume", "true")
     return outcome
 
 
@@ -153,8 +160,8 @@ def test_full(verb: str, house: House, tmp_path: Path, count: Count) -> None:
         before = furnish(house, disk)
         for left in (0, 4096, 16_384, 65_536, 262_144):
             fill(disk, left)
-            outcome = do(words_of(verb, house, disk), before=quick if verb == "serve" else lambda: None, seconds=60)
-            fault = outcome.fault(refused=left == 0 and verb not in READING)
+            outcome = tried(verb, house, disk)
+            fault = outcome.fault(refused=left == 0 and verb not in READING, limit=SECONDS.get(verb, LIMIT_SECONDS))
             (disk / "ballast").unlink()
             if outcome.status and not fault and (after := held(disk)) != before:
                 fault = f"lost: {[name for name in before if after.get(name) != before[name]]}"
@@ -179,8 +186,8 @@ def test_read_only(verb: str, house: House, tmp_path: Path, count: Count) -> Non
     def work(disk: Path) -> list[tuple[int, str | None, str]]:
         before = furnish(house, disk)
         read_only(disk)
-        outcome = do(words_of(verb, house, disk), before=quick if verb == "serve" else lambda: None, seconds=60)
-        fault = outcome.fault(refused=verb not in READING)
+        outcome = tried(verb, house, disk)
+        fault = outcome.fault(refused=verb not in READING, limit=SECONDS.get(verb, LIMIT_SECONDS))
         if not fault and held(disk) != before:
             fault = "lost"
         return [(outcome.status, fault, outcome.errors)]

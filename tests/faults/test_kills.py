@@ -228,6 +228,7 @@ def test_milvus_client(house: House, many: Path, tmp_path: Path, kills: int, mil
     assert rows(str(words[1])) == rows(tmp_path / "local")
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # sockets that its package leaves open
 @pytest.mark.parametrize("kills", [pytest.param(4, marks=pytest.mark.slow)])
 def test_milvus_server(tmp_path: Path, kills: int, count: Count) -> None:
     """The server itself is killed while a client adds; what was acknowledged is there when it runs again."""

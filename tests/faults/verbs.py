@@ -25,6 +25,9 @@ for name in COMMANDS:
         verb(name)
 
 LIMIT_SECONDS = 20.0
+"""What a verb may take of the processor."""
+PATIENCE = 6.0
+"""So many times as long it may take, on a machine that has others to serve as well."""
 EXECUTING = (
     "os.system",
     "os.exec",
@@ -50,7 +53,7 @@ class Outcome:
         status: What the process returned; negative for a signal.
         out: What it printed.
         errors: What it printed on standard error.
-        seconds: How long it took.
+        seconds: Of the processor, with the processes that it started; infinite where it had to be stopped.
         executed: Programs it ran, and places it connected to.
     """
 
@@ -60,17 +63,18 @@ class Outcome:
     seconds: float
     executed: str
 
-    def fault(self, *, refused: bool = False) -> str | None:
+    def fault(self, *, refused: bool = False, limit: float = LIMIT_SECONDS) -> str | None:
         """Return what is wrong with an ending, which must be well or one line; None if nothing is.
 
         Args:
             refused: It has to be one line.
+            limit: Seconds that it may take.
         """
         lines = [line for line in self.errors.strip().splitlines() if not LIBRARIES.match(line)]
         if self.executed:
             return f"executed: {self.executed}"
-        if self.seconds >= LIMIT_SECONDS:
-            return f"did not end within {LIMIT_SECONDS:.0f} s"
+        if self.seconds >= limit:
+            return f"did not end within {limit:.0f} s: {' / '.join(lines[-2:])}"
         if "Traceback" in self.errors + self.out:
             return "a traceback: " + " / ".join(lines[-3:])
         if self.status == 0:
@@ -114,16 +118,16 @@ def forked(work: Callable[[], Any], said: Path) -> int:
 
 
 def ended(child: int, seconds: float) -> tuple[int, float]:
-    """Wait for a process, and kill it when the time is over; return what it returned, and how long it took."""
+    """Wait for a process, and kill it when it has been too long; return what it returned, and the seconds it used."""
     took, before = 0.0, time.monotonic()
     while True:
-        found, status = os.waitpid(child, os.WNOHANG)
+        found, status, used = os.wait4(child, os.WNOHANG)
         if found:
-            return os.waitstatus_to_exitcode(status), took
-        if took > seconds:
+            return os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
+        if took > PATIENCE * seconds:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            return -signal.SIGKILL, took
+            return -signal.SIGKILL, float("inf")
         time.sleep(0.002)
         now = time.monotonic()
         took, before = took + min(now - before, 0.1), now  # more, and this process was stopped itself

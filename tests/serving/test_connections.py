@@ -100,6 +100,24 @@ def send_until_closed(connection: socket.socket) -> None:
             connection.sendall(b"GET /page.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 20)
 
 
+@pytest.mark.parametrize("token", [TOKEN, "none"])
+def test_a_body_in_far_too_many_chunks_is_not_read_to_its_end(gallery: Gallery, token: str) -> None:
+    head = f"POST /search HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\nContent-Type: image/png\r\n"
+    with serving(gallery, Colours()) as address, client(address) as asking:
+        with (
+            socket.create_connection(("127.0.0.1", port_of(address)), timeout=30) as sending,
+            contextlib.suppress(OSError),
+        ):
+            sending.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + b"1\r\na\r\n" * 500_000)
+            while sending.recv(65_536):
+                pass
+        usual = (packed(paint(0)) for _ in range(1))
+        assert asking.post("/search", content=usual).status_code == 200
+        full = packed(paint(0)) + b"\r\n" * bounds.MAX_LINES  # as a picture may well be, in one piece
+        assert asking.post("/search", content=full).status_code == 200
+        assert asking.get("/facts").json()["items"] == 0
+
+
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_those_who_ask_come_in_while_others_hold_every_place(gallery: Gallery, encrypted: bool) -> None:
     options = {"certificate": CERTIFICATE, "key": KEY} if encrypted else {}

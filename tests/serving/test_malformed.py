@@ -326,6 +326,19 @@ def test_what_is_not_http_is_turned_away(address: str, sent: bytes) -> None:
         assert asking.get("/health").status_code == 200
 
 
+def test_a_body_of_two_lengths_is_refused_with_what_follows(address: str) -> None:
+    head = f"POST /search HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: image/png\r\n"
+    second = "GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    sent = f"{head}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{second}"
+    with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=5) as connection:
+        connection.sendall(sent.encode())
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
 def test_a_body_that_never_comes_is_not_waited_for(address: str) -> None:
     port = int(address.rpartition(":")[2])
     head = (

@@ -19,7 +19,7 @@ from reseen.gallery import Gallery
 from reseen.pictures import SOS, Pixels, flattened, jpeg_markers
 from reseen.serving import Limits, uploads
 from reseen.serving.errors import RefusedError
-from reseen.serving.uploads import MAX_PARTS, MAX_SCANS, PixelBudget, open_picture
+from reseen.serving.uploads import MAX_CHUNKS_WITHOUT_PIXELS, MAX_PARTS, MAX_SCANS, PixelBudget, open_picture
 from tests.serving.conftest import TOKEN, Colours, client, packed, paint, serving
 
 
@@ -78,7 +78,11 @@ def test_markers_of_a_long_run_are_found_in_a_moment() -> None:
     assert time.process_time() - begin < 5  # one that goes back over the run at each byte takes days
 
 
-EMPTY_CHUNK = b"\0\0\0\0teSt" + struct.pack(">I", zlib.crc32(b"teSt"))
+def chunk(kind: bytes, content: bytes = b"") -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+PROFILE = chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(1_000_000)))
 COSTLY = {
     "scans": (progressive(MAX_SCANS), "at most 100 scans"),
     "run lengths": (run_length_bmp(), "BMP without compression"),
@@ -86,9 +90,11 @@ COSTLY = {
     "stray bytes": (b"\xff\xd8\xff\xfe\0\2" + b"x" * 5_000 + packed(paint(0), "JPEG")[2:], "too many parts"),
     "stray marks": (b"\xff\xd8" + b"\xff" * 5_000 + packed(paint(0), "JPEG")[3:], "too many parts"),
     "chunks": (
-        (png := packed(paint(0), "PNG"))[:33] + EMPTY_CHUNK * (MAX_PARTS + 1) + png[33:],
+        (png := packed(paint(0), "PNG"))[:33] + chunk(b"IDAT") * (MAX_PARTS + 1) + png[33:],
         "too many chunks",
     ),
+    "profiles": (png[:33] + PROFILE * MAX_CHUNKS_WITHOUT_PIXELS + png[33:], "too many chunks"),
+    "profiles at the end": (png[:-12] + PROFILE * MAX_CHUNKS_WITHOUT_PIXELS + png[-12:], "too many chunks"),
 }
 
 

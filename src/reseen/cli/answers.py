@@ -1,13 +1,10 @@
 """Search results as tables for the terminal and as an HTML page."""
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from PIL import Image
 from rich.table import Table
 
 from reseen.gallery import Gallery, Match, Where
@@ -15,6 +12,7 @@ from reseen.gallery.calibration.calibration import as_percent
 from reseen.gallery.queries import Query
 from reseen.gallery.records import EVERYTHING
 from reseen.labels import visible
+from reseen.pictures import decode_bytes
 
 if TYPE_CHECKING:
     from reseen.reporting.pictures import Shot
@@ -149,7 +147,7 @@ def write_search_page(
 
     def shot(rank: int, query: Query, match: Match) -> "Shot":
         item, jpeg = match.item, gallery.picture(match.item.id)
-        picture = None if jpeg is None else Thumbnail.of(np.asarray(Image.open(io.BytesIO(jpeg))))
+        picture = None if jpeg is None else Thumbnail.of(decode_bytes(jpeg, f"the item {item.id}"))
         name = "no name" if item.identity is None else str(item.identity)
         sure = f"{match.similarity:.3f}" if match.probability is None else as_percent(match.probability)
         place = [] if item.camera is None else [str(item.camera)]

@@ -17,6 +17,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
+from reseen.errors import TrustError
+from reseen.trust import require_trusted
 from reseen.types import Benchmark
 
 Source = Callable[..., Any] | tuple[Callable[..., Any], ...]
@@ -280,8 +282,9 @@ def _parameters(of: Source) -> Mapping[str, inspect.Parameter]:
 def _imported(path: str) -> Callable[..., Any] | None:
     module, _, name = path.rpartition(".")
     try:
+        require_trusted([path], source="the settings")  # The message may hold what a file says.
         found = getattr(importlib.import_module(module), name, None)
-    except (ImportError, ValueError):
+    except (ImportError, ValueError, TrustError):
         return None
     return found if callable(found) else None
 

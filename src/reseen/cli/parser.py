@@ -23,7 +23,7 @@ from reseen.cli.yaml_files import read_yaml
 from reseen.errors import ReseenError, TrustError
 from reseen.recipes import path_of
 from reseen.trust import named_classes, require_trusted
-from reseen.upstream import forget_arguments_with_their_class
+from reseen.upstream import check_before_importing, forget_arguments_with_their_class
 
 if importlib.util.find_spec("torch"):  # An exported model runs where there is none; data sets do not.
     import reseen.datasets  # noqa: F401  (so that `--data Table` finds its class)
@@ -33,6 +33,7 @@ set_parsing_settings(instantiate_subclass_spec_in_any=False)
 
 
 forget_arguments_with_their_class()
+check_before_importing(lambda name: require_trusted([name], source="the settings"))
 
 
 class WrongArgumentsError(Exception):

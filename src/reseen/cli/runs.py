@@ -4,13 +4,12 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 from jsonargparse.typing import restricted_string_type
 
 from reseen import checkpoint
 from reseen.cli.mistakes import plain
-from reseen.cli.yaml_files import read_yaml
+from reseen.cli.yaml_files import parse_yaml, read_yaml
 from reseen.errors import RunError
 from reseen.models import Embedder
 from reseen.trust import named_classes, require_trusted
@@ -70,7 +69,7 @@ def _warn_of_changes(run: Path, settings: dict[str, Any]) -> None:
     """Say if the data of a configuration are not those that its weights were trained on, as the weights know them."""
     weights = run / "last.safetensors" if run.is_dir() else run
     known = checkpoint.describe(weights).config if weights.is_file() else None
-    if known and (yaml.safe_load(known) or {}).get("data") != settings.get("data"):
+    if known and parse_yaml(known, source=weights).get("data") != settings.get("data"):
         folder = run if run.is_dir() else run.parent
         logger.warning("%s/config.yaml names other data than the run was trained on: it was changed since", folder)
 

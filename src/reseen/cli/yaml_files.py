@@ -8,8 +8,9 @@ from typing import Any
 import yaml
 
 from reseen.errors import RunError
+from reseen.files import require_file
 
-LARGEST = 1_000_000  # bytes: reading takes a minute for some ten times as much
+LARGEST = 300_000  # bytes: reading takes seconds for some three times as much
 DEEPEST = 50
 
 
@@ -41,23 +42,46 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         RunError: The file cannot be read, is no YAML, has aliases or a name twice, or holds no settings by name.
     """
-    expected = f"expected settings by name in {path}, as in loss_weight: 0.1"
+    expected = _expected(path)
     try:
+        require_file(path)
         if path.stat().st_size > LARGEST:
-            raise RunError(f"{expected}, got {path.stat().st_size / 1e6:.1f} MB; settings take less than one")
-        found = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+            raise RunError(f"{expected}, got {path.stat().st_size / 1e6:.1f} MB; settings take less than 0.3")
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RunError(f"{expected}, got bytes that are no text in UTF-8") from error
+    except OSError as error:
+        raise RunError(f"{expected}, got: {error.strerror}") from error
+    return parse_yaml(text, source=path)
+
+
+def parse_yaml(text: str, *, source: object) -> dict[str, Any]:
+    """Return the settings of a YAML text, by name.
+
+    Args:
+        text: May come from anybody.
+        source: Where it is from, for the error.
+
+    Raises:
+        RunError: As `read_yaml`.
+    """
+    expected = _expected(source)
+    try:
+        if len(text) > LARGEST:
+            raise RunError(f"{expected}, got {len(text) / 1e6:.1f} MB; settings take less than 0.3")
+        found = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         place = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
         raise RunError(f"{expected}, got {error.problem}{place}") from error
     except RecursionError as error:
         raise RunError(f"{expected}, got lists or settings within one another, too deep to read") from error
-    except UnicodeDecodeError as error:
-        raise RunError(f"{expected}, got bytes that are no text in UTF-8") from error
     except (yaml.YAMLError, ValueError) as error:
         raise RunError(f"{expected}, got {str(error).partition(chr(10))[0]}") from error
-    except OSError as error:
-        raise RunError(f"{expected}, got: {error.strerror}") from error
     if not isinstance(found, dict):
         kind = {type(None): "nothing", list: "a list"}.get(type(found), "a single value")
         raise RunError(f"{expected}, got {kind}")
     return found
+
+
+def _expected(source: object) -> str:
+    return f"expected settings by name in {source}, as in loss_weight: 0.1"

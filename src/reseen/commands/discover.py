@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from reseen.datasets.custom.unlabelled import folder_samples, table_samples
 from reseen.discovery import Clustering, Individuals, Links, pair_links, sample_links
@@ -25,7 +24,7 @@ from reseen.files import make_folder, write_atomically
 from reseen.gallery import Gallery
 from reseen.gallery.verdicts import keep_answers, mark_links
 from reseen.labels import UNKNOWN
-from reseen.pictures import Pixels, flattened
+from reseen.pictures import Pixels, decode_bytes
 from reseen.reporting import name_of, write_individuals
 from reseen.terminal import Terminal
 from reseen.types import Benchmark, Embeddings, Sample
@@ -168,8 +167,7 @@ class KeptPicture:
         content = self.gallery.picture(self.item)
         if content is None:
             raise DataError(f"expected a picture of {self.item}, found none; index with --thumbnails true")
-        with Image.open(io.BytesIO(content)) as picture:
-            return flattened(picture)
+        return decode_bytes(content, f"the item {self.item}")
 
 
 def _grouped(

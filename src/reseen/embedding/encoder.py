@@ -185,6 +185,7 @@ class OnnxEncoder(Encoder):
         options = onnxruntime.SessionOptions()
         # Threads that wait for the next picture leave the processor to those who bring it.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 4  # What goes wrong is raised as well.
         try:
             self.session: Any = onnxruntime.InferenceSession(
                 str(path),
@@ -283,7 +284,8 @@ def load(
     if place.endswith(".xml"):
         from reseen.embedding.openvino import OpenVinoEncoder
 
-        return OpenVinoEncoder(place, device, PictureInput.parsed(described) if described else None)
+        known = PictureInput.parsed(described) if described else None
+        return OpenVinoEncoder(place, device, known, unchecked=unchecked)
     from reseen import checkpoint
 
     return TorchEncoder(checkpoint.load(model, trust=trust, unchecked=unchecked), device)

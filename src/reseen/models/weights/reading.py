@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from reseen.errors import CheckpointError, one_line
+from reseen.files import require_file
 from reseen.zoo import fetch, fetch_entry, find, is_address, is_hub_address
 
 EFFICIENTNET_PACKAGE = "efficientnet-lite0-package"
@@ -97,11 +99,16 @@ def read_pickled(path: Path) -> Any:
         CheckpointError: It is damaged, or holds other objects.
     """
     try:
+        require_file(path)
         if zipfile.is_zipfile(path):  # where torch keeps a checksum of each part, and does not look at it
             with zipfile.ZipFile(path) as parts:
+                # torch compresses nothing: what unpacks to more than there is was made to fill the memory.
+                if sum(part.file_size for part in parts.infolist()) > path.stat().st_size:
+                    raise zipfile.BadZipFile("its parts are larger than the file")
                 if (part := parts.testzip()) is not None:
                     raise zipfile.BadZipFile(f"the checksum of {part} is wrong")
-        with torch.serialization.safe_globals(HARMLESS):
+        with torch.serialization.safe_globals(HARMLESS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tensors that no network here has
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if (named := re.search(r"GLOBAL:? ([\w.]+)|[Cc]lass(?: type)? ([\w.]+)", str(error))) is None:

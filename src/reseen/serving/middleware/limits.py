@@ -50,7 +50,10 @@ class LimitsMiddleware:
             return RefusedError(431, f"Expected headers of at most {MAX_HEADER_BYTES:,} bytes.")
         if self.num_requests > self.limits.num_requests and route_path(scope) not in OPEN_PATHS:
             return RefusedError(503, BUSY)
-        length = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        if "transfer-encoding" in headers and "content-length" in headers:  # A proxy may have gone by the other one.
+            return RefusedError(400, "Expected either Content-Length or Transfer-Encoding, got both.")
+        length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or len(length) > 18 or int(length) > self.limits.num_bytes:
             return RefusedError(413, f"Expected at most {self.limits.num_bytes:,} bytes.")
         return None

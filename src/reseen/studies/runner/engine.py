@@ -214,7 +214,7 @@ def _held(path: Path) -> Iterator[int]:
     Raises:
         RunError: Somebody else has it, and keeps it.
     """
-    with path.open("w") as file:
+    with path.open("a") as file:
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:

@@ -111,6 +111,21 @@ while True:
 """
 
 
+@pytest.mark.parametrize("how", ["removed", "put back"])
+def test_a_process_acknowledges_nothing_that_nobody_will_find(folder: Path, how: str) -> None:
+    shutil.copytree(folder, folder.with_name("saved"))
+    with Gallery(folder) as gallery:
+        shutil.rmtree(folder)
+        if how == "put back":
+            shutil.copytree(folder.with_name("saved"), folder)
+        for attempt in (lambda: gallery.add(vectors(3, 1)), lambda: gallery.search(vectors(1, 0), 1), gallery.compact):
+            with pytest.raises(GalleryError, match="removed or put back"):
+                attempt()
+    if how == "put back":
+        with Gallery(folder) as gallery:
+            assert len(gallery) == 200
+
+
 def test_a_gallery_in_use_is_copied_whole(folder: Path, tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None

@@ -25,14 +25,14 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.files import force
+from reseen.files import force, require_file
 from reseen.gallery.backends.sqlite_faiss.item_store import Revision
 from reseen.gallery.backends.sqlite_faiss.nearest import make_lists
 from reseen.gallery.backends.sqlite_faiss.view import CODED, Codes, Columns, View
 
 PREFIX, DRAFT = "index-", "draft-"
 FACTS, COLUMNS, VECTORS, LISTS = "index.json", "columns.npz", "vectors.npy", "lists.faiss"
-BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile)
+BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, OverflowError, zipfile.BadZipFile)
 """What a damaged or vanished file may raise; the database is asked instead."""
 CHECKED_AT_ONCE = 2**29
 """Bytes of vectors up to which their checksum is checked on opening; that of more is checked in the background."""
@@ -78,6 +78,7 @@ def read(path: Path) -> View:
 
 def read_facts(path: Path) -> dict[str, Any]:
     """Return what ``index.json`` says."""
+    require_file(path / FACTS)
     checksum, _, text = (path / FACTS).read_bytes().partition(b"\n")
     if f"{zlib.crc32(text):08x}".encode() != checksum:
         raise ValueError(f"{FACTS} is damaged")
@@ -108,6 +109,7 @@ def require_whole(path: Path, name: str, checksums: Mapping[str, str], stop: thr
 def checksum_of(path: Path, stop: threading.Event | None = None) -> str | None:
     """Return the CRC-32 of a file, which finds what disks do to files; None if told to stop."""
     checksum = 0
+    require_file(path)
     with path.open("rb") as file:
         while piece := file.read(PIECE):
             if stop is not None and stop.is_set():
@@ -179,7 +181,7 @@ def write(
 @contextlib.contextmanager
 def drafting(folder: Path) -> Iterator[Path]:
     """Give a new folder, locked while it is in use, that is gone afterwards; remove those of killed processes."""
-    for left in folder.glob(DRAFT + "*"):
+    for left in folder.glob(DRAFT + "*/"):
         with contextlib.suppress(OSError), locked(left):
             shutil.rmtree(left, ignore_errors=True)
     draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=folder))

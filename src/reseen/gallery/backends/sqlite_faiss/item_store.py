@@ -12,7 +12,8 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,7 +51,7 @@ CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE revisions (revision INTEGER PRIMARY KEY, nonce BLOB NOT NULL);
 CREATE TABLE items (
     row INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE, identity, camera, track, time REAL,
-    source TEXT, extra TEXT NOT NULL, revision INTEGER NOT NULL);
+    source TEXT, extra TEXT NOT NULL, revision INTEGER NOT NULL, vector_crc32 INTEGER);
 CREATE INDEX items_by_revision ON items (revision);
 CREATE TABLE vectors (row INTEGER PRIMARY KEY REFERENCES items ON DELETE CASCADE, vector BLOB NOT NULL);
 CREATE TABLE pictures (row INTEGER PRIMARY KEY REFERENCES items ON DELETE CASCADE, jpeg BLOB NOT NULL);
@@ -106,11 +107,14 @@ class ItemStore:
                 if folder.exists() and not folder.is_dir():
                     raise GalleryError(f"expected a folder for a gallery at {folder}, found a file; name another place")
                 folder.mkdir(parents=True, exist_ok=True)
+            elif not self._file.stat().st_size and any(folder.glob("index-*")):
+                # A gallery that is being made has an empty database for a moment, and no index yet.
+                raise GalleryError(f"expected a gallery at {folder}, found {FILE} empty; restore it from a copy")
             self._open()
             facts = dict(self._db.execute("SELECT name, value FROM facts"))
-        if facts["format"] != FORMAT:
+        if (found := facts.get("format")) != FORMAT:
             raise GalleryError(
-                f"expected a gallery of format {FORMAT} at {folder}, found {facts['format']}; use the reseen of then"
+                f"expected a gallery of format {FORMAT} at {folder}, found {found}; use the reseen of then"
             )
 
     def _open(self) -> None:
@@ -118,8 +122,10 @@ class ItemStore:
         is_closed = self._file.exists() and self._seen[0] is None
         self.read_only = is_closed and not (os.access(self.folder, os.W_OK) and free_bytes(self.folder) > MIN_FREE)
         self._db = self._connect()
+        self._opened: os.stat_result | None = None
         if not self.read_only:
             self._prepare()
+        self._opened = self._file.stat()
 
     def _state(self) -> tuple[int | None, int]:
         """Return the size of the log, None where there is none, and when the database itself was last written."""
@@ -148,6 +154,10 @@ class ItemStore:
                         db.execute(statement)
                     db.executemany("INSERT INTO facts VALUES (?, ?)", Facts(None, None)._asdict().items())
                     db.execute("INSERT INTO facts VALUES ('format', ?)", (FORMAT,))
+        if not has_checksums(db):  # Made by an earlier version; what it holds is read unchecked.
+            with self._transaction("BEGIN IMMEDIATE"):
+                if not has_checksums(db):
+                    db.execute("ALTER TABLE items ADD COLUMN vector_crc32 INTEGER")
 
     def _is_begun(self) -> bool:
         return self._db.execute("SELECT name FROM sqlite_schema WHERE name = 'facts'").fetchone() is not None
@@ -159,6 +169,7 @@ class ItemStore:
             if self.read_only and (begin != "BEGIN" or self._state() != self._seen):
                 self._db.close()
                 self._open()
+            self._require_same_file()
             self._db.execute(begin)
             try:
                 yield self._db
@@ -168,6 +179,18 @@ class ItemStore:
                     self._db.execute("ROLLBACK")
                 raise
 
+    def _require_same_file(self) -> None:
+        """Make sure that what is written is where the next process will look for it."""
+        try:
+            is_same = self._opened is None or os.path.samestat(self._opened, self._file.stat())
+        except FileNotFoundError:
+            is_same = False
+        if not is_same:
+            raise GalleryError(
+                f"expected the gallery at {self.folder} that this process opened, found it removed or put back from a "
+                "copy meanwhile; start anew"
+            )
+
     def reading(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
         """Give the database as of one moment; other threads wait."""
         return self._transaction("BEGIN")
@@ -175,6 +198,7 @@ class ItemStore:
     @contextlib.contextmanager
     def long_reading(self) -> Iterator[sqlite3.Connection]:
         """Give the database as of one moment, by a connection that nobody waits for."""
+        self._require_same_file()
         with translate_errors(self.folder), contextlib.closing(self._connect()) as db:
             db.execute("BEGIN")
             yield db
@@ -207,9 +231,9 @@ class ItemStore:
             columns = (rows.identities, rows.cameras, rows.tracks, rows.times, rows.sources, rows.extras)
             for name, vector, picture, *values in zip(rows.ids, rows.vectors, rows.pictures, *columns, strict=True):
                 cursor = db.execute(
-                    "INSERT INTO items (id, identity, camera, track, time, source, extra, revision)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-                    (bytes.fromhex(name), *values, revision),
+                    "INSERT INTO items (id, identity, camera, track, time, source, extra, revision, vector_crc32)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+                    (bytes.fromhex(name), *values, revision, zlib.crc32(vector)),
                 )
                 if cursor.rowcount:
                     new += 1
@@ -246,14 +270,16 @@ class ItemStore:
         columns = "id, identity, camera, track, time, source, extra"
         with self.reading() as db:
             records = list(select_in(db, f"SELECT {columns} FROM items WHERE id IN", keys(ids)))
-        made = {key.hex(): Item(key.hex(), *known, json.loads(extra)) for key, *known, extra in records}  # type: ignore[call-arg]  # mypy counts the starred list as one and more
+            made = {key.hex(): Item(key.hex(), *known, read_extra(key, extra)) for key, *known, extra in records}  # type: ignore[call-arg]  # mypy counts the starred list as one and more
         return [made.get(name) for name in ids]
 
     def vectors(self, ids: Sequence[str]) -> dict[bytes, bytes]:
         """Return the vectors of the items that are held, by their keys."""
         with self.reading() as db:
-            query = "SELECT id, vector FROM items JOIN vectors USING (row) WHERE id IN"
-            return dict(select_in(db, query, keys(ids)))
+            query = f"SELECT id, vector, {checksum(db)} FROM items JOIN vectors USING (row) WHERE id IN"
+            records = list(select_in(db, query, keys(ids)))
+            require_whole_vectors(records, self.read_facts().dim)
+        return {key: vector for key, vector, _ in records}
 
     def pictured(self, ids: Sequence[str]) -> set[str]:
         """Return those of the items that a picture is kept for."""
@@ -363,6 +389,48 @@ def keys(ids: Sequence[str]) -> list[bytes]:
     return [bytes.fromhex(name) for name in ids]
 
 
+def has_checksums(db: sqlite3.Connection) -> bool:
+    """Return whether vectors have a checksum."""
+    return any(name == "vector_crc32" for _, name, *_ in db.execute("PRAGMA table_info(items)"))
+
+
+def checksum(db: sqlite3.Connection) -> str:
+    """Return what to select for the checksum of an item's vector; NULL where there is none."""
+    return "vector_crc32" if has_checksums(db) else "NULL"
+
+
+def require_whole_vectors(records: Iterable[tuple[bytes, bytes, int | None]], dim: int | None) -> None:
+    """Make sure that vectors are those that were added.
+
+    Args:
+        records: Key, vector and checksum of each.
+        dim: Numbers of a vector.
+
+    Raises:
+        DamagedError: One is not.
+    """
+    for key, vector, written in records:
+        whole = isinstance(vector, bytes) and len(vector) == 4 * (dim or 0)
+        if not whole or written not in (None, zlib.crc32(vector)):
+            raise DamagedError(f"a damaged vector of the item {key.hex()}; delete it, and index its picture again")
+
+
+def read_extra(key: bytes, text: str) -> dict[str, Any]:
+    """Return what is kept of an item beside its columns.
+
+    Raises:
+        DamagedError: It is no JSON any more.
+    """
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError, RecursionError):
+        raise DamagedError(f"damaged facts of the item {key.hex()}; delete it, and index its picture again") from None
+
+
+class DamagedError(Exception):
+    """What a database holds is not what was written."""
+
+
 @contextlib.contextmanager
 def translate_errors(path: Path) -> Iterator[None]:
     """Raise what SQLite or the disk has against a gallery as a `GalleryError` of one line."""
@@ -373,6 +441,8 @@ def translate_errors(path: Path) -> Iterator[None]:
         raise GalleryError(f"expected to use the gallery at {path}, found: {error}; {advice}") from None
     except sqlite3.DatabaseError as error:
         raise GalleryError(f"expected a gallery at {path}, found: {error}; restore it from a copy") from None
+    except DamagedError as error:
+        raise GalleryError(f"expected a whole gallery at {path}, found {error}, or restore it from a copy") from None
     except OSError as error:
         raise GalleryError(
             f"expected to write a gallery at {path}, found: {error.strerror or error}; see the disk and who may write "

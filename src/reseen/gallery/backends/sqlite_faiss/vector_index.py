@@ -18,7 +18,15 @@ import numpy as np
 
 from reseen.errors import GalleryError
 from reseen.gallery.backends.sqlite_faiss import index_files
-from reseen.gallery.backends.sqlite_faiss.item_store import CHUNK, ItemStore, has_had, latest
+from reseen.gallery.backends.sqlite_faiss.item_store import (
+    CHUNK,
+    DamagedError,
+    ItemStore,
+    checksum,
+    has_had,
+    latest,
+    require_whole_vectors,
+)
 from reseen.gallery.backends.sqlite_faiss.nearest import ABSENT, SMALLEST
 from reseen.gallery.backends.sqlite_faiss.view import CODED, Codes, Columns, View
 from reseen.gallery.rows import normalized
@@ -179,13 +187,15 @@ def count_of(db: sqlite3.Connection) -> int:
 def blocks(db: sqlite3.Connection, after: int, codes: Mapping[str, Codes]) -> Iterator[index_files.Block]:
     """Read the rows after one from the database, a block at a time."""
     cursor = db.execute(
-        "SELECT row, identity, camera, track, time, vector FROM items JOIN vectors USING (row) WHERE row > ?"
-        " ORDER BY row",
+        f"SELECT id, vector, {checksum(db)}, row, identity, camera, track, time FROM items JOIN vectors USING (row)"
+        " WHERE row > ? ORDER BY row",
         (after,),
     )
+    (dim,) = db.execute("SELECT value FROM facts WHERE name = 'dim'").fetchone()
     while block := cursor.fetchmany(CHUNK):
-        vectors = np.frombuffer(b"".join(vector for *_, vector in block), np.float32).reshape(len(block), -1)
-        yield index_files.Block(as_columns([row for *row, _ in block], codes), normalized(vectors))
+        require_whole_vectors([record[:3] for record in block], dim)
+        vectors = np.frombuffer(b"".join(record[1] for record in block), np.float32).reshape(len(block), -1)
+        yield index_files.Block(as_columns([record[3:] for record in block], codes), normalized(vectors))
 
 
 def last(view: View) -> int:
@@ -196,6 +206,8 @@ def last(view: View) -> int:
 def as_columns(rows: Sequence[Sequence[Any]], codes: Mapping[str, Codes]) -> Columns:
     """Return (row, identity, camera, track, time) of the database as columns."""
     number, identity, camera, track, time = zip(*rows, strict=True)
+    if wrong := [row[0] for row in rows if not isinstance(row[4], (float, int, type(None)))]:
+        raise DamagedError(f"a damaged time in row {wrong[0]}")
     return Columns(
         np.array(number, np.int64),
         codes["identities"].encode(identity),
