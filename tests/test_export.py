@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from importlib.metadata import requires
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -91,8 +92,10 @@ def test_normalised_pictures_as_trackers_feed_them(model: Embedder, tmp_path: Pa
     encoder = TorchEncoder(model, "cpu")
     assert cosines(found, encoder.encode(batch)).min() > 0.9999
     assert session.get_inputs()[0].shape[1:] == [3, 32, 16]
-    loaded = load(made.path)
-    assert cosines(loaded(pictures((40, 20))), encoder(pictures((40, 20)))).min() > 0.9999
+    half = export.export(model, tmp_path / "half.onnx", input="float_nchw", precision="float16")
+    for path, least in ((made.path, 0.9999), (half.path, 0.999)):
+        loaded = load(path)
+        assert cosines(loaded(pictures((40, 20))), encoder(pictures((40, 20)))).min() > least
     assert loaded.fingerprint == encoder.fingerprint
 
 
@@ -103,6 +106,36 @@ def test_versions_are_those_that_were_asked_for(model: Embedder, exported: Path,
     assert (newer.ir_version, max(each.version for each in newer.opset_import)) == (10, 20)
     with pytest.raises(ExportError, match="expected opset 18 or later, got 17"):
         export.export(model, tmp_path / "older.onnx", opset=17)
+
+
+# https://onnxruntime.ai/docs/reference/compatibility.html: the IR and the operators that a version reads.
+READ_BY_ONNX_RUNTIME = {"1.14": (8, 18), "1.16": (9, 19), "1.17": (9, 20), "1.18": (10, 21)}
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8", "int8_static"])
+@pytest.mark.parametrize("input", ["uint8_nhwc", "float_nchw"])
+def test_files_are_older_than_the_oldest_runtime(model: Embedder, tmp_path: Path, input, precision) -> None:
+    """What `pip install 'reseen[onnx]'` may find reads every file, and so does 1.14, as the docs say."""
+    (bound,) = (text for text in requires("reseen") or () if text.startswith("onnxruntime"))
+    oldest = re.match(r"onnxruntime>=([\d.]+);", bound)
+    assert oldest is not None
+    path = export.export(model, tmp_path / "m.onnx", input=input, precision=precision, pictures=export.drawn(4)).path
+    file = onnx.load(path)
+    opsets = {each.domain: each.version for each in file.opset_import}
+    for version in (oldest[1], "1.14"):
+        newest_ir, newest = READ_BY_ONNX_RUNTIME[version]
+        assert file.ir_version <= newest_ir
+        assert opsets[""] <= newest
+    nodes, graphs = [], [file.graph, *file.functions]
+    while graphs:
+        for node in graphs.pop().node:
+            nodes.append(node)
+            graphs += [each.g for each in node.attribute if each.type == onnx.AttributeProto.GRAPH]
+    own = {(function.domain, function.name) for function in file.functions}
+    for node in nodes:
+        if (node.domain, node.op_type) not in own:
+            assert node.domain == "", node  # none of a runtime's own
+            onnx.defs.get_schema(node.op_type, opsets[""], "")
 
 
 def test_calibrated_files_report_how_near_they_are(model: Embedder, tmp_path: Path) -> None:
@@ -116,6 +149,7 @@ def test_calibrated_files_report_how_near_they_are(model: Embedder, tmp_path: Pa
 
 def test_openvino_reads_what_is_exported_for_it(model: Embedder, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
+    assert export.export(model, tmp_path / "model.xml", precision="float16").least_cosine > 0.999
     made = export.export(model, tmp_path / "model.xml")
     assert made.least_cosine > 0.9999
     assert sorted(file.name for file in tmp_path.iterdir()) == ["model.bin", "model.xml"]

@@ -218,8 +218,11 @@ def converted(made: Any, precision: Precision, pictures: Sequence[Pixels], model
     """Return an ONNX graph with its weights in a precision; pictures and embedding stay as they are."""
     if precision == "float16":
         from onnxruntime.transformers.float16 import convert_float_to_float16
+        from onnxruntime.transformers.onnx_model import OnnxModel
 
-        return convert_float_to_float16(made, keep_io_types=True)
+        halved = convert_float_to_float16(made, keep_io_types=True)
+        OnnxModel(halved).topological_sort()  # It puts what casts the input behind all others.
+        return halved
     if precision == "float32":
         return made
     import onnx

@@ -17,6 +17,7 @@ from reseen.datasets import Table
 from reseen.gallery import Gallery
 from reseen.gallery.verdicts import mark_links
 from reseen.models import Embedder, ModelSpec
+from reseen.zoo import DEFAULT
 from tests.commands.test_gallery_verbs import SIZE, person, refused, said
 from tests.training.test_resume import in_child
 from tests.training.tiny import same
@@ -151,9 +152,10 @@ def test_labels_are_compared_with_and_not_used(place, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ((), "expected --gallery, or --pictures, --table or --data with --model"),
-        (("--pictures", "seen"), "with --model"),
-        (("--gallery", "gallery", "--model", "model.safetensors"), "expected --gallery, or"),
+        ((), "expected one of --gallery, --pictures, --table or --data"),
+        (("--gallery", "gallery", "--pictures", "seen"), "expected one of --gallery, --pictures"),
+        (("--gallery", "gallery", "--model", "model.safetensors"), "expected --gallery without --model"),
+        (("--pictures", "seen", "--model", "osnet_x0_25_market"), "reseen models has osnet_x0_25_m"),
         (("--pictures", "seen", "--model", "model.safetensors", "--pattern", "x(?P<camera>.)"), "to match x"),
         (("--pictures", "seen", "--model", "model.safetensors", "--pattern", "(?P<colour>.)"), "groups among"),
         (("--pictures", "none", "--model", "model.safetensors"), "expected a folder of pictures"),
@@ -228,6 +230,25 @@ def test_a_model_is_adapted_to_a_folder(place, capsys, tmp_path):
     )
 
 
+@pytest.mark.parametrize("name", [None, "osnet_x0_25_market1501"])
+def test_published_models_are_taken_by_name_and_one_if_none_is_given(name, place, capsys, tmp_path, monkeypatch):
+    backbone = "osnet_ain_x1_0" if name is None else "osnet_x0_25"
+    torch.save(
+        Embedder(ModelSpec(backbone, neck="none")).network.backbone.state_dict(), tmp_path / f"{name or DEFAULT}.pth"
+    )
+    monkeypatch.setenv("RESEEN_MODELS", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    words = ("--pictures", place / "seen", *(() if name is None else ("--model", name)), *OPTIONS)
+    told = said(capsys, "discover", *words, "--out", tmp_path / "found")
+    assert "36 pictures: " in told
+    assert (f"no model given: taking {DEFAULT}" in told) == (name is None)
+    opened: list[Embedder] = []
+    monkeypatch.setattr("reseen.adaptation.adapt", lambda embedder, *rest, **named: opened.append(embedder) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main([str(word) for word in ("adapt", *words, "--out", tmp_path / "run")])
+    assert opened[0].spec.weights == (name or DEFAULT)
+
+
 def test_a_model_is_adapted_to_a_data_set_and_scored_on_it(place, capsys, tmp_path):
     for number in range(PEOPLE * EACH):
         name = f"{number % PEOPLE}_{number // PEOPLE % 2}_{number}.png"
@@ -244,7 +265,11 @@ def test_a_model_is_adapted_to_a_data_set_and_scored_on_it(place, capsys, tmp_pa
     ("words", "expected"),
     [
         ((), "expected one of --data, --pictures or --table"),
-        (("--pictures", "seen"), "expected --model or --spec"),
+        (
+            ("--pictures", "seen", "--model", "model.safetensors", "--spec.backbone", "osnet_x0_25"),
+            "expected --model or --spec.backbone with --spec.weights, got both",
+        ),
+        (("--pictures", "seen", "--model", "osnet_x0_25_market"), "reseen models lists"),
         (("--pictures", "seen", "--model", "model.safetensors", "--joint", "true"), "expected --data Transfer"),
     ],
 )

@@ -7,7 +7,7 @@ import torch
 
 from reseen.models import Embedder, ModelSpec, ResNetOptions, ViTOptions, kept_bytes
 from reseen.recipes import settings_of
-from reseen.recipes.costs import cost_of, counted, label, network_cost, of_papers, spec_of, table, training_pictures
+from reseen.recipes.costs import cost_of, counted, label, network_cost, spec_of, table, to_keep, training_pictures
 
 TINY = ModelSpec("timm:resnet18", 64, 32, neck="none")
 AGAIN = "python -c 'from reseen.recipes.costs import keep; keep()'"
@@ -39,8 +39,8 @@ def test_a_label_tells_networks_apart_and_leaves_their_weights_out() -> None:
     assert label(vit) == "timm:vit_tiny_patch16_224, 256 x 128, vit.cameras 2"
 
 
-def test_every_network_of_a_paper_s_recipe_stands_in_the_table() -> None:
-    assert set(of_papers()) == set(table()), f"count again: {AGAIN}"
+def test_every_recipe_s_network_stands_in_the_table() -> None:
+    assert set(to_keep()) == set(table()), f"count again: {AGAIN}"
 
 
 def test_a_network_that_does_not_stand_there_is_counted() -> None:
@@ -52,7 +52,7 @@ def test_a_network_that_does_not_stand_there_is_counted() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(table()))
 def test_every_network_is_counted_as_it_was(name: str) -> None:
-    assert counted(of_papers()[name]) == table()[name]
+    assert counted(to_keep()[name]) == table()[name]
 
 
 def test_what_resnet_50_is_known_to_cost() -> None:

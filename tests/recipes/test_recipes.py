@@ -31,6 +31,7 @@ from reseen.loading import number_modalities
 from reseen.recipes import FOLDER, path_of, settings_of
 from reseen.recipes.objective import role_of
 from reseen.training import BatchCandidates, Objective
+from reseen.zoo import find
 
 
 def kind(name: str) -> str:
@@ -64,8 +65,11 @@ def test_the_command_line_takes_it(name: str) -> None:
     assert schedule.freeze < schedule.epochs
     weights = settings["model"].weights
     named = (None, "imagenet", "efficientnet-lite0-package")
-    assert weights in named or re.fullmatch(r"https://\S+#sha256=[0-9a-f]{64}", weights)
-    if name.partition("/")[1]:
+    if (published := find(weights or "")) is not None:
+        assert settings["model"].backbone == published.spec["backbone"]
+    else:
+        assert weights in named or re.fullmatch(r"https://\S+#sha256=[0-9a-f]{64}", weights)
+    if not name.startswith("demo"):
         # Its own data set takes its arguments, and goes on to miss the files.
         with pytest.raises(DataError, match="no-such-folder"):
             parse("train", ["--config", name, "--data.root", "no-such-folder", "--out", "unused"])

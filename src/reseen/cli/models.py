@@ -10,12 +10,18 @@ from reseen.zoo import DEFAULT
 logger = logging.getLogger(__name__)
 
 
+def model_or_default(model: str | None) -> str:
+    """Return a model's name or path; the default one, with a line that says so, where none is given."""
+    if model is None:
+        logger.info("no model given: taking %s; reseen models lists others, and --model takes one or a file", DEFAULT)
+        return DEFAULT
+    return model
+
+
 def open_model(model: str | None, device: str | None = None) -> Encoder:
-    """Return a model by its name or path; the default one, with a line that says so, where none is given.
+    """Return a model by its name or path; the default one where none is given.
 
     Raises:
         CheckpointError: There is no such model, or it cannot be fetched.
     """
-    if model is None:
-        logger.info("no model given: taking %s; reseen models lists others, and --model takes one or a file", DEFAULT)
-    return load(DEFAULT if model is None else model, device)
+    return load(model_or_default(model), device)

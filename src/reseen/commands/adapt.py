@@ -7,9 +7,10 @@ from typing import Any, Literal
 import yaml
 from accelerate.utils import set_seed
 
-from reseen import adaptation, checkpoint
+from reseen import adaptation
 from reseen.adaptation import Memory, Target, write_adaptation_page
-from reseen.cli.runs import checkpoint_of
+from reseen.cli.models import model_or_default
+from reseen.cli.runs import model_of
 from reseen.commands.train import Augmentation
 from reseen.datasets import Transfer
 from reseen.datasets.custom.unlabelled import folder_samples, table_samples
@@ -25,7 +26,7 @@ from reseen.types import Benchmark
 
 def adapt(
     *,
-    model: Path | None = None,
+    model: str | None = None,
     spec: ModelSpec | None = None,
     out: Path,
     data: Benchmark | None = None,
@@ -56,7 +57,8 @@ def adapt(
     round found (adaptation.json), a page (adaptation.html) and the rounds themselves.
 
     Args:
-        model: The model to start from: the folder of a run or a checkpoint.
+        model: The model to start from: a name, a run or a checkpoint; a published model, which is fetched, if neither
+            this nor --spec is given.
         spec: Network and published weights to start from, in place of --model.
         out: Folder of the run; it must not hold another run.
         data: Data set whose training pictures are the target, their labels thrown away; its queries and gallery say
@@ -85,13 +87,13 @@ def adapt(
     """
     if sum(given is not None for given in (data, pictures, table)) != 1:
         raise DataError("expected one of --data, --pictures or --table; see reseen adapt --help")
-    if (model is None) == (spec is None):
-        raise DataError("expected --model or --spec.backbone with --spec.weights; see reseen adapt --help")
+    if model is not None and spec is not None:
+        raise DataError("expected --model or --spec.backbone with --spec.weights, got both; see reseen adapt --help")
     take_idle_cores()
     set_seed(seed)
     target = target_of(data, pictures, table, pattern=pattern, joint=joint)
     target = dataclasses.replace(target, links=links_of(target, pairs))
-    embedder = Embedder(spec) if spec is not None else checkpoint.load(checkpoint_of(model or out))
+    embedder = Embedder(spec) if spec is not None else model_of(Path(model_or_default(model)))
     size = (embedder.spec.height, embedder.spec.width)
     settings = {} if resolved is None else {**resolved, "resume": False}
     result = adaptation.adapt(

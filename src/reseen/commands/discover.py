@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from reseen.cli.models import open_model
 from reseen.datasets.custom.unlabelled import folder_samples, table_samples
 from reseen.discovery import Clustering, Individuals, Links, pair_links, sample_links
 from reseen.discovery import discover as group
 from reseen.discovery.agreement import agreement, alone
 from reseen.discovery.questions import Probability
-from reseen.embedding.encoder import load
 from reseen.embedding.making import pixels
 from reseen.errors import DataError
 from reseen.files import make_folder, write_atomically
@@ -57,7 +57,7 @@ def discover(
     pattern: str | None = None,
     table: Path | None = None,
     data: Benchmark | None = None,
-    model: Path | None = None,
+    model: str | None = None,
     pairs: Path | None = None,
     clustering: Clustering = Clustering(),
     questions: int = 100,
@@ -65,7 +65,7 @@ def discover(
 ) -> None:
     """Group pictures without labels into individuals, and say which answers of a person are worth most.
 
-    Give --gallery, or one of --pictures, --table and --data with --model. Writes into --out: individuals.csv, which
+    Give one of --gallery, --pictures, --table and --data. Writes into --out: individuals.csv, which
     `--data Table` reads, questions.csv, discovery.json and the page index.html.
 
     What is known of pairs holds whatever the pictures look like: a track shows one individual, tracks that one camera
@@ -79,7 +79,8 @@ def discover(
         pattern: Regular expression with groups such as camera, track and time, read from the paths of --pictures.
         table: CSV or Parquet file of path and, where known, camera, track, time and the box to use.
         data: Data set whose training pictures are grouped; their labels are only compared with.
-        model: The folder of a run, a checkpoint, or an exported .onnx file; not for a gallery, which has its vectors.
+        model: A name, a run, a checkpoint, or an exported file; a published model, which is fetched, if not given. Not
+            for a gallery, which has its vectors.
         pairs: Table of first, second and same (yes or no): what a person said, such as questions.csv filled in.
         clustering: How to group.
         questions: How many questions to write.
@@ -87,8 +88,10 @@ def discover(
     """
     given = [name for name, value in (("gallery", gallery), ("pictures", pictures), ("table", table), ("data", data))
              if value is not None and value != ""]  # fmt: skip
-    if len(given) != 1 or (gallery == "") == (model is None):
-        raise DataError("expected --gallery, or --pictures, --table or --data with --model; see reseen discover --help")
+    if len(given) != 1:
+        raise DataError("expected one of --gallery, --pictures, --table or --data; see reseen discover --help")
+    if gallery and model is not None:
+        raise DataError("expected --gallery without --model, got both; a gallery has its vectors")
     if gallery:
         with Gallery(gallery, create=False) as kept:
             found = items_of(kept)
@@ -105,8 +108,7 @@ def discover(
     else:
         assert table is not None
         samples, title = table_samples(table), table.stem
-    assert model is not None
-    encoder = load(model, device)
+    encoder = open_model(model, device)
     vectors = torch.from_numpy(encoder((pixels(sample) for sample in samples), progress=True))
     names = [named(sample) for sample in samples]
     found = Found(samples, names, Embeddings.of(vectors, samples), sample_links(samples))

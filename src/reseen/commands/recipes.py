@@ -24,7 +24,7 @@ def recipes(
     speed: bool = False,
     check: bool = False,
 ) -> None:
-    """List the recipes of the papers' tables, or show one: published figures, costs and settings.
+    """List the recipes, or show one: published figures, costs and settings.
 
     A recipe is a file of settings: `reseen train --config NAME --data.root X --out Y`, and any flag changes it.
     Parameters are counted; memory and GPU hours are estimates, for one GPU, from the operations and the values kept.
@@ -90,7 +90,7 @@ def _check(console: Terminal, recipes: list[str]) -> None:
 
 def _listed(group: str, members: list[str], teraflops: float, *, width: int) -> Table:
     table = Table(
-        title=group or "without files",
+        title=group or "of no paper",
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,

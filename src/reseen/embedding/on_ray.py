@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Container
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ TRIES = 5
 """How often a part is begun whose workers are lost."""
 READERS = 8
 """Tasks that read pictures for one network at once."""
+SECONDS = 10
+"""How long the address of a cluster is waited for; Ray itself waits for minutes."""
 PASSED_ON = ("RESEEN_TRUST", "RESEEN_UNCHECKED", "RESEEN_SCALE", "RESEEN_MAX_PIXELS", "OMP_NUM_THREADS", "PYTHONPATH")
 
 
@@ -58,6 +61,7 @@ def make_parts_on_ray(
         import ray
     variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     try:
+        _require_listening(address)
         ray.init(
             address=address,
             runtime_env={"env_vars": variables},
@@ -65,12 +69,24 @@ def make_parts_on_ray(
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise RunError(f"expected a Ray cluster at {address}, got: {one_line(error)}; start it, or mend it") from None
     try:
         return _driven(ray, folder, manifest, model, options, actors=actors, progress=progress)
     finally:
         ray.shutdown()
+
+
+def _require_listening(address: str | None) -> None:
+    """Make sure that something listens where a cluster is said to be: ``host:port`` or ``ray://host:port``.
+
+    Raises:
+        OSError: Nothing does.
+    """
+    place = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address or ""
+    host, _, port = place.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS).close()
 
 
 def _driven(

@@ -155,7 +155,7 @@ def _unusual(given: Any, usual: Any, prefix: str = "") -> list[str]:
 
 @functools.cache
 def table() -> dict[str, NetworkCost]:
-    """Return the networks of the papers' recipes as counted before, by their label."""
+    """Return the recipes' networks as counted before, by their label."""
     if not TABLE.is_file():
         return {}
     with TABLE.open(encoding="utf-8", newline="") as file:
@@ -163,15 +163,15 @@ def table() -> dict[str, NetworkCost]:
     return {row.pop("network"): NetworkCost(**{key: int(value) for key, value in row.items()}) for row in rows}
 
 
-def of_papers() -> dict[str, ModelSpec]:
-    """Return the networks of the recipes that have a data set's name, by their label."""
-    specs = [spec_of(settings_of(name)) for name in names() if "/" in name]
+def to_keep() -> dict[str, ModelSpec]:
+    """Return the networks of all recipes but the demo's, by their label."""
+    specs = [spec_of(settings_of(name)) for name in names() if not name.startswith("demo")]
     return {label(spec): spec for spec in specs}
 
 
 def keep() -> None:
-    """Write costs.csv for the networks of the papers' recipes; those that stand in it already are not counted again."""
-    costs = {name: network_cost(spec) for name, spec in sorted(of_papers().items())}
+    """Write costs.csv for the recipes' networks; those that stand in it already are not counted again."""
+    costs = {name: network_cost(spec) for name, spec in sorted(to_keep().items())}
     columns = [field.name for field in dataclasses.fields(NetworkCost)]
     with TABLE.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")

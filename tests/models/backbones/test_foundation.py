@@ -5,7 +5,8 @@ import timm
 import torch
 
 from reseen.losses import IdentityLoss
-from reseen.models import Embedder, ModelSpec, SideInfo
+from reseen.models import Embedder, ModelSpec, SideInfo, complexity
+from reseen.models.profiling import kept_bytes
 from reseen.training import Objective, Schedule, Term
 
 SMALL = {"embed_dim": 48, "depth": 3, "num_heads": 3}
@@ -37,6 +38,24 @@ def test_pictures_of_persons_keep_their_shape(name: str) -> None:
     patch = 14 if "patch14" in name else 16
     assert backbone.map(raw).shape == (2, 48, size[0] // patch, size[1] // patch)
     assert model.embed(images).shape == (2, model.dims["embedding"])
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("name", KINDS)
+def test_costs_are_counted(name: str) -> None:
+    model = Embedder(ModelSpec(f"timm:{name}", *KINDS[name][0], neck="none"))
+    frozen = model.network.backbone.network.patch_embed.proj.bias.requires_grad_(False)
+    (height, width), tokens = KINDS[name]
+    patch = 14 if "patch14" in name else 16
+    patches = (height // patch) * (width // patch) * 48 * 3 * patch**2
+    layers = 3 * (12 * tokens * 48**2 + 2 * tokens**2 * 48)  # linear layers, and attention's two products
+    cost = complexity(model, batch=1, repeats=1)
+    # SigLIP pools by attention: keys, values and the two products of one query, what follows it, and an MLP.
+    pooled = (2 * tokens + 10) * 48**2 + 2 * tokens * 48 if "siglip" in name else 0
+    assert cost.flops == 2 * (patches + layers + pooled)
+    assert cost.images_per_second > 0
+    assert kept_bytes(model) > 0
+    assert [p for p in model.parameters() if not p.requires_grad] == [frozen]
 
 
 @pytest.mark.usefixtures("small")

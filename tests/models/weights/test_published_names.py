@@ -4,8 +4,10 @@ The names are written down here from that code, not taken from the networks that
 """
 
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -131,9 +133,30 @@ def under(prefix: str, shapes: Shapes) -> Shapes:
     return {f"{prefix}{name}": shape for name, shape in shapes.items()}
 
 
+def resnest() -> Shapes:
+    """fast-reid's ``resnest.py`` at a depth of 50: a deep stem, two splits, shortcuts behind a pooling."""
+    shapes = conv("conv1.0", 32, 3, 3) | norm("conv1.1", 32) | conv("conv1.3", 32, 32, 3) | norm("conv1.4", 32)
+    shapes |= conv("conv1.6", 64, 32, 3) | norm("bn1", 64)
+    inputs = 64
+    for stage, blocks in enumerate((3, 4, 6, 3)):
+        width = 64 * 2**stage
+        for block in range(blocks):
+            name = f"layer{stage + 1}.{block}"
+            shapes |= conv(f"{name}.conv1", width, inputs) | norm(f"{name}.bn1", width)
+            shapes |= conv(f"{name}.conv2.conv", 2 * width, width // 2, 3) | norm(f"{name}.conv2.bn0", 2 * width)
+            inside = max(width // 2, 32)
+            shapes |= conv(f"{name}.conv2.fc1", inside, width, bias=True) | norm(f"{name}.conv2.bn1", inside)
+            shapes |= conv(f"{name}.conv2.fc2", 2 * width, inside, bias=True)
+            shapes |= conv(f"{name}.conv3", 4 * width, width) | norm(f"{name}.bn3", 4 * width)
+            if block == 0:
+                shapes |= conv(f"{name}.downsample.1", 4 * width, inputs) | norm(f"{name}.downsample.2", 4 * width)
+            inputs = 4 * width
+    return shapes
+
+
 def fast_reid(spec: ModelSpec) -> Shapes:
-    depth = int(spec.backbone.removeprefix("timm:resnet"))
-    shapes = resnet(depth, ibn=spec.resnet.ibn == "a")
+    depth = int(re.findall(r"\d+", spec.backbone)[0])
+    shapes = resnest() if "resnest" in spec.backbone else resnet(depth, ibn=spec.resnet.ibn == "a")
     if spec.resnet.non_local:
         shapes |= non_local(depth, lambda channels: 1, listed_g=False)
     shapes = under("backbone.", shapes) | {"pixel_mean": (1, 3, 1, 1), "pixel_std": (1, 3, 1, 1)}
@@ -317,6 +340,7 @@ SMALL = [
     "osnet_ain_x1_0_msmt17",
     "osnet_ibn_x1_0_msmt17",
     "osnet_x0_25_market1501",
+    "fastreid_sbs_s50_msmt17",
     "solider_swin_tiny",
     "pass_vit_small",
     "megadescriptor_t_224",
@@ -387,6 +411,32 @@ def test_osnet_ain_gives_what_its_authors_code_gives(tmp_path: Path) -> None:
         ours, theirs = model(images).embedding, reference_osnet_ain(tensors, model.pixels(images))
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
     assert theirs.std() > 0
+
+
+def test_resnest_s_last_stage_gives_what_fast_reid_s_code_gives(tmp_path: Path) -> None:
+    """Without its stride: the pooling within the first block stays, that of the shortcut goes."""
+    model, _, tensors = load(entry("fastreid_bot_s50_market1501"), tmp_path)
+    start = "backbone.layer4.0"
+
+    def batch(name: str, x: Tensor) -> Tensor:
+        values = (tensors[f"{start}.{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
+        return F.batch_norm(x, *values)
+
+    def conv2d(name: str, x: Tensor, **options: Any) -> Tensor:
+        return F.conv2d(x, tensors[f"{start}.{name}.weight"], tensors.get(f"{start}.{name}.bias"), **options)
+
+    x = torch.randn(2, 1024, 6, 4, generator=torch.Generator().manual_seed(3))
+    y = batch("bn1", conv2d("conv1", x)).relu()
+    y = batch("conv2.bn0", conv2d("conv2.conv", y, padding=1, groups=2)).relu()
+    one, two = y.chunk(2, dim=1)
+    attention = batch("conv2.bn1", conv2d("conv2.fc1", (one + two).mean((2, 3), keepdim=True))).relu()
+    first, second = conv2d("conv2.fc2", attention).view(2, 2, 512, 1, 1).softmax(1).unbind(1)
+    y = F.avg_pool2d(first * one + second * two, 3, stride=1, padding=1)
+    expected = (batch("bn3", conv2d("conv3", y)) + batch("downsample.2", conv2d("downsample.1", x))).relu()
+    with torch.no_grad():
+        found = model.network.backbone.network.layer4[0](x)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
+    assert model.network.backbone.network.maxpool.ceil_mode is False  # ResNeSt's stem is everybody's.
 
 
 def test_what_shrinks_a_map_of_solider_is_the_same(tmp_path: Path) -> None:

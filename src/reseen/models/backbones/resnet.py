@@ -54,6 +54,8 @@ def keep_last_map(network: nn.Module) -> None:
             continue
         if isinstance(module, nn.Conv2d):
             module.stride = (1, 1)
+        elif isinstance(module, nn.AvgPool2d) and module.padding == 1:
+            module.stride = 1  # ResNeSt's pooling within a block, which its authors keep without the stride.
         elif not list(module.parameters()):
             # Average pooling of the shortcut, or an anti-aliasing filter: all that it does is to shrink the map.
             first.set_submodule(name, nn.Identity())

@@ -282,6 +282,7 @@ FORMATS = (
         normalisation=(127 / 255, 128 / 255),
     ),
     Format("fast-reid", _marked("backbone.conv1.weight", "heads.", "pixel_mean"), _fast_reid, stem="fast-reid"),
+    Format("fast-reid", _marked("backbone.conv1.0.weight", "heads.", "pixel_mean"), _fast_reid),
     Format("expAT", lambda names: "feature_generator.base.conv1.weight" in names, _exp_at),
     Format(
         "CLIP-ReID",
