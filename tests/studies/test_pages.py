@@ -4,6 +4,7 @@ import inspect
 import itertools
 import re
 import shlex
+import statistics
 from pathlib import Path
 
 import pandas as pd
@@ -31,6 +32,17 @@ def rows(page):
     """Return the text of every table's rows."""
     cells = re.findall(r"<tr>(.*?)</tr>", page, flags=re.DOTALL)
     return [[re.sub("<.*?>", "", cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row)] for row in cells]
+
+
+def compared(page, pair):
+    """Return by how much the page says the first of two rows is above the second."""
+    (difference,) = {row[2] for row in rows(page) if tuple(row[:2]) == pair and len(row) == 6}
+    return difference
+
+
+def gained(folder, first, second, seeds=2):
+    differences = [mean(folder, f"{first}-{seed}") - mean(folder, f"{second}-{seed}") for seed in range(seeds)]
+    return f"{100 * statistics.fmean(differences):+.1f}"
 
 
 @pytest.mark.parametrize("name", summaries())
@@ -85,12 +97,17 @@ def test_instances(study):
     settings = yaml.safe_load((folder / "runs" / "AdaSP-8-0.yaml").read_text())
     assert settings["batches"] == {"identities": 4, "images": 8}
     assert [term["loss"]["class_path"] for term in settings["terms"]] == ["reseen.losses.AdaSPLoss"]
-    results = pd.read_csv(folder / "results.csv").groupby(["loss", "instances"])["mean_ap"].mean()
-    lost = pd.read_csv(folder / "lost.csv").set_index(["loss", "instances"])["lost"]
-    assert lost["HardTriplet", 4] == 0
-    known = 1 - results["HardTriplet", 8] / results["HardTriplet", 4]
-    assert lost["HardTriplet", 8] == pytest.approx(known)
-    assert any(row[0] == "HardTriplet" and row[-1] == percent(known) for row in rows(page))
+    lost = pd.read_csv(folder / "lost.csv").set_index(["loss", "instances"])
+    assert lost["lost"]["HardTriplet", 4] == 0
+    by_seed = [1 - mean(folder, f"HardTriplet-8-{seed}") / mean(folder, f"HardTriplet-4-{seed}") for seed in range(2)]
+    known, deviation = statistics.fmean(by_seed), statistics.stdev(by_seed)
+    assert lost["lost"]["HardTriplet", 8] == pytest.approx(known)
+    assert lost["deviation"]["HardTriplet", 8] == pytest.approx(deviation)
+    assert any(row[0] == "HardTriplet" and row[-1] == f"{percent(known)} ± {percent(deviation)}" for row in rows(page))
+    pairs = [("AdaSP, 8", "AdaSP, 4"), ("HardTriplet, 8", "HardTriplet, 4"), ("HardTriplet, 4", "AdaSP, 4")]
+    assert compared(page, pairs[0]) == gained(folder, "AdaSP-8", "AdaSP-4")
+    assert compared(page, pairs[1]) == gained(folder, "HardTriplet-8", "HardTriplet-4")
+    assert compared(page, pairs[2]) == gained(folder, "HardTriplet-4", "AdaSP-4")
 
 
 def test_a_batch_that_does_not_divide_is_refused(study, capsys):
@@ -109,6 +126,17 @@ def test_data_fraction(study):
     assert (whole["schedule"]["epochs"], half["schedule"]["epochs"], half["schedule"]["warmup"]) == (30, 60, 4.0)
     means = [percent(mean(folder, f"CE_+_FIDI-{share}-0")) for share in ("1.0", "0.75", "0.5", "0.25")]
     assert ["CE + FIDI", *means] in rows(page)
+
+
+def test_fewer_identities_are_compared_with_the_first_loss_and_all(study):
+    folder, page = study("data-fraction", "--fractions", "[1.0, 0.5]", "--seeds", 2)
+    assert compared(page, ("CE + FIDI, 0.5", "CE + HardTriplet, 0.5")) == gained(
+        folder, "CE_+_FIDI-0.5", "CE_+_HardTriplet-0.5"
+    )
+    assert compared(page, ("CE + FIDI, 0.5", "CE + HardTriplet, 1.0")) == gained(
+        folder, "CE_+_FIDI-0.5", "CE_+_HardTriplet-1.0"
+    )
+    assert len(pd.read_csv(folder / "differences.csv")) == 3
 
 
 @pytest.mark.parametrize(
@@ -132,6 +160,22 @@ def test_sensitivity(study, grid, chart):
     assert f"mAP rises by {percent(means.max() - means.min())}" in page
 
 
+def test_each_value_is_compared_with_the_first_of_its_setting(study):
+    folder, page = study(
+        "sensitivity", "--seeds", 2, "--grid", '{"loss_weight": [0.1, 0.5], "loss.temperature": [0.02, 0.04]}'
+    )
+    pairs = [
+        ("0.5, 0.04", "0.1, 0.04"),
+        ("0.5, 0.02", "0.1, 0.02"),
+        ("0.1, 0.04", "0.1, 0.02"),
+        ("0.5, 0.04", "0.5, 0.02"),
+    ]
+    for first, second in pairs:
+        names = [key.replace(", ", "-") for key in (first, second)]
+        assert compared(page, (first, second)) == gained(folder, *names)
+    assert len(pd.read_csv(folder / "differences.csv")) == 4
+
+
 def test_more_than_two_settings_are_refused(study, capsys):
     with pytest.raises(SystemExit):
         study("sensitivity", "--grid", '{"a": [1], "b": [1], "c": [1]}')
@@ -152,8 +196,13 @@ def test_components(study):
 
 
 def test_components_as_the_paper_has_them(study):
-    _, page = study("components", "--seeds", 1, "--which", "without_one")
+    folder, page = study("components", "--seeds", 2, "--which", "without_one")
     assert [row[:3].count("on") for row in rows(page) if row[0] in ("on", "off")] == [0, 2, 2, 2, 3]
+    pair = ("on, off, on, CE + HE", "on, off, on, CE + HardTriplet")
+    assert compared(page, pair) == gained(folder, "on-off-on-CE_+_HE", "on-off-on-CE_+_HardTriplet")
+    pair = ("on, on, on, CE + HE", "on, off, on, CE + HE")
+    assert compared(page, pair) == gained(folder, "on-on-on-CE_+_HE", "on-off-on-CE_+_HE")
+    assert len(pd.read_csv(folder / "differences.csv")) == 5 + 2 * 3
 
 
 ROOT = Path(__file__).parents[2]
@@ -188,8 +237,9 @@ def test_documented_commands_are_taken(name, pairs, study, started):
 
 
 def documented(page, study):
-    """Return the arguments of the command on a page that starts from a recipe, but for its data."""
-    (pairs,) = (p for name, p in commands(ROOT / "docs" / "studies" / page) if name == study and "--recipe" in dict(p))
+    """Return the arguments of the command on a page that repeats a recipe on VeRi-776, but for its data."""
+    veri = ("--data", "VeRi776")
+    (pairs,) = (p for name, p in commands(ROOT / "docs" / "studies" / page) if name == study and veri in p)
     return [word for pair in pairs if not pair[0].startswith("--data") for word in pair]
 
 
@@ -282,5 +332,5 @@ def test_rows_may_be_whole_recipes(study, tmp_path):
 def test_a_page_needs_nothing_but_itself(study):
     _, page = study("sensitivity", "--grid", '{"loss_weight": [0.1, 0.5]}', "--seeds", 1)
     assert "<script" not in page
-    assert not re.findall(r'(?:src|href)="(?!results\.csv)', page)
+    assert not re.findall(r'(?:src|href)="(?!results\.csv|differences\.csv)', page)
     assert "width=device-width" in page

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from reseen.reporting import Axis, Repeated, Section, bar_chart, charts
-from reseen.studies.runner import Study, StudyOptions
+from reseen.studies.runner import Run, Study, StudyOptions
 from reseen.studies.settings import changed
 from reseen.types import Benchmark
 
 Parts = dict[str, dict[str, dict[str, Any]]]
+Groups = dict[tuple[tuple[str, ...], str], list[Run]]  # states of the parts, loss -> its runs
 Found = dict[tuple[str, ...], dict[str, Repeated]]  # states of the parts -> loss -> mAP
 
 
@@ -46,12 +47,14 @@ def components(
     if wrong := [name for name, states in chosen.items() if set(states) != {"on", "off"}]:
         raise ValueError(f"expected settings for on and for off of each part, got others for {', '.join(wrong)}")
     losses = study.losses(names, weights)
+    groups: Groups = {}
     for states in _combinations(list(chosen), which):
         for loss, settings in losses.items():
             for name, state in states.items():
                 settings = changed(settings, chosen[name][str(state)])
-            study.train({**states, "loss": loss}, settings)
+            groups[tuple(map(str, states.values())), loss] = study.train({**states, "loss": loss}, settings)
     study.perform()
+    compared = study.differences(_pairs(groups, list(losses)))
     mean_aps: Found = {}
     for _, row in study.over_seeds(*chosen, "loss").iterrows():
         mean_aps.setdefault(tuple(row[name] for name in chosen), {})[row["loss"]] = row["mean_ap"]
@@ -68,6 +71,7 @@ def components(
         sections=[
             study.scores(columns, cells, f"mAP {study.averaged}.", title=title, best=list(losses)),
             _effects(mean_aps, list(chosen), list(losses)) if which == "all" else None,
+            study.noise(compared),
             study.published(*chosen, "loss"),
         ],
     )
@@ -97,6 +101,13 @@ def _combinations(parts: Sequence[str], which: str) -> list[dict[str, str | int 
     counts = {"all": range(len(parts) + 1), "without_one": (0, len(parts) - 1, len(parts))}[which]
     on = [(list(states.values()).count("on"), states) for states in every]
     return [dict(states) for count, states in sorted(on, key=lambda pair: pair[0]) if count in counts]
+
+
+def _pairs(groups: Groups, losses: Sequence[str]) -> list[tuple[list[Run], list[Run]]]:
+    """Return each loss beside the first with the same parts on, then everything on beside all but one part."""
+    gains = [(runs, groups[states, losses[0]]) for (states, loss), runs in groups.items() if loss != losses[0]]
+    lacking = [key for key in groups if key[0].count("off") == 1]
+    return gains + [(groups[("on",) * len(states), loss], groups[states, loss]) for states, loss in lacking]
 
 
 def _effects(mean_aps: Found, parts: Sequence[str], losses: Sequence[str]) -> Section:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from reseen.reporting import Axis, Section, Series, charts, line_chart, table
 from reseen.studies.results.table import downloads, show
-from reseen.studies.runner import Study, StudyOptions
+from reseen.studies.runner import Run, Study, StudyOptions
 from reseen.studies.settings import Settings
 from reseen.training import Schedule
 from reseen.training.schedule import USUAL_EPOCHS
@@ -44,6 +44,7 @@ def data_fraction(
         weights: Weight of a loss beside the identity loss, by name; that of the settings, or its own, where absent.
     """
     study = Study(data_fraction, locals())
+    groups: dict[tuple[str, float], list[Run]] = {}
     for loss, settings in study.losses(names, weights).items():
         for fraction in fractions:
             part = settings
@@ -51,8 +52,12 @@ def data_fraction(
                 arguments = {"source": study.data, "share": fraction, "seed": draw}
                 part = {**settings, "data": {"class_path": SUBSET, "init_args": arguments}}
             part = _longer(part, 1 / fraction) if same_steps else part
-            study.train({"loss": loss, "identities": fraction}, part)
+            groups[loss, fraction] = study.train({"loss": loss, "identities": fraction}, part)
     losses = list(dict.fromkeys(study.perform()["loss"]))
+    others = {key: runs for key, runs in groups.items() if key[0] != losses[0]}
+    same = [(runs, groups[losses[0], fraction]) for (_, fraction), runs in others.items()]
+    fewer = [(runs, groups[losses[0], fractions[0]]) for (_, share), runs in others.items() if share != fractions[0]]
+    compared = study.differences(same + fewer)
     averages = study.over_seeds("loss", "identities").set_index(["loss", "identities"])
     columns = ["", *(f"{100 * fraction:g} %" for fraction in fractions)]
 
@@ -88,6 +93,7 @@ def data_fraction(
                 charts(curve("mAP", "mean_ap"), curve("Rank 1", "rank_1")),
                 "As Figures 6 and 7 of the FIDI paper, which print no figures; bands: one standard deviation.",
             ),
+            study.noise(compared),
             study.published("loss", "identities"),
         ],
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import pandas as pd
+
 from reseen.reporting import Axis, Repeated, Section, Series, charts, line_chart
-from reseen.studies.runner import Study, StudyOptions
+from reseen.studies.runner import Run, Study, StudyOptions
 from reseen.studies.settings import merged
 from reseen.types import Benchmark
 
@@ -47,19 +49,30 @@ def instances(
     if wrong := [count for count in counts if batch % count or batch < 2 * count]:
         raise ValueError(f"expected a batch of two identities or more, got {batch} pictures for {wrong} of each")
     study = Study(instances, locals())
+    groups: dict[tuple[str, int], list[Run]] = {}
     for loss, settings in study.losses(names, weights, alone=alone).items():
         for count in counts:
             batches = {"batches": {"identities": batch // count, "images": count}}
-            study.train({"loss": loss, "instances": count}, merged(settings, batches))
+            groups[loss, count] = study.train({"loss": loss, "instances": count}, merged(settings, batches))
     losses = list(dict.fromkeys(study.perform()["loss"]))
+    compared = study.differences(
+        [(runs, groups[loss, counts[0]]) for (loss, count), runs in groups.items() if count != counts[0]]
+        + [(runs, groups[losses[0], count]) for (loss, count), runs in groups.items() if loss != losses[0]]
+    )
     mean_ap = study.over_seeds("loss", "instances").set_index(["loss", "instances"])["mean_ap"]
-    means = mean_ap.map(lambda value: value.mean).unstack()[list(counts)].loc[losses]
-    lost = 1 - means.div(means[counts[0]], axis=0)
-    study.csv(lost.reset_index().melt("loss", var_name="instances", value_name="lost"), "lost.csv")
-    cells = [[loss, *mean_ap[loss][list(counts)], *lost.loc[loss][list(counts[1:])]] for loss in losses]
+    lost = {key: _lost(mean_ap[key], mean_ap[key[0], counts[0]]) for key in groups}
+    rows = [
+        {"loss": loss, "instances": count, "lost": cell.mean, "deviation": cell.deviation}
+        for (loss, count), cell in lost.items()
+    ]
+    study.csv(pd.DataFrame(rows), "lost.csv")
+    cells = [
+        [loss, *(mean_ap[loss, count] for count in counts), *(lost[loss, count] for count in counts[1:])]
+        for loss in losses
+    ]
     columns = ["", *(f"mAP, {count}" for count in counts), *(f"lost, {count}" for count in counts[1:])]
     scores = [_curve(loss, counts, mean_ap[loss][list(counts)], banded=len(losses) <= MAX_BANDS) for loss in losses]
-    shares = [Series(loss, counts, lost.loc[loss][list(counts)]) for loss in losses]
+    shares = [Series(loss, counts, [lost[loss, count].mean for count in counts]) for loss in losses]
     x = Axis("pictures of an identity in a batch")
     study.write(
         f"Pictures of an identity, {data.name}",
@@ -84,9 +97,16 @@ def instances(
                 "lose less than 12 % at 32, MS more than 23 %, SupCon drops sharply, and the triplet loss is about "
                 "level with SP-H.",
             ),
+            study.noise(compared),
             study.published("loss", "instances"),
         ],
     )
+
+
+def _lost(mean_ap: Repeated, at_first: Repeated) -> Repeated:
+    """Return which share of a seed's mAP is lost, seed by seed."""
+    pairs = zip(mean_ap.values, at_first.values, strict=True)
+    return Repeated(tuple(1 - value / start if start else 0.0 for value, start in pairs))
 
 
 def _curve(name: str, counts: Sequence[int], cells: Iterable[Repeated], *, banded: bool) -> Series:

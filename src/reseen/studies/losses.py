@@ -51,24 +51,20 @@ def losses(
         raise ValueError("expected a loss or a recipe to train with, got none")
     groups = {name: study.train({"loss": name}, row) for name, row in rows.items()}
     results = study.perform().groupby("loss", sort=False)
-    first = next(iter(rows))
-    differences = {name: study.paired(group, groups[first]) for name, group in groups.items() if name != first}
+    first, *others_of = groups.values()
+    compared = study.differences([(group, first) for group in others_of])
+    p = {str(one.first["loss"]): one.difference.cells()[-1] for one in compared}
     figures = {name: _figures(results.get_group(name)) for name in rows}
-    if differences:
-        compared = [{"loss": name, "over": first, **vars(difference)} for name, difference in differences.items()]
-        study.csv(pd.DataFrame(compared), "differences.csv")
-    noise = {name: difference.cells() for name, difference in differences.items()}
-    summary = [[name, *figures[name][:2], noise[name][-1] if name in noise else None] for name in rows]
+    summary = [[name, *figures[name][:2], p.get(name)] for name in rows]
     show([*SCORES[:3], "p"], summary, title=data.name)
     cells = [[name, *figures[name], f"{study.minutes(groups[name]):.1f}"] for name in rows]
-    files = ["results.csv", *(["differences.csv"] if differences else [])]
-    scores = table(SCORES, cells, percent=True, best=SCORES[1:4]) + _bars(figures) + downloads(*files)
+    scores = table(SCORES, cells, percent=True, best=SCORES[1:4]) + _bars(figures) + downloads("results.csv")
     study.write(
         f"Losses on {data.name}",
         lead="The same network, batches, schedule and seeds; only the loss differs.",
         sections=[
             Section("Scores", scores, f"Scores {study.averaged}."),
-            _noise(noise, first, study.paired_over),
+            study.noise(compared),
             study.published("loss"),
         ],
     )
@@ -76,18 +72,6 @@ def losses(
 
 def _figures(group: pd.DataFrame) -> list[Repeated]:
     return [Repeated(tuple(group[name])) for name in ("mean_ap", "rank_1", "mean_inp")]
-
-
-def _noise(cells: dict[str, list[str]], first: str, paired_over: str) -> Section | None:
-    if not cells:
-        return None
-    columns = ["", "difference", "from", "to", "p"]
-    note = (
-        f"mAP above that of {first}, its 95 % interval, and the probability p of a difference as large if there were "
-        f"none; paired, over {paired_over}. Queries of one individual are not independent of each other: this "
-        "speaks of the individuals of this test."
-    )
-    return Section("More than noise?", table(columns, [[name, *row] for name, row in cells.items()]), note)
 
 
 def _bars(figures: dict[str, list[Repeated]]) -> Markup:

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from reseen.reporting import Axis, Repeated, Section, Series, bar_chart, charts, heat_map, line_chart
-from reseen.studies.runner import Study, StudyOptions
+from reseen.studies.runner import Run, Study, StudyOptions
 from reseen.studies.settings import changed
 from reseen.types import Benchmark
 
@@ -18,6 +18,8 @@ Cells = Mapping[tuple[Any, ...], Repeated]
 
 def sensitivity(data: Benchmark, options: StudyOptions, *, grid: dict[str, list[Any]]) -> None:
     """Train with every combination of the values of one or two settings, and say how much they matter.
+
+    Each value is compared with the first of its setting, paired over seeds and queries.
 
     Settings are named as flags of `reseen train` are. The papers' own: {"loss_weight": [0.1, 0.3, 0.5, 0.7, 0.9]} and
     {"loss.temperature": [0.01, 0.02, ...]} for AdaSP (tables S3, S4), {"loss.alpha": ...} and {"loss.beta": ...} for
@@ -32,10 +34,13 @@ def sensitivity(data: Benchmark, options: StudyOptions, *, grid: dict[str, list[
         raise ValueError(f"expected values of one setting or two, got {grid}")
     study = Study(sensitivity, locals())
     names = list(grid)
+    groups: dict[tuple[str | int | float, ...], list[Run]] = {}
     for values in itertools.product(*grid.values()):
         point = dict(zip(names, values, strict=True))
-        study.train({name: _plain(value) for name, value in point.items()}, changed(study.settings, point))
+        conditions = {name: _plain(value) for name, value in point.items()}
+        groups[tuple(conditions.values())] = study.train(conditions, changed(study.settings, point))
     study.perform()
+    compared = study.differences(_pairs(groups))
     rows = study.over_seeds(*names)
     keys = [tuple(row[name] for name in names) for _, row in rows.iterrows()]
     scores = {figure: dict(zip(keys, rows[figure], strict=True)) for figure in ("mean_ap", "rank_1")}
@@ -54,9 +59,21 @@ def sensitivity(data: Benchmark, options: StudyOptions, *, grid: dict[str, list[
         sections=[
             study.scores([*names, "mAP", "rank 1"], cells, note, title=data.name, best=["mAP", "rank 1"]),
             Section("How it depends", drawn),
+            study.noise(compared),
             study.published(*names),
         ],
     )
+
+
+def _pairs(groups: Mapping[tuple[str | int | float, ...], list[Run]]) -> list[tuple[list[Run], list[Run]]]:
+    """Return each point of the grid beside that with the first value of a setting, all else the same."""
+    pairs = []
+    for place, start in enumerate(next(iter(groups))):
+        for key, runs in groups.items():
+            if key[place] != start:
+                base = tuple(start if n == place else value for n, value in enumerate(key))
+                pairs.append((runs, groups[base]))
+    return pairs
 
 
 def _plain(value: Any) -> str | int | float:

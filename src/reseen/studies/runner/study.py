@@ -84,6 +84,24 @@ class StudyOptions(TrainingOptions):
             raise ValueError(f"expected one seed or more, got {self.seeds}")
 
 
+@dataclass(frozen=True)
+class Compared:
+    """Two ways of training, by their conditions, and by how much the mAP of the first is above that of the second."""
+
+    first: Mapping[str, str | int | float]
+    second: Mapping[str, str | int | float]
+    difference: Difference
+
+
+def named(conditions: Mapping[str, str | int | float]) -> str:
+    """Return what tables call a way of training: its conditions."""
+    return ", ".join(map(str, conditions.values()))
+
+
+def _conditions(run: Run) -> dict[str, str | int | float]:
+    return {name: value for name, value in run.conditions.items() if name != "seed"}
+
+
 class Study:
     """The trainings of a study and what they found.
 
@@ -189,6 +207,27 @@ class Study:
         """Return by how much the mAP of one way of training is above that of another, over seeds and queries."""
         tables = [[read_results(self.folder(run))[1] for run in runs] for runs in (first, second)]
         return paired(*tables)
+
+    def differences(self, pairs: Sequence[tuple[Sequence[Run], Sequence[Run]]]) -> list[Compared]:
+        """Return by how much the first of each pair of ways of training is above the second; write differences.csv."""
+        found = [Compared(_conditions(one[0]), _conditions(other[0]), self.paired(one, other)) for one, other in pairs]
+        rows = [{**one.first, "over": named(one.second), **vars(one.difference)} for one in found]
+        if rows:
+            self.csv(pd.DataFrame(rows), "differences.csv")
+        return found
+
+    def noise(self, compared: Sequence[Compared]) -> Section | None:
+        """Return a section of a page that says which of the differences are more than noise; None without any."""
+        if not compared:
+            return None
+        columns = ["", "above", "difference", "from", "to", "p"]
+        cells = [[named(one.first), named(one.second), *one.difference.cells()] for one in compared]
+        note = (
+            "mAP of the first above that of the second, its 95 % interval, and the probability p of a difference as "
+            f"large if there were none; paired, over {self.paired_over}. Queries of one individual are not independent "
+            "of each other: this speaks of the individuals of this test."
+        )
+        return Section("More than noise?", table(columns, cells) + downloads("differences.csv"), note)
 
     @property
     def averaged(self) -> str:
