@@ -38,7 +38,8 @@ def check_before_importing(check: Callable[[str], object]) -> None:
     import jsonargparse._actions
     import jsonargparse._typehints
 
-    for module in (jsonargparse._actions, jsonargparse._typehints):
+    modules: list[Any] = [jsonargparse._actions, jsonargparse._typehints]
+    for module in modules:
         original = module.import_object
 
         def checked(name: Any, *rest: Any, original: Any = original, **more: Any) -> Any:
