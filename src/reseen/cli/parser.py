@@ -18,6 +18,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_s
 
 from reseen.cli.environment import HELP, take, within
 from reseen.cli.foreign_losses import accept_losses
+from reseen.cli.help import Parser
 from reseen.cli.mistakes import explain, wrong_value
 from reseen.cli.yaml_files import read_yaml
 from reseen.errors import ReseenError, TrustError
@@ -59,7 +60,7 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
         WrongArgumentsError: They are not what it takes.
     """
     command = verb(name)
-    parser = ArgumentParser(
+    parser = Parser(
         prog=f"reseen {name}",
         description=(inspect.getdoc(command) or "").split("Args:")[0].strip(),
         epilog=HELP,
