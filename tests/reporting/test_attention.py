@@ -197,7 +197,9 @@ def test_a_sheet_is_one_picture(model: Embedder, draw_sample: Callable[..., Samp
     samples = [draw_sample(1, 1, 0), draw_sample(2, 1, 0), draw_sample(3, 1, 0)]
     path = write_attention({"one": model}, samples, tmp_path / "new" / "looks.png")
     with Image.open(path) as sheet:
-        assert sheet.size == (128 * 2 + 8 * 3, 28 + 3 * (256 + 8))
+        assert sheet.size == (128 * 2 + 8 * 3, 28 + 3 * (256 + 8) + 20 + 8)
+        bar = np.asarray(sheet)[-18, 90:170].astype(int)  # the legend, from grey to the hottest colour
+        assert len(np.unique(bar, axis=0)) > 50
 
 
 def test_what_cannot_be_looked_at_is_refused(

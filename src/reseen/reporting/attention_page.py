@@ -6,7 +6,7 @@ import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -183,7 +183,7 @@ def legend_colors() -> list[str]:
 
 
 def _sheet(columns: Mapping[str, Sequence[Picture]], *, height: int = 256, gap: int = 8, head: int = 28) -> Image.Image:
-    """Return the columns side by side under their names, every picture at the same height."""
+    """Return the columns side by side under their names, every picture at the same height, over a legend."""
 
     def tall(picture: Picture) -> Image.Image:
         return Image.fromarray(picture).resize((max(1, picture.shape[1] * height // picture.shape[0]), height))
@@ -192,7 +192,11 @@ def _sheet(columns: Mapping[str, Sequence[Picture]], *, height: int = 256, gap: 
     font = ImageFont.load_default(14)
     widths = {name: max([int(font.getlength(name)), *(p.width for p in column)]) for name, column in sheets.items()}
     rows = len(next(iter(sheets.values())))
-    sheet = Image.new("RGB", (sum(widths.values()) + gap * (len(widths) + 1), head + rows * (height + gap)), "white")
+    legend = _legend(font)
+    width = max(sum(widths.values()) + gap * (len(widths) + 1), legend.width + 2 * gap)
+    bottom = head + rows * (height + gap)
+    sheet = Image.new("RGB", (width, bottom + legend.height + gap), "white")
+    sheet.paste(legend, (gap, bottom))
     draw, left = ImageDraw.Draw(sheet), gap
     for name, column in sheets.items():
         draw.text((left, 6), name, fill="#20252d", font=font)
@@ -200,3 +204,16 @@ def _sheet(columns: Mapping[str, Sequence[Picture]], *, height: int = 256, gap: 
             sheet.paste(picture, (left, head + row * (height + gap)))
         left += widths[name] + gap
     return sheet
+
+
+def _legend(font: Any, *, bar: int = 72, height: int = 20) -> Image.Image:
+    """Return a bar of the colours of a grey picture, from no attention to the most, between words that say so."""
+    low, high = "no attention", "most"
+    first, last = int(font.getlength(low)), int(font.getlength(high))
+    legend = Image.new("RGB", (first + bar + last + 16, height), "white")
+    draw = ImageDraw.Draw(legend)
+    draw.text((0, 2), low, fill="#20252d", font=font)
+    colors = overlay(np.full((height, bar, 3), 150, dtype=np.uint8), torch.linspace(0, 1, bar)[None])
+    legend.paste(Image.fromarray(colors), (first + 8, 0))
+    draw.text((first + bar + 16, 2), high, fill="#20252d", font=font)
+    return legend
