@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 from pathlib import Path
 from types import FrameType
 
@@ -52,16 +53,18 @@ def traced() -> list[tuple[str, str]]:
 
     def note(frame: FrameType, event: str, _: object) -> None:
         caller = frame.f_back
-        if event != "call" or caller is None:
+        if event != "call" or caller is None or frame.f_code.co_name == "<genexpr>":
             return
         files = [Path(each.f_code.co_filename) for each in (caller, frame)]
         if all(file.is_relative_to(package) for file in files) and files[0] != files[1]:
             start, end = (str(file.relative_to(package).with_suffix("")) for file in files)
             calls[start, end, frame.f_code.co_qualname] = (start, end)
 
-    sys.setprofile(note)
-    str(evaluate(query, gallery, cross_camera))
-    sys.setprofile(None)
+    for trace in (note, None):
+        threading.setprofile(trace)
+        sys.setprofile(trace)
+        if trace:
+            str(evaluate(query, gallery, cross_camera))
     return list(calls.values())
 
 

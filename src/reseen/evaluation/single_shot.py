@@ -21,11 +21,12 @@ def first_ranks_over_draws(task: RetrievalTask, *, draws: int, seed: int) -> NDA
     queries at a time.
     """
     bound = ErrorBound(task.scores)
-    parts = [
-        bound.until_it_holds(lambda rows=rows: _drawn(task, bound, rows, draws, seed))  # type: ignore[misc]
-        for rows in chunks(task.scores.shape[0], QUERY_CHUNK)
-    ]
-    return np.concatenate([np.zeros((0, draws)), *parts])
+    ranks = np.empty((task.scores.shape[0], draws))
+    for rows in chunks(len(ranks), QUERY_CHUNK):
+        for attempt in bound.attempts():
+            with attempt:
+                ranks[rows] = _drawn(task, bound, rows, draws, seed)
+    return ranks
 
 
 def _drawn(task: RetrievalTask, bound: ErrorBound, rows: slice, draws: int, seed: int) -> NDArray[np.float64]:
