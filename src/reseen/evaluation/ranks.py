@@ -116,7 +116,7 @@ def negatives_before(
         if len(of) or task.across_ranks:
             order = np.lexsort((-tile, of))
             of, gallery, tile, exact = of[order], gallery[order], tile[order], exact[order]
-            yield queries, of, _counted(task, bound, queries, _Positives(of, gallery, tile, exact), ties, only_last)
+            yield queries, of, _count_ranks(task, bound, queries, _Positives(of, gallery, tile, exact), ties, only_last)
         else:
             yield queries, of, of
 
@@ -142,7 +142,7 @@ class _Positives(NamedTuple):
     exact: Floats
 
 
-def _counted(
+def _count_ranks(
     task: RetrievalTask, bound: ErrorBound, queries: Codes, found: _Positives, ties: bool, only_last: bool
 ) -> NDArray[np.intp]:
     """Return how many negatives come before each positive (n,)."""
