@@ -96,7 +96,7 @@ def step_of(recipe: str, precision: str, device: torch.device, spec: ModelSpec |
     objective = Objective(model, copy.deepcopy(settings["terms"]), IDENTITIES).to(device).train()
     optimizers = schedule.optimizers(objective)
     candidates = copy.deepcopy(settings["candidates"]) or BatchCandidates()
-    candidates.setup(model, objective.compared)
+    candidates.setup(model, objective.pair_outputs)
     scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")  # type: ignore[attr-defined]
     slope = torch.randn(batch, model.dims["embedding"], device=device)
 

@@ -29,7 +29,7 @@ def main() -> None:
     labels = torch.arange(BATCH) // PER_IDENTITY
 
     def step(candidates: CandidateSource) -> Callable[[], None]:
-        candidates.setup(model, objective.compared)
+        candidates.setup(model, objective.pair_outputs)
 
         def work() -> None:
             objective(images, labels, None, candidates).sum().backward()

@@ -23,7 +23,7 @@ from reseen.embedding.parts import Part, Work, write_part
 from reseen.gallery import Gallery
 from reseen.gallery.ingest import add_parts
 from reseen.pictures import decode, resized
-from reseen.storage import Folder
+from reseen.storage import StorageFolder
 
 PICTURES, BATCH = 1024, 64
 VECTORS, DIM = 100_000, 512
@@ -77,12 +77,12 @@ from time import perf_counter
 from reseen.embedding import load
 from reseen.embedding.making import PartOptions, Share, make_parts, vector_model
 from reseen.embedding.manifest import ParquetManifest
-from reseen.storage import Folder
+from reseen.storage import StorageFolder
 model, manifest, out, number, total = sys.argv[1:]
 made = vector_model(load(model))
 start = perf_counter()
 share = Share(int(number), int(total))
-make_parts(Folder(out), ParquetManifest(manifest), made, PartOptions(part_rows=256), share=share)
+make_parts(StorageFolder(out), ParquetManifest(manifest), made, PartOptions(part_rows=256), share=share)
 print(perf_counter() - start)
 """
 
@@ -108,7 +108,7 @@ def drawn(folder: Path) -> list[Path]:
 
 def indexing(root: Path) -> None:
     """Put the vectors of parts into a gallery."""
-    folder, random = Folder(str(root / "vectors")), np.random.default_rng(0)
+    folder, random = StorageFolder(str(root / "vectors")), np.random.default_rng(0)
     work = Work(VECTORS, DIM, "float32", 8192, False, "", "model")
     work.begin(folder)
     for number in range(work.num_parts):

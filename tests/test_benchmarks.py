@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from benchmarks import gpu, training
+from benchmarks import gpu, structure, training
 from benchmarks.__main__ import parsed
 
 from reseen.cli import main
@@ -147,3 +147,48 @@ def test_without_a_gpu_it_refuses_with_one_line(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SystemExit, match=r"^expected a GPU that torch can use, found none; .*gpu\.md"):
         gpu.main(["--only_check"])
+
+
+def test_a_query_goes_through_the_modules_in_one_direction(capsys: pytest.CaptureFixture[str]) -> None:
+    """Wanted: no two modules that call each other while ``evaluate`` scores."""
+    structure.print_way(structure.ROOT / "src")
+    shown = capsys.readouterr().out
+    assert re.search(r"^evaluation/ranks +\d+ +\d+$", shown, re.M)
+    assert "modules that call each other: none" in shown
+
+
+def test_files_that_know_a_thing_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, text in (
+        ("src/a.py", "PCB and VERIWild"),
+        ("src/b.py", "PCBs"),
+        ("docs/a.md", "PCB"),
+        ("docs/a.txt", "PCB"),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    structure.print_files(tmp_path)
+    rows = {line[:34].strip(): line[34:].split() for line in capsys.readouterr().out.splitlines()}
+    assert rows["a network with branches (PCB)"] == ["1", "0", "1"]
+    assert rows["a data set (VERIWild)"] == ["1", "0", "0"]
+
+
+def test_lines_are_counted_by_capability(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Wanted: lines, docstrings and code of a module of its own, of a package, and of all."""
+    texts = {
+        "trust.py": '"""A module\n\nof three lines."""\n\n# Why.\nTEXT = """kept\n"""\n',
+        "losses/base.py": 'import os\n\n\nasync def f():\n    """Do it."""\n',
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    structure.print_lines(tmp_path)
+    rows = {line[:34].strip(): line[34:].split() for line in capsys.readouterr().out.splitlines()}
+    assert rows["trust in files, environment"] == rows["all of that"] == ["7", "3", "2"]
+    assert rows["losses"] == rows["the rest"] == ["5", "1", "2"]
+    assert rows["all"] == ["12", "4", "4"]
+
+
+def test_modules_of_a_capability_are_there() -> None:
+    package = structure.ROOT / "src/reseen"
+    patterns = [pattern for own in structure.CAPABILITIES.values() for pattern in own]
+    assert [pattern for pattern in patterns if not list(package.glob(f"{pattern}.py"))] == []

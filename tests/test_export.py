@@ -119,7 +119,8 @@ def test_files_are_older_than_the_oldest_runtime(model: Embedder, tmp_path: Path
     (bound,) = (text for text in requires("reseen") or () if text.startswith("onnxruntime"))
     oldest = re.match(r"onnxruntime>=([\d.]+);", bound)
     assert oldest is not None
-    path = export.export(model, tmp_path / "m.onnx", input=input, precision=precision, pictures=export.drawn(4)).path
+    pictures = export.synthetic_pictures(4)
+    path = export.export(model, tmp_path / "m.onnx", input=input, precision=precision, pictures=pictures).path
     file = onnx.load(path)
     opsets = {each.domain: each.version for each in file.opset_import}
     for version in (oldest[1], "1.14"):
@@ -141,7 +142,9 @@ def test_files_are_older_than_the_oldest_runtime(model: Embedder, tmp_path: Path
 def test_calibrated_files_report_how_near_they_are(model: Embedder, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="expected pictures to calibrate"):
         export.export(model, tmp_path / "static.onnx", precision="int8_static")
-    made = export.export(model, tmp_path / "static.onnx", precision="int8_static", pictures=export.drawn(8))
+    made = export.export(
+        model, tmp_path / "static.onnx", precision="int8_static", pictures=export.synthetic_pictures(8)
+    )
     assert any(node.op_type == "QuantizeLinear" for node in onnx.load(made.path).graph.node)
     assert 0.9 <= made.least_cosine <= made.mean_cosine < 1
     assert 0.5 <= made.same_nearest <= 1
@@ -197,7 +200,7 @@ def test_openvino_files_of_another_description_are_refused(model: Embedder, tmp_
 
 def test_an_export_that_fails_leaves_nothing(model: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openvino")
-    monkeypatch.setattr(export, "agreement", lambda *_, **__: export.Parity(0, 0, 0))
+    monkeypatch.setattr(export, "compare_vectors", lambda *_, **__: export.Parity(0, 0, 0))
     for name in ("model.xml", "model.onnx"):
         with pytest.raises(ExportError, match="nothing is written"):
             export.export(model, tmp_path / name)
@@ -287,7 +290,7 @@ def test_networks_of_every_kind_can_be_exported(spec: ModelSpec, precision, tmp_
     small = OnnxEncoder(made.path)
     shown = pictures((70, 40), (64, 32), (31, 90))
     assert small.dim == model.dims["embedding"]
-    assert cosines(small(shown), TorchEncoder(model, "cpu")(shown)).min() >= export.LEAST[precision]
+    assert cosines(small(shown), TorchEncoder(model, "cpu")(shown)).min() >= export.MIN_COSINES[precision]
 
 
 def test_a_network_that_must_be_told_more_than_pictures_is_refused(tmp_path: Path) -> None:
@@ -303,12 +306,12 @@ def test_what_the_exporter_cannot_follow_is_one_line(model: Embedder, monkeypatc
 
     monkeypatch.setattr(torch.onnx, "export", told)
     with pytest.raises(ExportError, match="expected a network that ONNX can express, got: a loop; keep to the check"):
-        export.graph(model)
+        export.onnx_graph(model)
 
 
 def test_the_spec_does_not_tell_where_its_first_weights_lay(model: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "spec", dataclasses.replace(SPEC, weights="/home/somebody/secret/weights.pth"))
-    assert export.spec_of(model)["weights"] == "weights.pth"
+    assert export.plain_spec(model)["weights"] == "weights.pth"
 
 
 @pytest.mark.parametrize("place", ["/proc/model.onnx", "file/model.onnx"])
@@ -325,7 +328,7 @@ def test_a_file_that_departs_is_not_kept(model: Embedder, tmp_path: Path, monkey
         weights.CopyFrom(onnx.numpy_helper.from_array(np.roll(values, 1, 0), weights.name))
         return graph
 
-    monkeypatch.setattr(export, "converted", spoiled)
+    monkeypatch.setattr(export, "convert_precision", spoiled)
     (tmp_path / "model.onnx").write_text("the old one")
     with pytest.raises(ExportError, match=r"expected vectors of cosine 0.9999 or more.*nothing is written"):
         export.export(model, tmp_path / "model.onnx")

@@ -35,10 +35,10 @@ class FrameEmbedder:
 
     def crops(self, crops: Iterable[Pixels]) -> list[NDArray[np.float32] | None]:
         """Return the vector (D,) of each crop, of length 1; None for an empty one."""
-        shown = list(crops)
-        rows = [row for row, crop in enumerate(shown) if crop.size]
-        ordered = [np.ascontiguousarray(shown[row][..., ::-1] if self.bgr else shown[row]) for row in rows]
-        vectors: list[NDArray[np.float32] | None] = [None] * len(shown)
+        pictures = list(crops)
+        rows = [row for row, crop in enumerate(pictures) if crop.size]
+        ordered = [np.ascontiguousarray(pictures[row][..., ::-1] if self.bgr else pictures[row]) for row in rows]
+        vectors: list[NDArray[np.float32] | None] = [None] * len(pictures)
         for row, vector in zip(rows, self.encoder(ordered), strict=True):
             vectors[row] = vector / max(float(np.linalg.norm(vector)), 1e-12)
         return vectors
@@ -85,8 +85,8 @@ class UltralyticsEncoder(FrameEmbedder):
 
     def __call__(self, frame: Pixels, boxes: ArrayLike) -> list[NDArray[np.float32] | None]:
         """Return a vector or None for each box (N, 4 or more): centre x, centre y, width, height, in pixels."""
-        found = np.atleast_2d(np.asarray(boxes, dtype=np.float64))
-        x, y, width, height = found[:, :4].T if found.size else np.empty((4, 0))
+        table = np.atleast_2d(np.asarray(boxes, dtype=np.float64))
+        x, y, width, height = table[:, :4].T if table.size else np.empty((4, 0))
         corners = np.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2], axis=1)
         return self.boxes(frame, corners)
 

@@ -87,7 +87,7 @@ def load(path: str | Path, *, trust: Iterable[str] = (), unchecked: bool = False
         TrustError: The backbone is of a package that is not trusted.
     """
     if is_published(path):
-        return published(str(path))
+        return published_model(str(path))
     path = file_of(path)
     description = describe(path, unchecked=unchecked)
     require_trusted(named_classes(description.spec.to_dict()), source=path, trust=trust)
@@ -105,7 +105,7 @@ def is_published(name: str | Path) -> bool:
     return find(str(name)) is not None and not Path(name).exists()
 
 
-def published(name: str) -> Embedder:
+def published_model(name: str) -> Embedder:
     """Return a published model with its weights, fetched if they are not there yet, in evaluation mode.
 
     Raises:
@@ -132,8 +132,8 @@ def file_of(path: str | Path) -> Path:
     if not place.is_dir():
         return place
     if not (place / "last.safetensors").is_file():
-        found = ", ".join(sorted(p.name for p in place.iterdir())[:8]) or "nothing"
-        raise CheckpointError(f"expected last.safetensors in {place}, found {found}; train a run in it first")
+        names = ", ".join(sorted(p.name for p in place.iterdir())[:8]) or "nothing"
+        raise CheckpointError(f"expected last.safetensors in {place}, found {names}; train a run in it first")
     return place / "last.safetensors"
 
 
@@ -178,9 +178,9 @@ def describe(path: str | Path, *, unchecked: bool = False) -> Description:
     return Description(spec, metadata.get("config"), provenance if isinstance(provenance, dict) else {})
 
 
-def _damaged(path: str | Path, found: str) -> CheckpointError:
+def _damaged(path: str | Path, reason: str) -> CheckpointError:
     return CheckpointError(
-        f"expected a whole checkpoint at {path}, got a damaged or shortened file ({found}); "
+        f"expected a whole checkpoint at {path}, got a damaged or shortened file ({reason}); "
         "copy it again, or use the run's other checkpoint"
     )
 
@@ -200,7 +200,7 @@ def initialise(model: Embedder, path: str | Path) -> WeightsReport:
     Raises:
         CheckpointError: The file cannot be read, or nothing in it fits.
     """
-    tensors = published(str(path)).state_dict() if is_published(path) else read_tensors(str(path))
+    tensors = published_model(str(path)).state_dict() if is_published(path) else read_tensors(str(path))
     own = model.state_dict()
     used = [name for name in own if name in tensors and tensors[name].shape == own[name].shape]
     if not used:

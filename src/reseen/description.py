@@ -39,7 +39,10 @@ def described(value: Any) -> Any:
         kind, (positional, named) = type(value), value.arguments
         bound = inspect.signature(kind).bind(*positional, **named)
         bound.apply_defaults()
-        return {"class_path": path_of(kind), "init_args": {name: described(v) for name, v in bound.arguments.items()}}
+        return {
+            "class_path": class_path_of(kind),
+            "init_args": {name: described(v) for name, v in bound.arguments.items()},
+        }
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: described(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -53,7 +56,7 @@ def described(value: Any) -> Any:
     raise ValueError(f"expected plain values, paths and data sets, which another process can make again, got {value!r}")
 
 
-def path_of(kind: type) -> str:
+def class_path_of(kind: type) -> str:
     """Return the shortest path by which a class can be imported.
 
     Raises:

@@ -58,7 +58,7 @@ class TrainingError(ReseenError):
     """Training cannot go on."""
 
 
-def describe(folder: Path, *, most: int = 8) -> str:
+def contents_of(folder: Path, *, most: int = 8) -> str:
     """Return in words what lies in a folder."""
     if not folder.exists():
         return "no such folder"

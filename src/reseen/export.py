@@ -29,14 +29,14 @@ from reseen.embedding.picture_input import PictureInput
 from reseen.errors import ExportError
 from reseen.extras import needs
 from reseen.files import force, make_folder, replacing
-from reseen.loading import read
 from reseen.models import Embedder, SideInfo
 from reseen.pictures import Pixels, resized
+from reseen.storage import read_picture
 
 Precision = Literal["float32", "float16", "int8", "int8_static"]
 Input = Literal["uint8_nhwc", "float_nchw"]
 
-LEAST: dict[Precision, float] = {"float32": 0.9999, "float16": 0.999, "int8": 0.95, "int8_static": 0.9}
+MIN_COSINES: dict[Precision, float] = {"float32": 0.9999, "float16": 0.999, "int8": 0.95, "int8_static": 0.9}
 """The least cosine, over all pictures of the check, between an exported model's vectors and the trained one's."""
 
 
@@ -92,7 +92,7 @@ def export(
         pictures: To check with and to calibrate by, uint8 RGB; none given, 16 are drawn. Give real ones for int8.
 
     Raises:
-        ExportError: The network cannot be exported, or the least cosine is below `LEAST`.
+        ExportError: The network cannot be exported, or the least cosine is below `MIN_COSINES`.
         WriteError: The file cannot be written; one that was there is intact.
     """
     with needs("export"):
@@ -111,10 +111,10 @@ def export(
         raise ExportError(f"expected float_nchw in float32 or float16 for OpenVINO, got {input} in {precision}")
     if precision == "int8_static" and pictures is None:
         raise ExportError("expected pictures to calibrate int8_static by, got none; name a folder with --pictures")
-    shown = drawn() if pictures is None else pictures
+    examples = synthetic_pictures() if pictures is None else pictures
     trained = TorchEncoder(model, "cpu")
     facts = {
-        "spec": spec_of(model),
+        "spec": plain_spec(model),
         # Vectors of float32 and float16 can be compared with the trained model's; those of int8 with their own kind.
         "fingerprint": ("int8-" if precision.startswith("int8") else "") + trained.fingerprint,
         "precision": precision,
@@ -124,29 +124,29 @@ def export(
         "std": (model.pixels.std / 255).flatten().tolist(),
     }
     make_folder(target.parent)
-    made = converted(graph(model, input=input, opset=opset), precision, shown, model, input)
+    made = convert_precision(onnx_graph(model, input=input, opset=opset), precision, examples, model, input)
     made.ir_version = ir
     with replacing(target) as draft, without_weights(draft):
         if target.suffix == ".onnx":
-            write(made, draft, facts)
+            write_onnx(made, draft, facts)
             exported: Encoder = OnnxEncoder(draft, "cpu")
         else:
             onnx.checker.check_model(made)
             exported = write_ir(made, target, draft, facts)
-        parity = agreement(trained, exported, shown, any_size=input == "uint8_nhwc")
-        if not parity.least >= LEAST[precision]:
+        parity = compare_vectors(trained, exported, examples, any_size=input == "uint8_nhwc")
+        if not parity.least >= MIN_COSINES[precision]:
             raise ExportError(
-                f"expected vectors of cosine {LEAST[precision]} or more with the trained model's in {precision}, got "
-                f"{parity.least:.6f} on {len(shown)} pictures; nothing is written, choose another precision"
+                f"expected vectors of cosine {MIN_COSINES[precision]} or more with the trained model's in {precision}, "
+                f"got {parity.least:.6f} on {len(examples)} pictures; nothing is written, choose another precision"
             )
         if target.suffix == ".xml":
             draft.with_suffix(".bin").replace(target.with_suffix(".bin"))
     files = [target] if target.suffix == ".onnx" else [target, target.with_suffix(".bin")]
     num_bytes = sum(file.stat().st_size for file in files)
-    return Exported(target, precision, *parity, len(shown), num_bytes, facts)
+    return Exported(target, precision, *parity, len(examples), num_bytes, facts)
 
 
-def spec_of(model: Embedder) -> dict[str, Any]:
+def plain_spec(model: Embedder) -> dict[str, Any]:
     """Return a model's spec without the folder that its first weights came from."""
     spec = model.spec.to_dict()
     return {**spec, "weights": spec["weights"] and PurePath(spec["weights"]).name}
@@ -178,7 +178,7 @@ class FromNormalised(nn.Module):
         return embedding.float()
 
 
-def graph(model: Embedder, *, input: Input = "uint8_nhwc", opset: int = 18) -> Any:
+def onnx_graph(model: Embedder, *, input: Input = "uint8_nhwc", opset: int = 18) -> Any:
     """Return the model as an ONNX graph with a free number of pictures, and of rows and columns where it resizes."""
     height, width = model.spec.height, model.spec.width
     free = torch.export.Dim.DYNAMIC
@@ -202,8 +202,8 @@ def graph(model: Embedder, *, input: Input = "uint8_nhwc", opset: int = 18) -> A
             dynamic_shapes=(dynamic,),
         )
     except Exception as error:  # what torch meets on the way, and what the network says to such a call
-        found = str(error.__cause__ or error).strip().partition("\n")[0]
-        raise ExportError(f"expected a network that ONNX can express, got: {found}; keep to the checkpoint") from error
+        reason = str(error.__cause__ or error).strip().partition("\n")[0]
+        raise ExportError(f"expected a network that ONNX can express, got: {reason}; keep to the checkpoint") from error
     assert program is not None
     made = program.model_proto
     # Where in the source a node came from is of no use to the file's reader; the shapes in between are the example's.
@@ -214,7 +214,9 @@ def graph(model: Embedder, *, input: Input = "uint8_nhwc", opset: int = 18) -> A
     return made
 
 
-def converted(made: Any, precision: Precision, pictures: Sequence[Pixels], model: Embedder, input: Input) -> Any:
+def convert_precision(
+    made: Any, precision: Precision, pictures: Sequence[Pixels], model: Embedder, input: Input
+) -> Any:
     """Return an ONNX graph with its weights in a precision; pictures and embedding stay as they are."""
     if precision == "float16":
         from onnxruntime.transformers.float16 import convert_float_to_float16
@@ -239,7 +241,7 @@ def converted(made: Any, precision: Precision, pictures: Sequence[Pixels], model
             quantize_static(
                 made,
                 file,
-                Batches(pictures, model, input),
+                CalibrationPictures(pictures, model, input),
                 op_types_to_quantize=["Conv", "MatMul", "Gemm"],
                 per_channel=True,
                 weight_type=QuantType.QInt8,
@@ -250,7 +252,7 @@ def converted(made: Any, precision: Precision, pictures: Sequence[Pixels], model
     return quantised
 
 
-class Batches:
+class CalibrationPictures:
     """Calibration data in the form of ONNX Runtime's quantisation: one picture at a time.
 
     Args:
@@ -302,7 +304,7 @@ def without_weights(draft: Path) -> Iterator[None]:
         draft.with_suffix(".bin").unlink(missing_ok=True)
 
 
-def write(model: Any, path: Path, facts: dict[str, Any]) -> None:
+def write_onnx(model: Any, path: Path, facts: dict[str, Any]) -> None:
     """Write an ONNX graph with what it is in its metadata."""
     import onnx
 
@@ -321,7 +323,7 @@ class Parity(NamedTuple):
     same_nearest: float
 
 
-def agreement(trained: TorchEncoder, exported: Encoder, pictures: Sequence[Pixels], *, any_size: bool) -> Parity:
+def compare_vectors(trained: TorchEncoder, exported: Encoder, pictures: Sequence[Pixels], *, any_size: bool) -> Parity:
     """Compare two models' vectors: in one batch at the model's size, and of each picture as it is if both take it."""
     first, second = trained(pictures), exported(pictures)
     pairs = [(first, second)]
@@ -343,6 +345,6 @@ def unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     return vectors / lengths
 
 
-def drawn(count: int = 16) -> list[Pixels]:
+def synthetic_pictures(count: int = 16) -> list[Pixels]:
     """Return pictures of the built-in synthetic data."""
-    return [read(sample) for sample in Synthetic().query[:count]]
+    return [read_picture(sample) for sample in Synthetic().query[:count]]

@@ -44,33 +44,33 @@ def parse_identity(text: str) -> int | str | None:
     return None if text == "" or text.lower() == UNKNOWN else parse_label(text)
 
 
-def parse_argument(given: int | str) -> int | str:
+def parse_argument(value: int | str) -> int | str:
     """Return the label that an argument of a command line or an address stands for.
 
     As `parse_label`, but text in double quotes is the text between them: ``"7"`` for the text 7.
     """
-    if isinstance(given, int):
-        return given
-    if len(given) > 1 and given[0] == given[-1] == '"':
+    if isinstance(value, int):
+        return value
+    if len(value) > 1 and value[0] == value[-1] == '"':
         try:
-            return composed(str(json.loads(given)))
+            return composed(str(json.loads(value)))
         except ValueError:
             pass
-    return parse_label(given)
+    return parse_label(value)
 
 
-def parse_arguments(given: int | str) -> list[int | str]:
+def parse_arguments(value: int | str) -> list[int | str]:
     """Return the labels of an argument that may be a list, as in ``[001, gate, "7"]``."""
-    if isinstance(given, str) and given[:1] == "[" and given[-1:] == "]":
+    if isinstance(value, str) and value[:1] == "[" and value[-1:] == "]":
         try:
             # Composed and not loaded: YAML would make 1 of 001, and 750 of 12:30.
-            node = yaml.compose(given, yaml.BaseLoader)
+            node = yaml.compose(value, yaml.BaseLoader)
         except yaml.YAMLError:
             node = None
         items = node.value if isinstance(node, yaml.SequenceNode) else []
         if items and all(isinstance(item, yaml.ScalarNode) for item in items):
             return [composed(item.value) if item.style else parse_label(item.value) for item in items]
-    return [parse_argument(given)]
+    return [parse_argument(value)]
 
 
 def ordered(labels: Iterable[int | str]) -> list[int | str]:
@@ -87,9 +87,9 @@ def numbered(names: Sequence[str]) -> list[str]:
 def listed(labels: Iterable[int | str], *, most: int = 10) -> str:
     """Return labels in words, in order, and how many more there are; texts that look like integers in quotes."""
     every = ordered(labels)
-    shown = [f'"{x}"' if isinstance(x, str) and parse_label(x) != x else str(x) for x in every[:most]]
+    words = [f'"{x}"' if isinstance(x, str) and parse_label(x) != x else str(x) for x in every[:most]]
     more = f" and {len(every) - most:,} more" if len(every) > most else ""
-    return (", ".join(shown) or "none") + more
+    return (", ".join(words) or "none") + more
 
 
 def is_hidden(character: str) -> bool:

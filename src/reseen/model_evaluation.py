@@ -55,15 +55,15 @@ class Outcome(NamedTuple):
         try:
             require_file(path)
             before = unseal(path.read_bytes())
-            kept = {k: before[k] for k in ("training_seconds",) if k in before}
+            further = {k: before[k] for k in ("training_seconds",) if k in before}
         except (OSError, ValueError):  # There is none, or it is damaged and about to be replaced.
-            kept = {}
+            further = {}
         figures = self.report.to_dict()
         if self.further:
             figures["further"] = [report.to_dict() for report in self.further]
         queries = self.report.per_query.to_csv(index=False).encode()
         write_atomically(folder / "per_query.csv", queries)
-        facts = {**figures, **kept, **more, PER_QUERY_CHECKSUM: f"{zlib.crc32(queries):08x}"}
+        facts = {**figures, **further, **more, PER_QUERY_CHECKSUM: f"{zlib.crc32(queries):08x}"}
         write_atomically(path, seal(facts, indent=2).encode())
 
 

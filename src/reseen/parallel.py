@@ -87,13 +87,14 @@ def usable(workers: int) -> int:
     return min(workers, cores)
 
 
-def parallel_for(work: Callable[[T], None], pieces: Iterable[T]) -> None:
+def parallel_for(work: Callable[[T], None], pieces: Iterable[T], *, threads: bool = True) -> None:
     """Do the work for each piece on as many threads as torch has, in any order, without gradients.
 
     Args:
         work: Runs on several threads at once, where each torch operation has one core. After an error no further
             piece is begun, and the error is raised here.
         pieces: One argument of ``work`` each.
+        threads: False for one after the other, here.
 
     Note:
         Between two parallel operations torch's threads spin, and take the cores from whatever serial step stands there.
@@ -102,12 +103,16 @@ def parallel_for(work: Callable[[T], None], pieces: Iterable[T]) -> None:
     import torch  # Here, not above: cores are counted where there is no torch as well.
 
     num_threads, alone = torch.get_num_threads(), torch.no_grad()(work)
+    if not threads:
+        for piece in pieces:
+            alone(piece)
+        return
     try:
         with ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             running = [pool.submit(alone, piece) for piece in pieces]
             try:
-                for piece in running:
-                    piece.result()
+                for future in running:
+                    future.result()
             finally:
                 pool.shutdown(cancel_futures=True)
     finally:

@@ -168,16 +168,16 @@ def _decoded(file: Path | io.BytesIO, name: str, content: Callable[[], bytes]) -
     except (DataError, FileNotFoundError):
         raise
     except Exception as error:  # a damaged file makes Pillow raise almost anything
-        found = one_line(error) if content() else "an empty file"
-        raise DataError(f"expected a picture at {name}, got: {found}; replace it or leave it out") from None
+        reason = one_line(error) if content() else "an empty file"
+        raise DataError(f"expected a picture at {name}, got: {reason}; replace it or leave it out") from None
 
 
 def _require_regular_file(path: Path) -> None:
     """Make sure that reading a file comes to an end, as that of a pipe or device need not."""
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode):
-        found = "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
-        raise DataError(f"expected a picture at {path}, got {found}; replace it or leave it out")
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
+        raise DataError(f"expected a picture at {path}, got {kind}; replace it or leave it out")
 
 
 def _require_usual_effort(name: str, picture: Image.Image, content: Callable[[], bytes]) -> None:
@@ -239,8 +239,8 @@ def decode_box(path: Path, box: tuple[int, int, int, int]) -> Pixels:
         _last.key = None
         _last.pixels = decode(path)
         _last.key = key
-    kept: Pixels = _last.pixels
-    return crop(kept, box, str(path))
+    frame: Pixels = _last.pixels
+    return crop(frame, box, str(path))
 
 
 class Reader:
@@ -365,11 +365,11 @@ def jpeg_markers(file: bytes) -> Iterator[tuple[int, int]]:
         and the segment before it: after an `SOS` they are the scan, elsewhere there should be none.
     """
     position = 2
-    while found := _MARKER.search(file, position):
-        marker = file[found.end() - 1]
-        yield marker, found.start() - position
+    while match := _MARKER.search(file, position):
+        marker = file[match.end() - 1]
+        yield marker, match.start() - position
         if marker == 0xD9:
             return
-        position = found.end()
+        position = match.end()
         if marker >= 0xC0 and marker != 0xD8:  # The others have no length, or are passed over by decoders.
             position += max(2, int.from_bytes(file[position : position + 2], "big"))

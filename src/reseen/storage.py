@@ -21,9 +21,11 @@ import pyarrow.fs as fs
 
 from reseen.errors import DataError, RunError, WriteError, one_line
 from reseen.files import make_folder, require_file, write_atomically
+from reseen.pictures import Pixels, crop, decode, decode_box, decode_bytes
+from reseen.types import Sample
 
 T = TypeVar("T")
-TRIES, PAUSE = 4, 0.5
+MAX_TRIES, PAUSE = 4, 0.5
 """How often something that does not answer is asked, and how many seconds later the second time; then twice that."""
 REQUEST_SECONDS, PIECE = 30.0, 2**20
 """How long the web may be silent."""
@@ -37,7 +39,7 @@ def is_url(location: str | Path) -> bool:
 
 
 @dataclass(frozen=True)
-class Folder:
+class StorageFolder:
     """A folder whose files are written whole and never changed.
 
     Attributes:
@@ -56,8 +58,8 @@ class Folder:
 
     def file_info(self, name: str) -> tuple[int, int] | None:
         """Return a file's size and the nanosecond of its last change; None where there is none."""
-        filesystem, root = opened(self.location)
-        info = answered(lambda: filesystem.get_file_info(f"{root}/{name}"), self.location)
+        filesystem, root = open_location(self.location)
+        info = with_retries(lambda: filesystem.get_file_info(f"{root}/{name}"), self.location)
         return (info.size, info.mtime_ns or 0) if info.type == fs.FileType.File else None
 
     def names(self, below: str) -> set[str]:
@@ -66,17 +68,17 @@ class Folder:
         Raises:
             RunError: It is no folder, may not be read, or there is no answer.
         """
-        filesystem, root = opened(self.location)
+        filesystem, root = open_location(self.location)
         selector = fs.FileSelector(f"{root}/{below}", allow_not_found=True)
         try:
-            infos = answered(lambda: filesystem.get_file_info(selector), self.location)
+            infos = with_retries(lambda: filesystem.get_file_info(selector), self.location)
         except OSError as error:
             raise RunError(f"expected a folder {below or '.'} in {self}, got: {one_line(error)}") from None
         return {info.base_name for info in infos if info.type == fs.FileType.File and info.base_name[0] != "."}
 
     def open(self, name: str) -> Any:
         """Open a file for reading, as pyarrow's readers take it; OSError where there is none."""
-        filesystem, root = opened(self.location)
+        filesystem, root = open_location(self.location)
         if self.path is not None:
             require_file(self.path / name)
         return filesystem.open_input_file(f"{root}/{name}")
@@ -88,7 +90,7 @@ class Folder:
             with self.open(name) as file:
                 return bytes(file.read())
 
-        return answered(content, self.location)
+        return with_retries(content, self.location)
 
     def write(self, name: str, content: bytes | pa.Buffer) -> None:
         """Write a file, all or nothing.
@@ -100,7 +102,7 @@ class Folder:
             make_folder((self.path / name).parent)
             write_atomically(self.path / name, memoryview(content))
             return
-        filesystem, root = opened(self.location)
+        filesystem, root = open_location(self.location)
 
         def put() -> None:
             # An object is there once it has been sent whole, and not before.
@@ -108,18 +110,18 @@ class Folder:
                 stream.write(content)
 
         try:
-            answered(put, self.location)
+            with_retries(put, self.location)
         except (OSError, RunError) as error:
             raise WriteError(f"expected to write {self}/{name}, got: {one_line(error)}") from error
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
-        filesystem, root = opened(self.location)
+        filesystem, root = open_location(self.location)
         if self.file_info(name) is not None:
-            answered(lambda: filesystem.delete_file(f"{root}/{name}"), self.location)
+            with_retries(lambda: filesystem.delete_file(f"{root}/{name}"), self.location)
 
 
-def opened(location: str) -> tuple[fs.FileSystem, str]:
+def open_location(location: str) -> tuple[fs.FileSystem, str]:
     """Return the file system of a location, and its place there.
 
     Raises:
@@ -148,13 +150,13 @@ def _filesystem(url: str) -> tuple[fs.FileSystem, str]:
     return filesystem, root
 
 
-def answered(call: Callable[[], T], location: str) -> T:
+def with_retries(call: Callable[[], T], location: str) -> T:
     """Return what a call gives; where a store does not answer, it is asked again.
 
     Raises:
         RunError: It does not answer. What a local file system says is raised as it is, and so is that there is no file.
     """
-    for attempt in range(TRIES):
+    for attempt in range(MAX_TRIES):
         try:
             return call()
         except (FileNotFoundError, PermissionError):
@@ -162,7 +164,7 @@ def answered(call: Callable[[], T], location: str) -> T:
         except OSError as error:
             if not is_url(location):
                 raise
-            if attempt == TRIES - 1:
+            if attempt == MAX_TRIES - 1:
                 raise unanswered(location, error) from error
             time.sleep(PAUSE * 2**attempt)
     raise AssertionError("the last attempt returns or raises")
@@ -173,7 +175,24 @@ def unanswered(location: str, error: BaseException) -> RunError:
     return RunError(f"expected an answer from {location.partition('?')[0]}, got: {one_line(error)}; start again later")
 
 
-def fetch(url: str) -> bytes:
+def read_picture(sample: Sample) -> Pixels:
+    """Return a sample's picture, or the part of it in its box, as uint8 RGB (H, W, 3).
+
+    Files are read as `reseen.pictures.decode` reads them. A box may reach over the picture's edge, as detectors' boxes
+    do, and is cut there; of a file with several boxes in a row, the pixels are decoded once.
+
+    Raises:
+        DataError: The file is missing, empty, no picture or cut short, or the box lies outside; the file is named.
+        RunError: An object store does not answer.
+    """
+    path = Path(sample.path)
+    if sample.draw is None and not is_url(sample.path):
+        return decode(path) if sample.box is None else decode_box(path, sample.box)
+    whole = decode_bytes(fetch_picture(sample.path), sample.path) if sample.draw is None else sample.draw()
+    return whole if sample.box is None else crop(whole, sample.box, sample.path)
+
+
+def fetch_picture(url: str) -> bytes:
     """Return what is at a URL: of http, https, or of an object store.
 
     Raises:
@@ -181,11 +200,11 @@ def fetch(url: str) -> bytes:
         RunError: Nobody answers, also when asked again.
     """
     if url.partition("://")[0].lower() in ("http", "https"):
-        return answered(lambda: _from_the_web(url), url)
+        return with_retries(lambda: _from_the_web(url), url)
     place, mark, query = url.partition("?")
     folder, _, name = place.rpartition("/")
     try:
-        return Folder(folder + mark + query).read(name)
+        return StorageFolder(folder + mark + query).read(name)
     except (FileNotFoundError, PermissionError) as error:
         raise DataError(f"expected a picture at {url}, got: {one_line(error)}; mend its row") from None
 

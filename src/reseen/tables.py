@@ -9,6 +9,7 @@ Dimensions: N rows.
 from __future__ import annotations
 
 import csv
+import io
 import logging
 import math
 import os
@@ -22,7 +23,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
-from reseen.errors import DataError, describe
+from reseen.errors import DataError, contents_of
 from reseen.files import require_file
 from reseen.labels import parse_identity, parse_label
 from reseen.types import Box
@@ -145,10 +146,10 @@ class TextTable:
         if len(known) == 4 and self.box in TWO_CORNERS:
             known[2:] = [known[2] - known[0], known[3] - known[1]]
         if len(sides) != 4 or len(known) != 4 or min(known[2:]) < 1:
-            found = ", ".join(text or "nothing" for text in texts)
+            box = ", ".join(text or "nothing" for text in texts)
             raise DataError(
                 f"expected {name} of a crop in {self.source}, four numbers of at least a pixel or none of them, "
-                f"found {found} in row {row}"
+                f"found {box} in row {row}"
             )
         return Box(*map(round, known))
 
@@ -170,7 +171,7 @@ def read_table(path: Path, *, required: Sequence[str], optional: Sequence[str] =
         require_file(path)  # Reading goes back to its beginning.
         header, columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_text(path)
     except FileNotFoundError:
-        raise DataError(f"expected a table at {path}, found {describe(path.parent)} in its folder") from None
+        raise DataError(f"expected a table at {path}, found {contents_of(path.parent)} in its folder") from None
     except UnicodeDecodeError:
         raise DataError(f"expected a table of text in UTF-8 at {path}, found other bytes; save it as UTF-8") from None
     except DAMAGE as error:
@@ -227,8 +228,8 @@ def as_text_table(
 
 
 def _no_table(path: Path | str, error: Exception) -> DataError:
-    found = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
-    return DataError(f"expected a table of CSV or Parquet at {path}, got: {found}; mend the file")
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
+    return DataError(f"expected a table of CSV or Parquet at {path}, got: {reason}; mend the file")
 
 
 def form_of_boxes(header: Sequence[str], path: Path | str) -> tuple[str, ...]:
@@ -241,10 +242,10 @@ def form_of_boxes(header: Sequence[str], path: Path | str) -> tuple[str, ...]:
     like = [name for name in header if name in _OF_A_BOX or _LIKE_A_BOX.search(name)]
     if len(forms) == 1 or not like:
         return forms[0] if forms else ()
-    found = " and of ".join(", ".join(form) for form in forms) or ", ".join(like)
+    names = " and of ".join(", ".join(form) for form in forms) or ", ".join(like)
     raise DataError(
         f"expected the box of a picture in one form in {path}, as left, top, width, height, or xmin, ymin, xmax, ymax, "
-        f"or bbox (x y width height), found columns of {found}; rename them, or what is no box"
+        f"or bbox (x y width height), found columns of {names}; rename them, or what is no box"
     )
 
 
@@ -316,6 +317,15 @@ def as_text(value: Any) -> str:
     return str(value).strip()
 
 
+def as_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return rows as the text of a CSV file, None as an empty cell."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return file.getvalue()
+
+
 def require_files(paths: Iterable[str], *, source: object) -> None:
     """Make sure that pictures exist, at the price of listing each of their folders once.
 
@@ -330,9 +340,9 @@ def require_files(paths: Iterable[str], *, source: object) -> None:
         total += 1
     missing = []
     for folder, wanted in names.items():
-        found = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+        present = set(os.listdir(folder)) if os.path.isdir(folder) else set()
         # Asking again serves file systems that are blind to case, whose listings are not.
-        missing += [p for n in wanted if n not in found and not os.path.exists(p := os.path.join(folder, n))]
+        missing += [p for n in wanted if n not in present and not os.path.exists(p := os.path.join(folder, n))]
     if missing:
         hint = "; written on Windows? write / for each \\ in the paths" if "\\" in missing[0] else ""
         raise DataError(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.table import Column, Table
 from rich.text import Text
 
 from reseen.labels import visible
@@ -35,3 +37,11 @@ class VisibleFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return a record's line."""
         return visible(super().format(record), keep=LAYOUT)
+
+
+def plain_table(headers: Sequence[str | Column], rows: Iterable[Sequence[str]], *, title: str | None = None) -> Table:
+    """Return a table without lines, its title above its left edge."""
+    table = Table(*headers, title=title, title_justify="left", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    return table

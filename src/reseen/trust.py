@@ -103,8 +103,8 @@ def import_class(name: str, base: type[Any], *, expected: str) -> type[Any]:
     except ImportError as error:
         raise ValueError(f"expected {expected}, got {name[:100]!r}") from error
     if not (isinstance(kind, type) and issubclass(kind, base)):
-        found = kind.__name__ if isinstance(kind, type) else type(kind).__name__
-        raise ValueError(f"expected {name} to be a {base.__name__}, got {found}")
+        type_name = kind.__name__ if isinstance(kind, type) else type(kind).__name__
+        raise ValueError(f"expected {name} to be a {base.__name__}, got {type_name}")
     if inspect.isabstract(kind):
         raise ValueError(f"expected {name} to be a whole {base.__name__}, got a class with methods missing")
     return kind

@@ -13,7 +13,7 @@ from PIL import Image
 
 from reseen import checkpoint
 from reseen.cli import COMMANDS, main
-from reseen.cli.environment import take, typed_classes, within
+from reseen.cli.environment import environment_variables, split_common_flags, typed_classes
 from reseen.cli.parser import verb
 from reseen.embedding.parts import open_embeddings
 from reseen.errors import ReseenError, TrustError
@@ -191,13 +191,15 @@ def test_what_is_typed_is_trusted_and_what_is_a_file_is_not(tmp_path: Path) -> N
     words = ["embed", "evil.net", "--model", str(tmp_path / "evil.safetensors"), "--loss", "mine.Loss", "--out=a/b.c"]
     words += ["--terms", '[{loss: {class_path: their.sub.Loss}, "on": feature}]', "--model.backbone=own.Net"]
     assert list(typed_classes(words)) == ["mine.Loss", "their.sub.Loss", "own.Net"]
-    values, rest = take([*words, "--trust", "one", "--trust=two.three", "--unchecked", "true", "--scale", "type"])
+    values, rest = split_common_flags(
+        [*words, "--trust", "one", "--trust=two.three", "--unchecked", "true", "--scale", "type"]
+    )
     assert rest == words
     assert set(values["RESEEN_TRUST"].split(",")) >= {"one", "two.three", "mine.Loss", "their.sub.Loss", "own.Net"}
     assert (values["RESEEN_UNCHECKED"], values["RESEEN_SCALE"]) == ("1", "type")
     for wrong in (["--trust", "a b"], ["--scale", "wide"], ["--max_pixels", "many"], ["--trust"]):
         with pytest.raises(ReseenError):
-            take(wrong)
+            split_common_flags(wrong)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT])
@@ -214,7 +216,7 @@ def test_a_full_or_read_only_disk_is_one_line_wherever_it_is_met(
 def test_the_environment_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESEEN_SCALE", "range")
     monkeypatch.delenv("RESEEN_MAX_PIXELS", raising=False)
-    with pytest.raises(KeyError), within({"RESEEN_SCALE": "type", "RESEEN_MAX_PIXELS": "5"}):
+    with pytest.raises(KeyError), environment_variables({"RESEEN_SCALE": "type", "RESEEN_MAX_PIXELS": "5"}):
         raise KeyError(os.environ["RESEEN_SCALE"], os.environ["RESEEN_MAX_PIXELS"])
     assert os.environ["RESEEN_SCALE"] == "range"
     assert "RESEEN_MAX_PIXELS" not in os.environ

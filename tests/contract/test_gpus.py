@@ -145,7 +145,7 @@ def test_the_objective_and_its_candidates(source: str, gpu: Gpu) -> None:
         compared = candidates()[source]
         if device is not None:
             device.put(objective)
-        compared.setup(model, objective.compared)
+        compared.setup(model, objective.pair_outputs)
         values = []
         for number in range(3):
             generator = torch.Generator().manual_seed(number)

@@ -8,7 +8,7 @@ from sklearn.cluster import DBSCAN, HDBSCAN
 from sklearn.metrics import adjusted_rand_score, silhouette_samples
 
 from reseen.discovery import Clustering, Links, cluster
-from reseen.discovery.clustering import numbered, respecting, silhouettes
+from reseen.discovery.clustering import numbered_by_size, respecting, silhouettes
 from reseen.errors import DataError
 from reseen.evaluation.reranking.jaccard import KReciprocal
 from reseen.types import Embeddings
@@ -152,7 +152,7 @@ def test_links_are_respected_whatever_the_distances(method: str) -> None:
 
 def test_no_links_change_nothing() -> None:
     labels = grouped(distances(0.9))
-    assert (numbered(respecting(labels, distances(0.9), Links.none(), within=0.5)) == labels).all()
+    assert (numbered_by_size(respecting(labels, distances(0.9), Links.none(), within=0.5)) == labels).all()
 
 
 def test_links_that_contradict_one_another_are_refused() -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from reseen.discovery import Clustering, Individuals, Links, discover, without_camera_means
 from reseen.discovery.agreement import agreement
-from reseen.discovery.questions import fitted, number_interval, pairs_to_judge, parts_of
+from reseen.discovery.questions import fit_probability, number_interval, pairs_to_judge, parts_of
 from reseen.types import Embeddings
 
 PEOPLE, OF_EACH = 12, 10
@@ -139,7 +139,7 @@ def test_the_interval_of_certain_answers() -> None:
 def test_without_anything_to_fit_to_nothing_is_known() -> None:
     parts = parts_of(np.eye(3), np.array([-1, -1, -1]), None)
     pairs, alike = pairs_to_judge(parts)
-    assert fitted(parts, pairs, alike)(alike).tolist() == [0.5] * 3
+    assert fit_probability(parts, pairs, alike)(alike).tolist() == [0.5] * 3
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])

@@ -12,7 +12,7 @@ from tests.embedding.drawn import Mean
 
 from reseen.embedding.making import PartOptions, Share, make_parts
 from reseen.embedding.manifest import ParquetManifest
-from reseen.storage import Folder
+from reseen.storage import StorageFolder
 
 
 class Slow(Mean):
@@ -28,5 +28,5 @@ class Slow(Mean):
 manifest, out, number, total = sys.argv[1:]
 source, share = ParquetManifest(manifest), Share(int(number), int(total))
 print("begun", flush=True)
-make_parts(Folder(out), source, Slow(), PartOptions(part_rows=20, batch_size=5), share=share, workers=1)
+make_parts(StorageFolder(out), source, Slow(), PartOptions(part_rows=20, batch_size=5), share=share, workers=1)
 print("done", flush=True)

@@ -12,7 +12,7 @@ from tests.embedding.drawn import Mean, draw, parts
 
 from reseen.embedding.making import PartOptions, make_parts
 from reseen.embedding.manifest import ParquetManifest
-from reseen.storage import Folder
+from reseen.storage import StorageFolder
 
 
 @pytest.mark.faults
@@ -23,7 +23,7 @@ def test_shares_that_are_killed(tmp_path: Path, kills: int) -> None:
     manifest = draw(tmp_path / "pictures", count, rows_of_group=70)
     (tmp_path / "pictures" / "17.png").write_bytes(b"no picture")
     options = PartOptions(part_rows=20, batch_size=5)
-    make_parts(Folder(str(tmp_path / "one")), ParquetManifest(str(manifest)), Mean(), options)
+    make_parts(StorageFolder(str(tmp_path / "one")), ParquetManifest(str(manifest)), Mean(), options)
 
     out, killed = tmp_path / "out", 0
     embedded: Counter[str] = Counter()

@@ -21,7 +21,7 @@ from reseen.embedding.manifest import ParquetManifest
 from reseen.embedding.parts import read_quarantine
 from reseen.errors import DataError, RunError
 from reseen.pictures import decode
-from reseen.storage import Folder, fetch
+from reseen.storage import StorageFolder, fetch_picture
 
 TEN = PartOptions(part_rows=10, batch_size=4)
 ALL = Share()
@@ -29,7 +29,7 @@ ALL = Share()
 
 def make(manifest: Path | str, out: Path | str, options: PartOptions = TEN, share: Share = ALL) -> Mean:
     model = Mean()
-    make_parts(Folder(str(out)), ParquetManifest(str(manifest)), model, options, share=share, workers=2)
+    make_parts(StorageFolder(str(out)), ParquetManifest(str(manifest)), model, options, share=share, workers=2)
     return model
 
 
@@ -83,7 +83,7 @@ def test_broken_pictures_and_rows_go_into_quarantine(tmp_path: Path) -> None:
     table = parquet.read_table(manifest).append_column("bbox", pa.array([None] * 12 + ["1 2 3"] + [None] * 12))
     parquet.write_table(table, manifest)
     make(manifest, tmp_path / "out")
-    folder = Folder(str(tmp_path / "out"))
+    folder = StorageFolder(str(tmp_path / "out"))
     (first, second) = (read_quarantine(folder, n).to_pylist() for n in (0, 1))
     assert [(row["row"], row["path"]) for row in (*first, *second)] == [(3, "3.png"), (12, "12.png"), (17, "17.png")]
     for row, words in zip((*first, *second), ("3.png, got", "bbox", "no such file"), strict=True):
@@ -179,7 +179,7 @@ def test_a_server_that_answers_badly_is_not_believed_for_ever(
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
-            for _ in range(storage.TRIES):
+            for _ in range(storage.MAX_TRIES):
                 connection, _ = listening.accept()
                 with connection:
                     connection.recv(65536)
@@ -187,13 +187,13 @@ def test_a_server_that_answers_badly_is_not_believed_for_ever(
 
         threading.Thread(target=serve, daemon=True).start()
         with pytest.raises(kind, match=said):
-            fetch(f"http://127.0.0.1:{listening.getsockname()[1]}/a.png")
+            fetch_picture(f"http://127.0.0.1:{listening.getsockname()[1]}/a.png")
 
 
 @pytest.mark.parametrize("url", ["http://a b/", "http://x/\x01", "http://[::1/", "http://x:y/", "http://\udcff/"])
 def test_an_address_that_is_none_is_the_pictures_fault(url: str) -> None:
     with pytest.raises(DataError, match="mend its row"):
-        fetch(url)
+        fetch_picture(url)
 
 
 def test_pictures_at_urls(tmp_path: Path, web: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,6 +207,6 @@ def test_pictures_at_urls(tmp_path: Path, web: str, monkeypatch: pytest.MonkeyPa
     alone, remote = (open_embeddings(tmp_path / name).vectors for name in ("files", "urls"))
     np.testing.assert_array_equal(alone, remote)
     with pytest.raises(DataError, match="404"):
-        fetch(f"{web}/pictures/none.png")
+        fetch_picture(f"{web}/pictures/none.png")
     with pytest.raises(RunError, match=r"expected an answer from .*down.* 503"):
-        fetch(f"{web}/down.png")
+        fetch_picture(f"{web}/down.png")

@@ -16,7 +16,7 @@ from reseen.embedding.making import PartOptions, make_parts, vector_model
 from reseen.embedding.manifest import ParquetManifest
 from reseen.errors import DataError
 from reseen.models import Embedder, ModelSpec
-from reseen.storage import Folder
+from reseen.storage import StorageFolder
 
 pytest.importorskip("ray")
 
@@ -71,13 +71,17 @@ def test_two_workers_one_killed(tmp_path: Path, model: Path, kills: int) -> None
     manifest = draw(tmp_path / "pictures", 20 * 6 * kills, rows_of_group=50)
     (tmp_path / "pictures" / "5.png").write_bytes(b"no picture")
     make_parts(
-        Folder(str(tmp_path / "one")), ParquetManifest(str(manifest)), vector_model(load(model)), OPTIONS, workers=1
+        StorageFolder(str(tmp_path / "one")),
+        ParquetManifest(str(manifest)),
+        vector_model(load(model)),
+        OPTIONS,
+        workers=1,
     )
     stop, killed = threading.Event(), list[int]()
     out = tmp_path / "ray"
     killer = threading.Thread(target=kill_some, args=(out, stop, kills, killed))
     killer.start()
-    tally = make_parts_on_ray(Folder(str(out)), str(manifest), str(model), OPTIONS, actors=2, progress=False)
+    tally = make_parts_on_ray(StorageFolder(str(out)), str(manifest), str(model), OPTIONS, actors=2, progress=False)
     stop.set()
     killer.join()
     assert len(killed) == kills
@@ -91,4 +95,4 @@ def test_what_the_user_can_mend_is_said_as_it_is(tmp_path: Path, model: Path) ->
     for n in range(20):
         (tmp_path / "pictures" / f"{n}.png").unlink()
     with pytest.raises(DataError, match=r"can be read in rows 0 to 19, got none; the first: .*found no such file"):
-        make_parts_on_ray(Folder(str(tmp_path / "out")), str(manifest), str(model), OPTIONS, progress=False)
+        make_parts_on_ray(StorageFolder(str(tmp_path / "out")), str(manifest), str(model), OPTIONS, progress=False)

@@ -17,7 +17,7 @@ from reseen.embedding.parts import Work
 from reseen.errors import DataError, RunError
 from reseen.gallery import Gallery
 from reseen.gallery.ingest import add_parts
-from reseen.storage import Folder, fetch, opened
+from reseen.storage import StorageFolder, fetch_picture, open_location
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # moto's
 
@@ -35,7 +35,7 @@ def s3() -> Iterator[str]:
         server.start()
         _, port = server.get_host_and_port()
         query = f"?scheme=http&endpoint_override=127.0.0.1:{port}&region=us-east-1&allow_bucket_creation=true"
-        filesystem, _ = opened(f"s3://bucket{query}")
+        filesystem, _ = open_location(f"s3://bucket{query}")
         filesystem.create_dir("bucket")
         yield query
         server.stop()
@@ -46,31 +46,31 @@ def test_all_of_it_in_a_bucket(s3: str, tmp_path: Path) -> None:
     (tmp_path / "pictures" / "3.png").unlink()
     make(manifest, tmp_path / "out")
     for path in (tmp_path / "pictures").iterdir():
-        Folder(f"s3://bucket/pictures{s3}").write(path.name, path.read_bytes())
+        StorageFolder(f"s3://bucket/pictures{s3}").write(path.name, path.read_bytes())
     remote, out = f"s3://bucket/pictures/manifest.parquet{s3}", f"s3://bucket/out/a{s3}"
     assert make(remote, out).batches != []
     assert make(remote, out).batches == []
     own, theirs = open_embeddings(tmp_path / "out"), open_embeddings(out)
     np.testing.assert_array_equal(theirs.vectors, own.vectors)
     assert theirs.identities.tolist() == own.identities.tolist()
-    assert Folder(out).names("quarantine") == {"00000000.parquet"}
-    Folder(out).write("parts/00000001.parquet", b"junk")
+    assert StorageFolder(out).names("quarantine") == {"00000000.parquet"}
+    StorageFolder(out).write("parts/00000001.parquet", b"junk")
     with pytest.raises(RunError, match="embed again"):
         open_embeddings(out)
     assert [len(batch) for batch in make(remote, out).batches] == [4, 4, 2]
     with Gallery(tmp_path / "gallery", fingerprint_in(out)) as gallery:
-        assert sum(new for _, new in add_parts(gallery, Folder(out))) == 24
+        assert sum(new for _, new in add_parts(gallery, StorageFolder(out))) == 24
 
 
 def fingerprint_in(out: str) -> str:
-    work = Work.read(Folder(out))
+    work = Work.read(StorageFolder(out))
     assert work is not None
     return work.model_sha256
 
 
 def test_what_is_not_there(s3: str) -> None:
     with pytest.raises(DataError, match=r"expected a picture at s3://bucket/none\.png"):
-        fetch(f"s3://bucket/none.png{s3}")
-    assert Folder(f"s3://bucket/nothing{s3}").names("parts") == set()
+        fetch_picture(f"s3://bucket/none.png{s3}")
+    assert StorageFolder(f"s3://bucket/nothing{s3}").names("parts") == set()
     with pytest.raises(DataError, match="expected a path, or a URL of s3, gs, abfs or hdfs, got ftp"):
-        opened("ftp://somewhere/x")
+        open_location("ftp://somewhere/x")

@@ -8,7 +8,7 @@ from reseen.evaluation import build_task, positive_ranks, rounding
 from reseen.evaluation import tiles as tiles_module
 from reseen.evaluation.reranking import k_reciprocal
 from reseen.evaluation.similarity import Cosine, Reranking, Rows, TileFunction
-from reseen.evaluation.tiles import for_each_tile, query_portions
+from reseen.evaluation.tiles import query_portions, tile_columns
 from reseen.protocols import any_view, cross_camera
 from reseen.types import Embeddings
 
@@ -91,7 +91,8 @@ def test_many_cores_have_smaller_tiles(several_threads: None, monkeypatch: pytes
     monkeypatch.setattr(tiles_module, "TILE_ELEMENTS", 40 * 60)
     for num_threads, found in sizes.items():
         torch.set_num_threads(num_threads)
-        for_each_tile(ready, next(query_portions(ready)), lambda tile, found=found: found.append(tile.scores.shape[1]))  # type: ignore[misc]
+        columns = tile_columns(ready, next(query_portions(ready)), threads=True)
+        found += [part.stop - part.start for part in columns]
     assert sizes == {1: [60] * 5, 4: [60] * 5, 12: [20] * 15}
 
 

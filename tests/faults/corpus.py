@@ -429,14 +429,14 @@ def exported() -> Iterator[Case]:
         def words(house: House, folder: Path) -> Words:
             import onnx
 
-            from reseen.export import write
+            from reseen.export import write_onnx
 
             model = onnx.load(house.onnx)
             facts = json.loads(model.metadata_props[0].value)
             del facts["sha256"], model.metadata_props[:]
             facts = change(facts)
             if isinstance(facts, dict):
-                write(model, folder / "m.onnx", facts)
+                write_onnx(model, folder / "m.onnx", facts)
             else:
                 entry = model.metadata_props.add()
                 entry.key, entry.value = "reseen", json.dumps(facts)

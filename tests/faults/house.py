@@ -12,7 +12,7 @@ import pyarrow.parquet as parquet
 from PIL import Image
 
 from reseen.datasets import Synthetic
-from reseen.export import write
+from reseen.export import write_onnx
 from tests.faults.verbs import done
 
 SIZE = (32, 16)
@@ -89,7 +89,7 @@ def build(root: Path) -> House:
         csv.writer(file).writerows([columns, *rows])
     (root / "people.tsv").write_text("\n".join("\t".join(map(str, row)) for row in [columns, *rows]))
     parquet.write_table(pa.table(dict(zip(columns, zip(*rows, strict=True), strict=True))), root / "people.parquet")
-    write_onnx(house.onnx)
+    write_colours(house.onnx)
     done(["train", *house.training, "--out", house.run])
     done(["index", house.gallery, "--model", house.onnx, "--table", house.table])
     done(["calibrate", house.gallery])
@@ -99,7 +99,7 @@ def build(root: Path) -> House:
     return house
 
 
-def write_onnx(path: Path) -> None:
+def write_colours(path: Path) -> None:
     """Write a model whose vectors are a picture's colours in rows of a third."""
     from onnx import TensorProto, helper, numpy_helper
 
@@ -122,7 +122,7 @@ def write_onnx(path: Path) -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     spec = {"height": SIZE[0], "width": SIZE[1]}
-    write(model, path, {"spec": spec, "fingerprint": "colours", "dim": 8, "precision": "float32"})
+    write_onnx(model, path, {"spec": spec, "fingerprint": "colours", "dim": 8, "precision": "float32"})
 
 
 def write_video(video: Path, boxes: Path) -> None:

@@ -10,7 +10,7 @@ from reseen.errors import GalleryError
 from reseen.gallery import Calibration, Gallery, LabelledPairs, Probes, calibrate, labelled
 from reseen.gallery.calibration.calibration import as_percent
 from reseen.gallery.calibration.calibrators import isotonic, logistic
-from reseen.gallery.calibration.fit import reliability, score
+from reseen.gallery.calibration.fit import fit_scores, reliability
 from reseen.gallery.calibration.labelled_pairs import prior_of
 from reseen.gallery.calibration.thresholds import line, thresholds
 
@@ -152,7 +152,7 @@ def test_probabilities_as_people_read_them(probability: float, text: str) -> Non
 def test_scores_are_their_definitions() -> None:
     probability, same = np.array([0.05, 0.15, 0.15, 0.95]), np.array([False, False, True, True])
     weights = np.array([0.4, 0.2, 0.2, 0.2])
-    fit = score("logistic", probability, same, weights)
+    fit = fit_scores("logistic", probability, same, weights)
     assert fit.ece == pytest.approx(0.4 * 0.05 + 0.4 * abs(0.15 - 0.5) + 0.2 * 0.05)
     assert fit.brier == pytest.approx(0.4 * 0.05**2 + 0.2 * 0.15**2 + 0.2 * 0.85**2 + 0.2 * 0.05**2)
     assert fit.log_loss == pytest.approx(-(0.4 * np.log(0.95) + 0.2 * np.log(0.85) + 0.2 * np.log(0.15 * 0.95)))

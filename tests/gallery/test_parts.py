@@ -12,19 +12,19 @@ from reseen.errors import GalleryError, RunError
 from reseen.gallery import Gallery, Where
 from reseen.gallery.ingest import add_parts
 from reseen.pictures import decode, digest
-from reseen.storage import Folder
+from reseen.storage import StorageFolder
 from tests.embedding.drawn import Mean, draw
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
+def folder(tmp_path: Path) -> StorageFolder:
     manifest = draw(tmp_path / "pictures", 25)
-    folder = Folder(str(tmp_path / "parts"))
+    folder = StorageFolder(str(tmp_path / "parts"))
     make_parts(folder, ParquetManifest(str(manifest)), Mean(), PartOptions(part_rows=10))
     return folder
 
 
-def test_parts_are_added_once(folder: Folder, open_gallery, tmp_path: Path) -> None:
+def test_parts_are_added_once(folder: StorageFolder, open_gallery, tmp_path: Path) -> None:
     gallery = open_gallery(Mean.fingerprint)
     first = next(add_parts(gallery, folder))  # stopped after one part
     assert first == (10, 10)
@@ -40,7 +40,7 @@ def test_parts_are_added_once(folder: Folder, open_gallery, tmp_path: Path) -> N
     assert same == type(same)((match.item.id,), 0)
 
 
-def test_a_part_that_has_changed_is_added_again(folder: Folder, tmp_path: Path) -> None:
+def test_a_part_that_has_changed_is_added_again(folder: StorageFolder, tmp_path: Path) -> None:
     with Gallery(tmp_path / "gallery", Mean.fingerprint) as gallery:
         assert sum(new for _, new in add_parts(gallery, folder)) == 25
         part = Path(str(folder)) / part_name(1)
@@ -51,7 +51,7 @@ def test_a_part_that_has_changed_is_added_again(folder: Folder, tmp_path: Path) 
             list(add_parts(gallery, folder))
 
 
-def test_the_verb(folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verb(folder: StorageFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["index", str(tmp_path / "gallery"), "--vectors", str(folder)])
     assert "25 vectors, 25 of them new; 25 in" in capsys.readouterr().out
     with pytest.raises(GalleryError, match="expected a gallery of vectors of"), Gallery(tmp_path / "gallery", "m"):

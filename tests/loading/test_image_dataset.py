@@ -41,8 +41,8 @@ def test_kept_pictures_are_the_read_ones_and_are_read_once(
     reads: Counter[str] = Counter()
     from reseen.loading import image_dataset
 
-    read = image_dataset.read
-    monkeypatch.setattr(image_dataset, "read", lambda sample: (reads.update([sample.path]), read(sample))[1])
+    read = image_dataset.read_picture
+    monkeypatch.setattr(image_dataset, "read_picture", lambda sample: (reads.update([sample.path]), read(sample))[1])
     for _ in range(2):
         for row in range(len(samples)):
             assert torch.equal(kept[Draw(row, 5)].image, plain[Draw(row, 5)].image)

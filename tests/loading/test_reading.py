@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from reseen.errors import DataError
-from reseen.loading import read
+from reseen.storage import read_picture
 from reseen.types import Box, Sample
 
 
@@ -17,7 +17,7 @@ def pixels(height: int = 6, width: int = 4) -> np.ndarray:
 
 def test_a_lossless_file_comes_back_as_it_was(tmp_path: Path) -> None:
     Image.fromarray(pixels()).save(tmp_path / "a.png")
-    got = read(Sample(str(tmp_path / "a.png"), 1))
+    got = read_picture(Sample(str(tmp_path / "a.png"), 1))
     assert got.dtype == np.uint8
     assert (got == pixels()).all()
 
@@ -26,7 +26,7 @@ def test_a_picture_on_its_side_is_turned_upright(tmp_path: Path) -> None:
     mark = Image.Exif()
     mark[0x0112] = 6  # turn clockwise by 90 degrees to see it upright
     Image.fromarray(pixels()).save(tmp_path / "a.png", exif=mark)
-    assert (read(Sample(str(tmp_path / "a.png"), 1)) == np.rot90(pixels(), -1)).all()
+    assert (read_picture(Sample(str(tmp_path / "a.png"), 1)) == np.rot90(pixels(), -1)).all()
 
 
 def test_grey_palette_and_transparent_pictures_become_rgb(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_grey_palette_and_transparent_pictures_become_rgb(tmp_path: Path) -> Non
         "palette": Image.fromarray(grey).convert("P"),
     }.items():
         picture.save(tmp_path / f"{name}.png")
-        assert (read(Sample(str(tmp_path / f"{name}.png"), 1)) == grey[..., None]).all(), name
+        assert (read_picture(Sample(str(tmp_path / f"{name}.png"), 1)) == grey[..., None]).all(), name
 
 
 DEEP = {
@@ -56,7 +56,7 @@ def test_deep_pictures_keep_their_contrast(tmp_path: Path, kind: str) -> None:
     exact = np.linspace(low, high, 24 * 16).reshape(24, 16)
     values = (exact if dtype == np.float32 else exact.round()).astype(dtype)
     Image.fromarray(values).save(tmp_path / f"a.{ending}")
-    got = read(Sample(str(tmp_path / f"a.{ending}"), 1))
+    got = read_picture(Sample(str(tmp_path / f"a.{ending}"), 1))
     expected = [[round(255 * (float(v) - low) / (high - low)) for v in row] for row in values]
     assert got.shape == (24, 16, 3)
     assert np.abs(got.astype(int) - np.array(expected)[..., None]).max() <= 1
@@ -69,18 +69,18 @@ def test_the_range_of_the_type_can_be_scaled(tmp_path: Path, monkeypatch: pytest
     Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "a.png")
     Image.fromarray((grey / 255).astype(np.float32)).save(tmp_path / "b.tiff")
     for name in ("a.png", "b.tiff"):
-        assert (read(Sample(str(tmp_path / name), 1)) == grey[..., None]).all()
+        assert (read_picture(Sample(str(tmp_path / name), 1)) == grey[..., None]).all()
     Image.fromarray(grey.astype(np.float32)).save(tmp_path / "c.tiff")
     with pytest.raises(DataError, match=r"beyond the type's 0 to 1: use --scale range"):
-        read(Sample(str(tmp_path / "c.tiff"), 1))
+        read_picture(Sample(str(tmp_path / "c.tiff"), 1))
 
 
 def test_values_that_are_not_finite_count_as_the_least(tmp_path: Path) -> None:
     Image.fromarray(np.array([[1, 2], [np.nan, np.inf]], np.float32)).save(tmp_path / "a.tiff")
-    assert read(Sample(str(tmp_path / "a.tiff"), 1))[..., 0].tolist() == [[0, 255], [0, 0]]
+    assert read_picture(Sample(str(tmp_path / "a.tiff"), 1))[..., 0].tolist() == [[0, 255], [0, 0]]
     Image.fromarray(np.full((2, 2), np.nan, np.float32)).save(tmp_path / "b.tiff")
     with pytest.raises(DataError, match="no pixel is a finite number"):
-        read(Sample(str(tmp_path / "b.tiff"), 1))
+        read_picture(Sample(str(tmp_path / "b.tiff"), 1))
 
 
 def test_a_huge_picture_is_refused_by_its_size_and_read_where_it_is_meant(
@@ -89,10 +89,10 @@ def test_a_huge_picture_is_refused_by_its_size_and_read_where_it_is_meant(
     """Beyond Pillow's limit too, and without Pillow's warning, which would fail this test."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     Image.new("L", (30, 20)).save(tmp_path / "a.png")
-    assert read(Sample(str(tmp_path / "a.png"), 1)).shape == (20, 30, 3)
+    assert read_picture(Sample(str(tmp_path / "a.png"), 1)).shape == (20, 30, 3)
     monkeypatch.setenv("RESEEN_MAX_PIXELS", "599")
     with pytest.raises(DataError, match=r"at most 599 pixels in .*a\.png, got 30 x 20; .*--max_pixels"):
-        read(Sample(str(tmp_path / "a.png"), 1))
+        read_picture(Sample(str(tmp_path / "a.png"), 1))
     assert Image.MAX_IMAGE_PIXELS == 100
 
 
@@ -109,33 +109,33 @@ def test_boxes_of_one_file_are_decoded_once(tmp_path: Path, monkeypatch: pytest.
         Image.fromarray(pixels() + np.uint8(seed)).save(tmp_path / name)
     for name, shift in (("a.png", 0), ("b.png", 1)):
         for left in range(4):
-            got = read(Sample(str(tmp_path / name), 1, box=Box(left, 0, 1, 6)))
+            got = read_picture(Sample(str(tmp_path / name), 1, box=Box(left, 0, 1, 6)))
             assert (got == (pixels() + np.uint8(shift))[:, left : left + 1]).all()
     assert opened == ["a.png", "b.png"]
     Image.fromarray(pixels() + np.uint8(2)).save(tmp_path / "b.png")  # another picture under the same name
     os.utime(tmp_path / "b.png", ns=(1, 1))
-    assert (read(Sample(str(tmp_path / "b.png"), 1, box=Box(0, 0, 4, 6))) == pixels() + np.uint8(2)).all()
+    assert (read_picture(Sample(str(tmp_path / "b.png"), 1, box=Box(0, 0, 4, 6))) == pixels() + np.uint8(2)).all()
 
 
 def test_a_name_that_no_file_can_have_is_named_in_one_line() -> None:
     for name in ("a" * 300 + ".png", "a\0.png"):
         for box in (None, Box(0, 0, 1, 1)):
             with pytest.raises(DataError, match="expected a picture at"):
-                read(Sample(name, 1, box=box))
+                read_picture(Sample(name, 1, box=box))
 
 
 def test_a_box_is_cut_out_and_at_the_edge_cut_off(tmp_path: Path) -> None:
     Image.fromarray(pixels()).save(tmp_path / "a.png")
     path = str(tmp_path / "a.png")
-    assert (read(Sample(path, 1, box=Box(1, 2, 3, 2))) == pixels()[2:4, 1:4]).all()
-    assert (read(Sample(path, 1, box=Box(-2, 4, 4, 9))) == pixels()[4:, :2]).all()
+    assert (read_picture(Sample(path, 1, box=Box(1, 2, 3, 2))) == pixels()[2:4, 1:4]).all()
+    assert (read_picture(Sample(path, 1, box=Box(-2, 4, 4, 9))) == pixels()[4:, :2]).all()
     for outside in (Box(4, 0, 2, 2), Box(0, 0, 0, 3), Box(-5, 0, 4, 3)):
         with pytest.raises(DataError, match=r"a box within 4 x 6 pixels of .*a\.png"):
-            read(Sample(path, 1, box=outside))
+            read_picture(Sample(path, 1, box=outside))
 
 
 def test_a_picture_that_is_drawn_needs_no_file() -> None:
-    assert (read(Sample("drawn", 1, draw=pixels, box=Box(0, 0, 2, 2))) == pixels()[:2, :2]).all()
+    assert (read_picture(Sample("drawn", 1, draw=pixels, box=Box(0, 0, 2, 2))) == pixels()[:2, :2]).all()
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_bad_file_is_named_in_one_line(tmp_path: Path, name: str, keep: float 
     else:
         path.write_bytes(b"not a picture" if keep < 0 else data[: int(len(data) * keep)])
     with pytest.raises(DataError, match=words) as caught:
-        read(Sample(str(path), 1))
+        read_picture(Sample(str(path), 1))
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -184,7 +184,7 @@ def test_damage_of_every_kind_is_a_picture_or_one_line(tmp_path: Path) -> None:
             damaged[place] = generator.choice([0, 127, 128, 255, generator.integers(256)])
         path.write_bytes(damaged)
         try:
-            assert read(Sample(str(path), 1)).dtype == np.uint8
+            assert read_picture(Sample(str(path), 1)).dtype == np.uint8
         except DataError as error:
             lines.append(str(error))
     assert 100 < len(lines) < 400

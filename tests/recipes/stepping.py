@@ -65,7 +65,7 @@ def first_step(name: str) -> dict[str, float]:
     model = Embedder(tiny(name)).train()
     objective = Objective(model, terms(name), IDENTITIES)
     candidates = copy.deepcopy(settings["candidates"] or BatchCandidates())
-    candidates.setup(model, objective.compared)
+    candidates.setup(model, objective.pair_outputs)
     images = torch.randint(0, 256, (len(samples), 3, HEIGHT, WIDTH), dtype=torch.uint8)
     identities = sorted({sample.identity for sample in samples})
     labels = torch.tensor([identities.index(sample.identity) for sample in samples])

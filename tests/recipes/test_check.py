@@ -7,14 +7,14 @@ import yaml
 
 from reseen.cli import main
 from reseen.recipes import check, names, path_of
-from reseen.recipes.check import TABLE, compared
+from reseen.recipes.check import TABLE, compared_settings
 
 PAPERS = [name for name in names() if "/" in name]
 
 
 @pytest.mark.parametrize("name", PAPERS)
 def test_a_recipe_has_what_was_published_or_a_reason(name: str) -> None:
-    found = compared(name)
+    found = compared_settings(name)
     assert len(found) >= 8
     assert [(s.name, s.published, s.here) for s in found if not s.accounted] == []
 
@@ -53,7 +53,7 @@ def test_another_value_is_noticed(
     assert right in text
     changed = yaml.safe_load(text.replace(right, wrong))
     monkeypatch.setattr(check, "settings_of", lambda _: changed)
-    assert [setting.name for setting in compared(recipe) if not setting.accounted] == [name]
+    assert [setting.name for setting in compared_settings(recipe) if not setting.accounted] == [name]
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit):
         main(["recipes", recipe, "--check", "true"])

@@ -7,10 +7,19 @@ import torch
 
 from reseen.models import Embedder, ModelSpec, ResNetOptions, ViTOptions, kept_bytes
 from reseen.recipes import settings_of
-from reseen.recipes.costs import cost_of, counted, label, network_cost, spec_of, table, to_keep, training_pictures
+from reseen.recipes.costs import (
+    cost_of,
+    counted_cost,
+    counted_networks,
+    network_cost,
+    network_label,
+    spec_of,
+    to_keep,
+    training_pictures,
+)
 
 TINY = ModelSpec("timm:resnet18", 64, 32, neck="none")
-AGAIN = "python -c 'from reseen.recipes.costs import keep; keep()'"
+AGAIN = "python -c 'from reseen.recipes.costs import write_costs; write_costs()'"
 
 
 def settings(**changes: object) -> dict:
@@ -31,28 +40,33 @@ def settings(**changes: object) -> dict:
 
 
 def test_a_label_tells_networks_apart_and_leaves_their_weights_out() -> None:
-    assert label(TINY) == "timm:resnet18, 64 x 32, neck none"
-    assert label(dataclasses.replace(TINY, backbone="timm:resnet18.tv_in1k", weights="imagenet")) == label(TINY)
+    assert network_label(TINY) == "timm:resnet18, 64 x 32, neck none"
+    assert network_label(
+        dataclasses.replace(TINY, backbone="timm:resnet18.tv_in1k", weights="imagenet")
+    ) == network_label(TINY)
     options = ResNetOptions(ibn="a", stem="fast-reid")
-    assert label(dataclasses.replace(TINY, resnet=options)) == f"{label(TINY)}, resnet.ibn a, resnet.stem fast-reid"
+    assert (
+        network_label(dataclasses.replace(TINY, resnet=options))
+        == f"{network_label(TINY)}, resnet.ibn a, resnet.stem fast-reid"
+    )
     vit = ModelSpec("timm:vit_tiny_patch16_224", vit=ViTOptions(cameras=("a", "b")))
-    assert label(vit) == "timm:vit_tiny_patch16_224, 256 x 128, vit.cameras 2"
+    assert network_label(vit) == "timm:vit_tiny_patch16_224, 256 x 128, vit.cameras 2"
 
 
 def test_every_recipe_s_network_stands_in_the_table() -> None:
-    assert set(to_keep()) == set(table()), f"count again: {AGAIN}"
+    assert set(to_keep()) == set(counted_networks()), f"count again: {AGAIN}"
 
 
 def test_a_network_that_does_not_stand_there_is_counted() -> None:
     spec = spec_of(settings_of("demo"))
-    assert label(spec) not in table()
+    assert network_label(spec) not in counted_networks()
     assert network_cost(spec).parameters == sum(p.numel() for p in Embedder(spec).parameters())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(table()))
+@pytest.mark.parametrize("name", sorted(counted_networks()))
 def test_every_network_is_counted_as_it_was(name: str) -> None:
-    assert counted(to_keep()[name]) == table()[name]
+    assert counted_cost(to_keep()[name]) == counted_networks()[name]
 
 
 def test_what_resnet_50_is_known_to_cost() -> None:

@@ -142,7 +142,7 @@ def test_two_steps(name: str) -> None:
     candidates = copy.deepcopy(
         settings["candidates"] or BatchCandidates()
     )  # what it keeps is large, and the settings stay
-    candidates.setup(model, objective.compared)
+    candidates.setup(model, objective.pair_outputs)
     vary = settings["augmentation"].transforms((HEIGHT, WIDTH))
     batches = dataclasses.replace(settings["batches"], identities=2, images=2).over(images.samples)
     modalities = number_modalities(images.samples)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reseen.reporting.pictures import Thumbnail, thumbnail
+from reseen.reporting.pictures import Thumbnail, sample_thumbnail
 from reseen.types import Sample
 
 
@@ -33,5 +33,5 @@ def test_a_thumbnail_is_small() -> None:
 
 def test_an_unreadable_picture_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0")
-    assert thumbnail(Sample(str(tmp_path / "cut.jpg"), 1)) is None
+    assert sample_thumbnail(Sample(str(tmp_path / "cut.jpg"), 1)) is None
     assert "cut.jpg" in caplog.text

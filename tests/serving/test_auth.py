@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from reseen.commands.serve import given_token
+from reseen.commands.serve import token_of
 from reseen.errors import ReseenError
 from reseen.gallery import Gallery
 from reseen.serving import Limits, create_app
@@ -146,23 +146,23 @@ def test_relabelling_and_renaming(address: str, gallery: Gallery) -> None:
 def test_where_a_token_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, name = tmp_path / "token", "RESEEN_TOKEN"
     monkeypatch.delenv(name, raising=False)
-    assert given_token("token", None, None, name) is None
+    assert token_of("token", None, None, name) is None
     monkeypatch.setenv(name, "of the environment".replace(" ", "-"))
-    assert given_token("token", None, None, name) == "of-the-environment"
+    assert token_of("token", None, None, name) == "of-the-environment"
     file.write_text(f"{(made := secrets.token_urlsafe())}\n")
     file.chmod(stat.S_IRUSR)
-    assert given_token("token", None, file, name) == made
-    assert given_token("token", "an-option", None, name) == "an-option"
+    assert token_of("token", None, file, name) == made
+    assert token_of("token", "an-option", None, name) == "an-option"
     for content, said in ((b"", "at least 8"), (b"two words", "at least 8"), (b"\xff\xfe" * 9, "expected a token in")):
         file.chmod(stat.S_IRUSR | stat.S_IWUSR)
         file.write_bytes(content)
         with pytest.raises(ReseenError, match=said) as error:
-            given_token("token", None, file, name)
+            token_of("token", None, file, name)
         assert not re.search("two words", str(error.value)), "what may be a token is not shown"
     with pytest.raises(ReseenError, match=r"expected a token in .*missing"):
-        given_token("token", None, tmp_path / "missing", name)
+        token_of("token", None, tmp_path / "missing", name)
     with pytest.raises(ReseenError, match="got both"):
-        given_token("token", "an-option", file, name)
+        token_of("token", "an-option", file, name)
 
 
 def test_a_server_without_a_token_describes_none(gallery: Gallery) -> None:

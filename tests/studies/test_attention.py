@@ -11,7 +11,7 @@ from tests.studies.small import SYNTHETIC
 from reseen.cli import main
 from reseen.errors import DataError
 from reseen.protocols import cross_camera
-from reseen.studies.attention import Extent, compared, extent, matching
+from reseen.studies.attention import Extent, comparison_rows, extent, matching
 from reseen.types import Benchmark, Sample
 
 
@@ -55,7 +55,7 @@ def test_areas_are_compared_picture_by_picture() -> None:
         for name, own in zip("ab", areas, strict=True)
         for q, area in enumerate(own)
     ]
-    first, second = compared(pd.DataFrame(rows), to="a")
+    first, second = comparison_rows(pd.DataFrame(rows), to="a")
     assert first == ["a", pytest.approx(areas[0].mean()), 0, 0, None, None, None]
     difference = areas[1] - areas[0]
     half = 1.959964 * np.sqrt(difference.var(ddof=1) / 50)

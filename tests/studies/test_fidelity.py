@@ -15,7 +15,7 @@ from reseen.embedding.model import embed
 from reseen.evaluation import evaluate
 from reseen.studies.fidelity.distances import Averages, Spread, average_distances, binned
 from reseen.studies.fidelity.study import _published, unique
-from reseen.studies.runner.networks import BEFORE
+from reseen.studies.runner.networks import BEFORE_TRAINING
 from reseen.types import Embeddings, Sample
 
 
@@ -86,7 +86,7 @@ def test_the_study_trains_with_each_loss_once(tmp_path: Path) -> None:
     page = (tmp_path / "study.html").read_text()
     assert "On test pictures FIDI has the fewest Error-I cases" in page
     assert "reseen train --config" in page
-    networks = [BEFORE, *(f"CE + {name}" for name in ("HardContrastive", "HardTriplet", "FIDI"))]
+    networks = [BEFORE_TRAINING, *(f"CE + {name}" for name in ("HardContrastive", "HardTriplet", "FIDI"))]
     assert pd.read_csv(tmp_path / "fidelity.csv")["network"].unique().tolist() == networks
     trained = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/last.safetensors")}
     main(flags)

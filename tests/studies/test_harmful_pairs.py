@@ -83,8 +83,8 @@ def test_a_loss_pulls_on_what_its_sampling_draws(loss: type[PairLoss], sampling:
     generator = torch.Generator().manual_seed(0)
     batches = unit(torch.randn(12, 3, generator=generator)).reshape(2, 6, 3)  # 2 batches of 2 identities x 3
     harmful = pp.simulated(3, 1, blocks=4, rng=np.random.default_rng(0))[1]
-    similarity = harm.cosines(batches.reshape(12, 3), np.arange(12).reshape(4, 3))
-    expected = pp.drawn(similarity, harmful)[sampling].mean()
+    similarity = harm.block_cosines(batches.reshape(12, 3), np.arange(12).reshape(4, 3))
+    expected = pp.harmful_shares(similarity, harmful)[sampling].mean()
     assert harm.pull(loss(), batches, harmful) == pytest.approx(expected, abs=1e-6)
 
 

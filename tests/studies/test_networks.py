@@ -8,26 +8,26 @@ import yaml
 from reseen.datasets import Synthetic
 from reseen.errors import CheckpointError
 from reseen.studies.runner import Study, StudyOptions
-from reseen.studies.runner.networks import Network, finished, trained
+from reseen.studies.runner.networks import TrainedNetwork, finished_networks, trained
 from reseen.studies.sensitivity import sensitivity
 
 SMALL = Synthetic(num_train_identities=4, num_test_identities=4, height=16)
 
 
 def test_runs_are_called_as_their_folders(runs: list[Path]) -> None:
-    assert [network.name for network in finished(runs)] == ["one", "two"]
-    assert finished([Path("runs/CE_+_FIDI-0")]) == [Network("CE + FIDI-0", 0, Path("runs/CE_+_FIDI-0"))]
-    assert finished(runs)[0].load().spec.height == 16
+    assert [network.name for network in finished_networks(runs)] == ["one", "two"]
+    assert finished_networks([Path("runs/CE_+_FIDI-0")]) == [TrainedNetwork("CE + FIDI-0", 0, Path("runs/CE_+_FIDI-0"))]
+    assert finished_networks(runs)[0].load().spec.height == 16
 
 
 def test_names_must_differ() -> None:
     with pytest.raises(ValueError, match="names of their own, got a b, a b"):
-        finished([Path("x/a_b"), Path("y/a_b")])
+        finished_networks([Path("x/a_b"), Path("y/a_b")])
 
 
 def test_a_run_without_weights_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"last\.safetensors") as raised:
-        finished([tmp_path])[0].load()
+        finished_networks([tmp_path])[0].load()
     assert "\n" not in str(raised.value)
 
 

@@ -47,7 +47,7 @@ def test_what_is_drawn_is_what_a_loop_draws() -> None:
     similarity, harmful = pp.simulated(6, 5, blocks=40, rng=rng)
     similarity = 0.2 * rng.normal(size=similarity.shape) + similarity - 0.3  # harmful pairs are not always least alike
     similarity = (similarity + similarity.transpose(0, 2, 1)) / 2
-    found = pp.drawn(similarity, harmful)
+    found = pp.harmful_shares(similarity, harmful)
     for b in range(40):
         pairs = {i: [j for j in range(6) if j != i] for i in range(6)}
         hardest = {i: min(others, key=lambda j, i=i: similarity[b, i, j]) for i, others in pairs.items()}
@@ -67,7 +67,7 @@ def test_the_simulation_is_what_the_closed_form_expects() -> None:
     similarity, harmful = pp.simulated(8, 10, blocks=20_000, rng=np.random.default_rng(1))
     assert (harmful.sum((1, 2)) == 20).all()
     assert similarity[harmful].max() < similarity[~harmful].min()
-    found, expected = pp.drawn(similarity, harmful), pp.with_count(8, 10)
+    found, expected = pp.harmful_shares(similarity, harmful), pp.with_count(8, 10)
     for name in (DENSE, SPH, SPLH):
         assert found[name].mean() == pytest.approx(expected[name], abs=4 * 0.5 / math.sqrt(20_000))
 
@@ -76,7 +76,7 @@ def test_the_supplements_equations_count_what_is_drawn_where_its_assumption_hold
     rng = np.random.default_rng(2)
     blocks = [pp.simulated(6, pairs, blocks=300, rng=rng) for pairs in (0, 1, 2, 3, 5, 9)]
     similarity, harmful = (np.concatenate(part) for part in zip(*blocks, strict=True))
-    found, terms = pp.drawn(similarity, harmful), pp.situations(similarity, harmful)
+    found, terms = pp.harmful_shares(similarity, harmful), pp.situations(similarity, harmful)
     assert terms.rare == 0.5  # 0, 2 and 4 entries of 6
     assert terms.share_sparse == pytest.approx(found[SPLH].mean())
     assert terms.share_dense == pytest.approx(found[DENSE].mean())
@@ -103,4 +103,4 @@ def test_how_often_harmful_pairs_are_less_alike_is_counted_case_by_case() -> Non
 def test_counted_in_pairs_the_first_situation_does_not_hold() -> None:
     harmful = block(4, {(0, 1), (2, 3)})  # two pairs, fewer than four images
     similarity = np.where(harmful, 0.1, 0.9)
-    assert pp.drawn(similarity[None], harmful[None])[SPLH] == 1
+    assert pp.harmful_shares(similarity[None], harmful[None])[SPLH] == 1

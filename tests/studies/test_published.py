@@ -6,7 +6,15 @@ from reseen import datasets
 from reseen.datasets.benchmarks import cuhk03, dukemtmc, msmt17, veri776
 from reseen.recipes import names, path_of, published_data
 from reseen.reporting import Repeated
-from reseen.studies.results.published import Measured, beside, canonical, counted, parsed, published, same
+from reseen.studies.results.published import (
+    Measured,
+    beside,
+    canonical,
+    parse_changes,
+    published,
+    published_counts,
+    same,
+)
 from reseen.studies.settings import changed, shared, with_loss
 
 VERI = {"class_path": "reseen.datasets.VeRi776", "init_args": {"root": "/data/veri"}}
@@ -46,7 +54,7 @@ def test_the_tables_are_whole():
 
 
 def test_counts_of_table_s1_are_those_of_the_data_sets_or_say_how_they_differ():
-    found = {row["data"]: (int(row["identities"]), int(row["images"]), row["note"]) for row in counted()}
+    found = {row["data"]: (int(row["identities"]), int(row["images"]), row["note"]) for row in published_counts()}
     assert list(found) == ["cuhk03", "market1501", "dukemtmc", "msmt17", "veri776", "vehicleid", "veriwild"]
 
     def total(parts):  # pictures, and persons trained on and searched for
@@ -110,15 +118,15 @@ def test_a_named_loss_stands_beside_the_row_of_its_recipe():
 
 
 def test_changes_are_read_as_values():
-    assert parsed("loss_weight=0.3; model.resnet.ibn=a") == {"loss_weight": 0.3, "model.resnet.ibn": "a"}
-    assert parsed("") == {}
+    assert parse_changes("loss_weight=0.3; model.resnet.ibn=a") == {"loss_weight": 0.3, "model.resnet.ibn": "a"}
+    assert parse_changes("") == {}
 
 
 @pytest.mark.parametrize("row", [row for row in published() if row.changes], ids=lambda row: row.row)
 def test_what_a_row_changes_can_be_changed(row):
     if row.recipe in RECIPES:
         assert path_of(row.recipe).is_file()
-        assert same(changed(on({"class_path": _class_of(row.data)}, row.recipe), parsed(row.changes)))
+        assert same(changed(on({"class_path": _class_of(row.data)}, row.recipe), parse_changes(row.changes)))
 
 
 def test_several_ways_of_saying_the_same_are_the_same():

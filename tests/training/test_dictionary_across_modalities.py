@@ -37,7 +37,7 @@ def test_past_keys_of_the_other_modality_are_negatives() -> None:
     network.eval()  # batch norm and dropout would make the keys other than what is computed below
     objective = Objective(network, [Term(CrossModal(HardTripletLoss(MARGIN)), output="feature")], 6)
     candidates = MoReID(memory_size=64)
-    candidates.setup(network, objective.compared)
+    candidates.setup(network, objective.pair_outputs)
     past: list[tuple[torch.Tensor, int, int]] = []
     values = []
     for seed in (0, 1, 2):

@@ -71,21 +71,21 @@ def test_it_trains_as_a_plain_loop_does(tmp_path: Path, accumulation: int) -> No
 
 
 def test_training_makes_the_loss_small_and_the_map_high(tmp_path: Path) -> None:
-    trained, standing = run(tmp_path / "run", schedule=Schedule(epochs=12, learning_rate=0.02))
+    trained, best_score = run(tmp_path / "run", schedule=Schedule(epochs=12, learning_rate=0.02))
     written = lines(tmp_path / "run")
     values = [line["loss"] for line in written if "loss" in line]
     scores = [line["mean_ap"] for line in written if "mean_ap" in line]
     assert values[-1] < 0.8 * values[0]
     assert len(scores) == 13
     assert scores[-1] > scores[0]
-    assert standing.best == max(scores)
+    assert best_score.best == max(scores)
     query, gallery = (embed(trained, part) for part in (data().query, data().gallery))
     assert evaluate(query, gallery, data().protocol).mean_ap == scores[-1]
 
 
 def test_the_folder_holds_what_it_promises(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    trained, standing = run(out, config={"a": 1}, log_with=["tensorboard"], seed=5)
+    trained, best_score = run(out, config={"a": 1}, log_with=["tensorboard"], seed=5)
     text = (out / "config.yaml").read_text()
     settings = yaml.safe_load(text)
     assert settings["a"] == 1
@@ -94,8 +94,8 @@ def test_the_folder_holds_what_it_promises(tmp_path: Path) -> None:
     best, last = (checkpoint.describe(out / f"{name}.safetensors") for name in ("best", "last"))
     assert best.config == last.config == text
     assert (last.provenance["step"], last.provenance["seed"], last.provenance["data"]) == (18, 5, "tiny")
-    assert best.provenance["mean_ap"] == standing.best
-    assert best.provenance["epoch"] == standing.best_epoch
+    assert best.provenance["mean_ap"] == best_score.best
+    assert best.provenance["epoch"] == best_score.best_epoch
     assert list((out / "reseen").rglob("events.*"))
     written = [line for line in lines(out) if "loss" in line]
     assert [line["step"] for line in written] == list(range(2, 19, 2))
@@ -138,8 +138,8 @@ def test_the_backbone_is_frozen_and_then_thawed(tmp_path: Path) -> None:
 
 
 def test_it_stops_early(tmp_path: Path) -> None:
-    _, standing = run(tmp_path / "run", schedule=Schedule(epochs=50, learning_rate=1e-9), patience=2)
-    assert standing.waited == 2
+    _, best_score = run(tmp_path / "run", schedule=Schedule(epochs=50, learning_rate=1e-9), patience=2)
+    assert best_score.waited == 2
     assert len([line for line in lines(tmp_path / "run") if "mean_ap" in line]) < 20
 
 
@@ -277,8 +277,8 @@ def test_data_that_cannot_be_trained_on_is_refused_at_once(tmp_path: Path) -> No
 
 def test_without_test_data_it_trains_without_evaluation(tmp_path: Path) -> None:
     alone = Benchmark("alone", data().train, (), (), data().protocol)
-    _, standing = run(tmp_path / "run", data=alone)
-    assert standing.best is None
+    _, best_score = run(tmp_path / "run", data=alone)
+    assert best_score.best is None
     assert not (tmp_path / "run" / "best.safetensors").exists()
     assert (tmp_path / "run" / "last.safetensors").exists()
 

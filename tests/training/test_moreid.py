@@ -59,7 +59,7 @@ class Training:
         torch.manual_seed(1)
         self.objective = Objective(self.model, terms(loss), 4).train()
         self.candidates = candidates
-        candidates.setup(self.model, self.objective.compared)
+        candidates.setup(self.model, self.objective.pair_outputs)
 
     def gradient(self, number: int, modalities: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         values = self.objective(batch(number), LABELS, modalities, self.candidates)
@@ -216,12 +216,12 @@ def test_each_output_with_a_loss_over_pairs_has_a_dictionary_if_it_is_chosen() -
     objective = Objective(undropped(), both, 4)
     for on, expected in (("*", ["feature", "embedding"]), ("feature", ["feature"]), ("emb*", ["embedding"])):
         candidates = MoReID(output=on)
-        candidates.setup(undropped(), objective.compared)
+        candidates.setup(undropped(), objective.pair_outputs)
         assert list(candidates.dictionaries) == expected
     with pytest.raises(ValueError, match=r"a loss over pairs on 'branch\.\*' .* got on feature, embedding"):
-        MoReID(output="branch.*").setup(undropped(), objective.compared)
+        MoReID(output="branch.*").setup(undropped(), objective.pair_outputs)
     with pytest.raises(ValueError, match="got none"):
-        MoReID().setup(undropped(), Objective(undropped(), [Term(IdentityLoss())], 4).compared)
+        MoReID().setup(undropped(), Objective(undropped(), [Term(IdentityLoss())], 4).pair_outputs)
 
 
 def test_wrong_options_are_named() -> None:

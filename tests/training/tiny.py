@@ -86,8 +86,8 @@ def run(out: Path, **changes: Any) -> tuple[Embedder, BestScore]:
         "log_every": 2,
         **changes,
     }
-    standing = train(out=out, **given)
-    return given["model"], standing
+    best_score = train(out=out, **given)
+    return given["model"], best_score
 
 
 def same(one: nn.Module, other: nn.Module) -> bool:

@@ -49,8 +49,8 @@ def test_the_catalogue_has_what_it_promises() -> None:
 @pytest.mark.parametrize("each", ENTRIES, ids=lambda each: each.name)
 def test_every_entry_is_whole(each: reseen.zoo.Entry) -> None:
     assert each.trained_on
-    assert each.code
-    assert each.weights
+    assert each.code_licence
+    assert each.weights_licence
     assert each.citation
     assert each.millions > 0
     assert each.gmacs > 0

@@ -1,7 +1,7 @@
-"""Adaptation of a model to pictures nobody has labelled: rounds of embedding, clustering and training."""
+"""Adaptation of a model to unlabelled pictures: rounds of embedding, clustering and training."""
 
 from reseen.adaptation.adaptation import Adaptation, Target, adapt
-from reseen.adaptation.report import helped, write_adaptation_page
+from reseen.adaptation.report import outcome_in_words, write_adaptation_page
 from reseen.adaptation.rounds import Memory, Round
 
-__all__ = ["Adaptation", "Memory", "Round", "Target", "adapt", "helped", "write_adaptation_page"]
+__all__ = ["Adaptation", "Memory", "Round", "Target", "adapt", "outcome_in_words", "write_adaptation_page"]

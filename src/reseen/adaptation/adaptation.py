@@ -39,7 +39,7 @@ class Target:
         samples: N training pictures; their identities are not looked at.
         test: Query and gallery with labels, to say whether it helped; None where there are none.
         source: Labelled pictures that take part in the training.
-        truth: (N,) who is on the training pictures, to measure the clusters; None where nobody knows.
+        truth: (N,) who is on the training pictures, to measure the clusters; None where unknown.
         links: What is known of pairs of training pictures.
     """
 
@@ -131,7 +131,7 @@ def adapt(
     keep_threads(folder / "threads")
     terms = [Term(SupConLoss(0.05))] if terms is None else list(terms)
     first = copy.deepcopy(model.state_dict())
-    done: list[Round] = []
+    history: list[Round] = []
     labels: list[np.ndarray[Any, Any]] = []
     reason = f"after {rounds} rounds"
     for number in range(rounds + 1):
@@ -140,11 +140,11 @@ def adapt(
         clusters = group(vectors, clustering, target.links)
         last = number == rounds
         scored = target.test is not None and (evaluate or number == 0)
-        done.append(_signs(number, clusters, target, labels, model if scored else None))
+        history.append(_measure_round(number, clusters, target, labels, model if scored else None))
         labels.append(clusters.labels)
-        _say(done[-1])
-        best = max(range(len(done)), key=lambda n: done[n].silhouette)
-        if done[-1].stability is not None and done[-1].stability >= stable:
+        _log_round(history[-1])
+        best = max(range(len(history)), key=lambda n: history[n].silhouette)
+        if history[-1].stability is not None and history[-1].stability >= stable:
             reason, last = f"groups were stable after round {number}", True
         elif number - best >= patience:
             reason, last = f"no higher silhouette in {patience} rounds", True
@@ -154,11 +154,11 @@ def adapt(
                      schedule=schedule, transform=transform, precision=precision, workers=workers, seed=seed,
                      resume=resume)  # fmt: skip
         write_atomically(place / "clusters.json", json.dumps(clusters.labels.tolist()).encode())
-    best = max(range(len(done)), key=lambda n: done[n].silhouette)
-    if best != done[-1].number:  # The model that a round begins with is the one that the round before trained.
-        kept = folder / "rounds" / f"{best - 1:02d}" / "last.safetensors"
-        model.load_state_dict(checkpoint.load(kept).state_dict() if best else first)
-    return _finish(model, target, folder, Adaptation(tuple(done), best, reason), config=config, seed=seed)
+    best = max(range(len(history)), key=lambda n: history[n].silhouette)
+    if best != history[-1].number:  # The model that a round begins with is the one that the round before trained.
+        weights = folder / "rounds" / f"{best - 1:02d}" / "last.safetensors"
+        model.load_state_dict(checkpoint.load(weights).state_dict() if best else first)
+    return _finish(model, target, folder, Adaptation(tuple(history), best, reason), config=config, seed=seed)
 
 
 def _open(folder: Path, *, resume: bool, config: str | None) -> None:
@@ -181,11 +181,11 @@ def _open(folder: Path, *, resume: bool, config: str | None) -> None:
     write_atomically(path, config.encode())
 
 
-def _signs(
+def _measure_round(
     number: int, clusters: Clusters, target: Target, before: Sequence[np.ndarray[Any, Any]], model: Embedder | None
 ) -> Round:
     """Return what is known of a round before it trains; labels are used for what only the report has."""
-    found = Round(
+    signs = Round(
         number,
         clusters.count,
         int((clusters.labels < 0).sum()),
@@ -196,21 +196,21 @@ def _signs(
     )
     if target.truth is not None:
         true = agreement([repr(each) for each in target.truth], alone(clusters.labels))
-        found = dataclasses.replace(found, ari=true.ari, v_measure=true.v_measure)
+        signs = dataclasses.replace(signs, ari=true.ari, v_measure=true.v_measure)
     if model is not None and target.test is not None:
         report = evaluate_model(model, target.test, further=False).report
-        found = dataclasses.replace(found, mean_ap=report.mean_ap, rank_1=report.cmc(1))
-    return found
+        signs = dataclasses.replace(signs, mean_ap=report.mean_ap, rank_1=report.cmc(1))
+    return signs
 
 
-def _say(done: Round) -> None:
-    scores = "" if done.mean_ap is None or done.rank_1 is None else (
-        f"; test mAP {100 * done.mean_ap:.1f} %, rank 1 {100 * done.rank_1:.1f} %"
+def _log_round(latest: Round) -> None:
+    scores = "" if latest.mean_ap is None or latest.rank_1 is None else (
+        f"; test mAP {100 * latest.mean_ap:.1f} %, rank 1 {100 * latest.rank_1:.1f} %"
     )  # fmt: skip
     logger.info(
         "round %d: %d groups, %d pictures in none, silhouette %.3f%s%s",
-        *(done.number, done.num_clusters, done.num_left_out, done.silhouette),
-        "" if done.stability is None else f", agreement with the last round {done.stability:.2f}",
+        *(latest.number, latest.num_clusters, latest.num_left_out, latest.silhouette),
+        "" if latest.stability is None else f", agreement with the last round {latest.stability:.2f}",
         scores,
     )
 
@@ -259,13 +259,13 @@ def _finish(
     model: Embedder, target: Target, folder: Path, result: Adaptation, *, config: str | None, seed: int
 ) -> Adaptation:
     """Keep the chosen round's model, and what happened."""
-    chosen = result.rounds[result.chosen]
-    if target.test is not None and chosen.mean_ap is None:
+    best = result.rounds[result.chosen]
+    if target.test is not None and best.mean_ap is None:
         report = evaluate_model(model, target.test, further=False).report
-        chosen = dataclasses.replace(chosen, mean_ap=report.mean_ap, rank_1=report.cmc(1))
-        rounds = tuple(chosen if r.number == chosen.number else r for r in result.rounds)
+        best = dataclasses.replace(best, mean_ap=report.mean_ap, rank_1=report.cmc(1))
+        rounds = tuple(best if r.number == best.number else r for r in result.rounds)
         result = dataclasses.replace(result, rounds=rounds)
-    provenance = {"adapted in rounds": result.chosen, "seed": seed, "silhouette": chosen.silhouette}
+    provenance = {"adapted in rounds": result.chosen, "seed": seed, "silhouette": best.silhouette}
     checkpoint.save(folder / "last.safetensors", model, provenance=provenance, config=config)
     write_atomically(folder / "adaptation.json", json.dumps(result.to_dict(), indent=2).encode())
     return result
@@ -273,5 +273,5 @@ def _finish(
 
 def compares_embeddings(terms: Sequence[Term]) -> bool:
     """Return whether a loss over pairs stands on the embedding, where the memory of clusters is."""
-    over_pairs = (any(isinstance(part, PairLoss) for part in term.loss.modules()) for term in terms)
-    return any(found and term.output == "embedding" for found, term in zip(over_pairs, terms, strict=True))
+    parts = (part for term in terms if term.output == "embedding" for part in term.loss.modules())
+    return any(isinstance(part, PairLoss) for part in parts)

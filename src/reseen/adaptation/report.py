@@ -31,14 +31,14 @@ def write_adaptation_page(out: Path, result: Adaptation, *, title: str) -> Path:
 
     def chart(heading: str, names: dict[str, str], label: str, *, percent: bool = False) -> Series | None:
         series = [
-            Series(name, number[kept], np.array([values[row] for row in np.flatnonzero(kept)], float))
+            Series(name, number[known], np.array([values[row] for row in np.flatnonzero(known)], float))
             for name, field in names.items()
             if (values := [getattr(r, field) for r in result.rounds])
-            if (kept := np.array([value is not None for value in values])).any()
+            if (known := np.array([value is not None for value in values])).any()
         ]
         return line_chart(heading, series, x=x, y=Axis(label, percent=percent)) if series else None  # type: ignore[return-value]
 
-    found = [
+    figures = [
         chart("Scores on the test pictures", {"mAP": "mean_ap", "rank 1": "rank_1"}, "score", percent=True),
         chart(
             "Signs without labels", {"silhouette": "silhouette", "agreement with the last round": "stability"}, "value"
@@ -55,22 +55,22 @@ def write_adaptation_page(out: Path, result: Adaptation, *, title: str) -> Path:
         out,
         title,
         lead=f"Ended: {result.reason}. Kept: the model of round {result.chosen}, whose groups have the highest "
-        f"silhouette. {helped(result)}",
+        f"silhouette. {outcome_in_words(result)}",
         eyebrow="Adaptation without labels",
         sections=[
-            Section("Rounds", charts(*(each for each in found if each is not None)),  # type: ignore[arg-type]
+            Section("Rounds", charts(*(each for each in figures if each is not None)),  # type: ignore[arg-type]
                     "A round's figures are those of the model that it began with; round 0 is the model as it came."),
-            Section("Figures", table(COLUMNS, rows), "mAP and rank 1 in percent; empty where nobody knows."),
+            Section("Figures", table(COLUMNS, rows), "mAP and rank 1 in percent; empty where unknown."),
         ],
     )  # fmt: skip
 
 
-def helped(result: Adaptation) -> str:
+def outcome_in_words(result: Adaptation) -> str:
     """Return in words what the scores became where test pictures have labels."""
-    first, kept = result.rounds[0], result.rounds[result.chosen]
-    if first.mean_ap is None or first.rank_1 is None or kept.mean_ap is None or kept.rank_1 is None:
-        return "There are no labelled test pictures, so nobody knows whether it helped."
+    first, chosen = result.rounds[0], result.rounds[result.chosen]
+    if first.mean_ap is None or first.rank_1 is None or chosen.mean_ap is None or chosen.rank_1 is None:
+        return "There are no labelled test pictures, so its effect on the scores is unknown."
     return (
-        f"On the test pictures mAP went from {100 * first.mean_ap:.1f} to {100 * kept.mean_ap:.1f} %, "
-        f"rank 1 from {100 * first.rank_1:.1f} to {100 * kept.rank_1:.1f} %."
+        f"On the test pictures mAP went from {100 * first.mean_ap:.1f} to {100 * chosen.mean_ap:.1f} %, "
+        f"rank 1 from {100 * first.rank_1:.1f} to {100 * chosen.rank_1:.1f} %."
     )

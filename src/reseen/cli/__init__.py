@@ -53,16 +53,16 @@ REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb; exit 0 when done, 1 on what a user can mend, 2 on wrong arguments, 130 on Ctrl-C."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given or given[0] in ("-h", "--help"):
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
         print(overview())
         return
-    if given[0] == "--version":
+    if words[0] == "--version":
         from reseen import __version__
 
         print(f"reseen {__version__}")
         return
-    name, rest = given[0], given[1:]
+    name, rest = words[0], words[1:]
     if name not in COMMANDS:
         near = get_close_matches(name, COMMANDS, n=1)
         hint = f"; did you mean {near[0]}? See" if near else "; see"
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if name == "study":
         studies = summaries()
         if rest and rest[0] in ("-h", "--help"):
-            print("usage: reseen study NAME --data ... --out FOLDER\n\n" + listed(studies))
+            print("usage: reseen study NAME --data ... --out FOLDER\n\n" + name_list(studies))
             return
         if not rest or rest[0] not in studies:
             known = ", ".join(studies)
@@ -129,12 +129,12 @@ def overview() -> str:
     """Return the text of ``reseen --help``."""
     return (
         "reseen: find the same individual again\n\n"
-        f"usage: reseen VERB ...\n\n{listed(COMMANDS)}\n\n"
+        f"usage: reseen VERB ...\n\n{name_list(COMMANDS)}\n\n"
         "`reseen VERB --help` explains a verb; `reseen VERB --data.help NAME` a data set, `--loss.help NAME` a loss."
     )
 
 
-def listed(names: Mapping[str, str]) -> str:
+def name_list(names: Mapping[str, str]) -> str:
     """Return names with a line on each."""
     return "\n".join(f"  {name:<13} {line}" for name, line in names.items())
 

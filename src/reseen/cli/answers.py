@@ -1,11 +1,10 @@
 """Search results as tables for the terminal and as an HTML page."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from reseen.gallery import Gallery, Match, Where
 from reseen.gallery.calibration.calibration import as_percent
@@ -13,12 +12,14 @@ from reseen.gallery.queries import Query
 from reseen.gallery.records import EVERYTHING
 from reseen.labels import visible
 from reseen.pictures import decode_bytes
+from reseen.terminal import plain_table
 
 if TYPE_CHECKING:
     from reseen.reporting.pictures import Shot
 
 Answer = tuple[Query, list[Match]]
 COLUMNS = ("rank", "query", "identity", "camera", "time", "similarity", "probability", "source")
+NUMBERS = ("rank", "time", "similarity", "probability")
 
 
 def verdict(query: Query, match: Match) -> Literal["right", "wrong"] | None:
@@ -28,18 +29,18 @@ def verdict(query: Query, match: Match) -> Literal["right", "wrong"] | None:
     return "right" if match.item.identity == query.identity else "wrong"
 
 
-def score(gallery: Gallery, answers: Sequence[Answer]) -> list[str]:
+def score_lines(gallery: Gallery, answers: Sequence[Answer]) -> list[str]:
     """Return how many queries were answered rightly, of those of whom it is known who they are."""
     known = [answer for answer in answers if answer[0].identity is not None]
     held = [gallery.count(Where(identities=[query.identity])) > 0 for query, _ in known]
     right = [bool(matches) and verdict(query, matches[0]) == "right" for query, matches in known]
     strangers = [bool(matches) for (_, matches), there in zip(known, held, strict=True) if not there]
-    said = []
+    lines = []
     if any(held):
-        said.append(f"first answer right: {sum(right)} of {sum(held)} queries whose individual is in the gallery")
+        lines.append(f"first answer right: {sum(right)} of {sum(held)} queries whose individual is in the gallery")
     if strangers:
-        said.append(f"answered although not in the gallery: {sum(strangers)} of {len(strangers)} queries")
-    return said
+        lines.append(f"answered although not in the gallery: {sum(strangers)} of {len(strangers)} queries")
+    return lines
 
 
 def cells(match: Match) -> dict[str, str]:
@@ -59,16 +60,13 @@ def cells(match: Match) -> dict[str, str]:
 def table_of(rows: Sequence[dict[str, str]], *, title: str | None = None) -> Table:
     """Return a table for a terminal, with those columns of which something is known."""
     columns = [name for name in COLUMNS if any(name in row for row in rows)]
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in columns:
-        number = name in ("rank", "time", "similarity", "probability")
-        table.add_column(name, justify="right" if number else "left", no_wrap=name != "source")
-    for row in rows:
-        table.add_row(*(row.get(name, "") for name in columns))
-    return table
+    headers = [
+        Column(name, justify="right" if name in NUMBERS else "left", no_wrap=name != "source") for name in columns
+    ]
+    return plain_table(headers, ([row.get(name, "") for name in columns] for row in rows), title=title)
 
 
-def tables(answers: Sequence[Answer], *, short: bool, nobody: str) -> Iterator[Table | str]:
+def answer_tables(answers: Sequence[Answer], *, short: bool, nobody: str) -> Iterator[Table | str]:
     """Yield a table of each query's answers; if short, one of the best answer of every query.
 
     Args:
@@ -86,17 +84,6 @@ def tables(answers: Sequence[Answer], *, short: bool, nobody: str) -> Iterator[T
         yield table_of(ranked, title=name) if ranked else f"{name}: {nobody}"
 
 
-@dataclass(frozen=True)
-class Listed:
-    """One query's answers on a page; see ``lists.html``."""
-
-    title: str
-    facts: tuple[str, ...]
-    query: "Shot"
-    found: "tuple[Shot, ...]"
-    missed: None = None
-
-
 def before_looking(gallery: Gallery, answers: Sequence[Answer]) -> str | None:
     """Return what the probabilities of answers take for granted; None where there are none."""
     calibration = gallery.calibration()
@@ -110,16 +97,16 @@ def unlike_all(gallery: Gallery, answers: Sequence[Answer], *, where: Where) -> 
     calibration = gallery.calibration()
     if calibration is None:
         return []
-    said = []
+    warnings = []
     for query, matches in answers:
         nearest = matches if where == EVERYTHING else gallery.search(query.vector[None], 1)[0]
         if nearest and calibration.unfamiliar(nearest[0].similarity):
-            said.append(
+            warnings.append(
                 f"{visible(query.name)} is unlike every picture of this gallery (the nearest is at "
                 f"{nearest[0].similarity:.2f}, while 99 % of the gallery's own have somebody else at "
                 f"{calibration.familiar:.2f} or above): it may show something else, and no probability holds."
             )
-    return said
+    return warnings
 
 
 def write_search_page(
@@ -141,9 +128,8 @@ def write_search_page(
         before: From `before_looking`.
         warnings: From `unlike_all`.
     """
-    from reseen.reporting import Section, write_page
-    from reseen.reporting.page import render
-    from reseen.reporting.pictures import Shot, Thumbnail
+    from reseen.reporting import Section, render_lists, write_page
+    from reseen.reporting.pictures import PictureList, Shot, Thumbnail
 
     def shot(rank: int, query: Query, match: Match) -> "Shot":
         item, jpeg = match.item, gallery.picture(match.item.id)
@@ -162,7 +148,7 @@ def write_search_page(
         )
 
     lists = [
-        Listed(
+        PictureList(
             query.name,
             (nobody if not matches else f"{len(matches)} answer{'s' * (len(matches) > 1)}",),
             searched_with(query),
@@ -172,6 +158,6 @@ def write_search_page(
     ]
     figure = "its similarity (-1 to 1)" if before is None else f"how likely it shows the same individual, {before}"
     note = " ".join([f"Below each picture: {figure}, its name, camera and time.", *warnings])
-    section = Section("Most alike", render("lists.html", lists=lists, ratio=0.5), note=note)
-    lead = "; ".join([f"{len(gallery):,} pictures in the gallery", *score(gallery, answers)])
+    section = Section("Most alike", render_lists(lists, ratio=0.5), note=note)
+    lead = "; ".join([f"{len(gallery):,} pictures in the gallery", *score_lines(gallery, answers)])
     write_page(out, f"Search in {Path(gallery.location).name}", sections=[section], lead=lead)

@@ -21,7 +21,7 @@ HELP = (
 )
 
 
-def take(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+def split_common_flags(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """Split a command line into the environment variables of the common flags and the remaining words.
 
     A class that is itself named in a flag's value is trusted: whoever types it knows it.
@@ -53,12 +53,17 @@ def take(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 
 def typed_classes(words: Sequence[str]) -> Iterator[str]:
     """Yield the names of classes in the values of flags, as in ``--loss my_package.MyLoss``."""
+    for _, value in flag_values(words):
+        if value and "/" not in value and not _is_there(value):
+            yield from CLASS.findall(value)
+
+
+def flag_values(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each flag of a command line with what stands behind its equals sign, or else with the next word."""
     for number, word in enumerate(words):
         flag, equals, value = word.partition("=")
-        if not equals and number and words[number - 1].startswith("--"):
-            flag, value = words[number - 1], word
-        if flag.startswith("--") and value and "/" not in value and not _is_there(value):
-            yield from CLASS.findall(value)
+        if flag.startswith("--") and (equals or number + 1 < len(words)):
+            yield flag, value if equals else words[number + 1]
 
 
 def _is_there(path: str) -> bool:
@@ -69,7 +74,7 @@ def _is_there(path: str) -> bool:
 
 
 @contextlib.contextmanager
-def within(values: dict[str, str]) -> Iterator[None]:
+def environment_variables(values: dict[str, str]) -> Iterator[None]:
     """Context manager that sets environment variables and restores them."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)

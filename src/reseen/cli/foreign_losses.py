@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from reseen.cli.environment import flag_values
 from reseen.cli.yaml_files import read_yaml
 
 
@@ -21,7 +22,7 @@ def accept_losses(words: Sequence[str]) -> None:
     Args:
         words: A command line; the files behind its ``--config`` are looked into.
     """
-    for path in _named(words):
+    for path in _loss_paths(words):
         module, _, name = path.rpartition(".")
         if not module or module.split(".")[0] == "reseen":
             continue
@@ -37,8 +38,8 @@ def accept_losses(words: Sequence[str]) -> None:
             Loss.register(kind)
 
 
-def _named(words: Sequence[str]) -> Iterator[str]:
-    for flag, value in _pairs(words):
+def _loss_paths(words: Sequence[str]) -> Iterator[str]:
+    for flag, value in flag_values(words):
         last = flag.rpartition(".")[2].lstrip("-")
         if last == "config":
             yield from _within(read_yaml(Path(value)))
@@ -47,15 +48,6 @@ def _named(words: Sequence[str]) -> Iterator[str]:
                 yield from _within({last: yaml.safe_load(value)})
             except yaml.YAMLError:
                 continue
-
-
-def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for number, word in enumerate(words):
-        flag, equals, value = word.partition("=")
-        if equals:
-            yield flag, value
-        elif number + 1 < len(words):
-            yield word, words[number + 1]
 
 
 def _within(settings: Any) -> Iterator[str]:

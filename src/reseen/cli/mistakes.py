@@ -17,6 +17,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
+from reseen.cli.environment import flag_values
 from reseen.errors import TrustError
 from reseen.trust import require_trusted
 from reseen.types import Benchmark
@@ -47,12 +48,12 @@ def explain(message: str, command: Source, words: Sequence[str]) -> str:
         command: The verb's function, or several that have its flags together.
         words: What stood on the command line.
     """
-    if found := UNKNOWN.search(message):
-        return _unknown(found[1].split()[0], command)
-    if found := NO_OPTION_OF_GROUP.search(message):
-        return _unknown(f"--{found[1]}.{found[2]}", command)
-    if found := NO_VALUE.search(message):
-        return f"expected a value after {found[1]}, got none"
+    if match := UNKNOWN.search(message):
+        return _unknown(match[1].split()[0], command)
+    if match := NO_OPTION_OF_GROUP.search(message):
+        return _unknown(f"--{match[1]}.{match[2]}", command)
+    if match := NO_VALUE.search(message):
+        return f"expected a value after {match[1]}, got none"
     owner: Source = command
     path = keys = ""
     for key, class_path in STEP.findall(message):
@@ -63,23 +64,23 @@ def explain(message: str, command: Source, words: Sequence[str]) -> str:
     if "Unable to load config" in message:
         path = path.partition(".")[0]
         return f"expected a YAML file of settings for --{path}, got {_word_after(f'--{path}', words) or 'another'}"
-    if found := MISSING.search(message):
-        return _missing(found[1], path, owner)
+    if match := MISSING.search(message):
+        return _missing(match[1], path, owner)
     kind = _annotation(owner, keys) if keys else None
-    if found := NO_OPTION.search(message):
-        return _no_option(found[1], path, owner, command)
-    if found := NO_CLASS.search(message):
-        return _no_class(found[1], path, kind)
-    if found := NO_IMPORT.search(message):
-        given = _word_after(f"--{path}", words)
-        return _not_importable(found[1], path, given, _annotation(command, path))
+    if match := NO_OPTION.search(message):
+        return _no_option(match[1], path, owner, command)
+    if match := NO_CLASS.search(message):
+        return _no_class(match[1], path, kind)
+    if match := NO_IMPORT.search(message):
+        word = _word_after(f"--{path}", words)
+        return _not_importable(match[1], path, word, _annotation(command, path))
     if kind is None:
-        return plain(message)
+        return plain_message(message)
     value = _value(message, f"--{path}", words)
-    return _with_hint(f"expected {described(kind)} for --{path}, got {value}", meant(value, kind))
+    return _with_hint(f"expected {type_in_words(kind)} for --{path}, got {value}", meant(value, kind))
 
 
-def described(kind: Any) -> str:
+def type_in_words(kind: Any) -> str:
     """Return a type in words, as in ``a whole number or null``."""
     if kind in SCALARS:
         return SCALARS[kind]
@@ -89,11 +90,11 @@ def described(kind: Any) -> str:
         return str(kind.__doc__)  # a word of a certain form, which the type describes
     origin, inside = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(described(part) for part in inside))
+        return " or ".join(dict.fromkeys(type_in_words(part) for part in inside))
     if origin is Literal:
         return f"one of {', '.join(map(str, inside))}" if len(inside) > 1 else str(inside[0])
     if _is_list(origin):
-        element = described(inside[0]) if inside else "a value"
+        element = type_in_words(inside[0]) if inside else "a value"
         return f"a list in brackets, each {element},"
     if origin is dict or origin is Mapping:
         return "names with values, as in {name: value},"
@@ -106,7 +107,7 @@ def meant(value: str, kind: Any) -> str | None:
     if type(None) in parts and value.lower() in ("none", "off", "no", "never"):
         return "null"
     for part in parts:
-        if get_origin(part) is Literal and (near := nearest(value, map(str, get_args(part)))):
+        if get_origin(part) is Literal and (near := nearest_word(value, map(str, get_args(part)))):
             return near
         if part is bool and value.lower() in YES_AND_NO:
             return YES_AND_NO[value.lower()]
@@ -123,7 +124,7 @@ def wrong_value(owner: Source, settings: Mapping[str, Any], within: str = "") ->
     for name, parameter in _parameters(owner).items():
         value, kind = settings.get(name), parameter.annotation
         if value is None and name in settings and parameter.default is not None and not _has_null(kind):
-            return f"expected {described(kind)} for --{within}{name}, got null"
+            return f"expected {type_in_words(kind)} for --{within}{name}, got null"
         if name in settings and dataclasses.is_dataclass(kind) and not isinstance(value, (Mapping, types.NoneType)):
             return f"expected settings by name for --{within}{name}, got {value!r}"
         group = value if isinstance(kind, type) and isinstance(value, Mapping) and "class_path" not in value else {}
@@ -136,7 +137,7 @@ def _has_null(kind: Any) -> bool:
     return kind in (None, type(None), Any, inspect.Parameter.empty) or any(map(_has_null, get_args(kind)))
 
 
-def nearest(word: str, among: Iterable[str]) -> str | None:
+def nearest_word(word: str, among: Iterable[str]) -> str | None:
     """Return the word that is most like another, whatever their case and dashes; None where none is near."""
 
     def folded(text: str) -> str:
@@ -164,7 +165,7 @@ def flags_of(command: Source, within: str = "") -> list[str]:
 
 def classes_of(base: type) -> list[str]:
     """Return the names of the library's classes that can stand for a base class."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     waiting = [base]
     while waiting:
         kind = waiting.pop(0)
@@ -172,8 +173,8 @@ def classes_of(base: type) -> list[str]:
         package = sys.modules.get(".".join(kind.__module__.split(".")[:2]))
         public = kind.__name__ in getattr(package, "__all__", ())
         if kind.__module__.startswith("reseen.") and public and not inspect.isabstract(kind) and kind is not Benchmark:
-            found[kind.__name__] = None
-    return list(found)
+            names[kind.__name__] = None
+    return list(names)
 
 
 def _unknown(word: str, command: Source) -> str:
@@ -186,14 +187,14 @@ def _unknown(word: str, command: Source) -> str:
     flags = ["--config", *flags_of(command)]
     name = word.lstrip("-").replace("-", "_")
     by_end = [flag for flag in flags if flag.rpartition(".")[2] == name or flag == f"--{OTHER_WORDS.get(name)}"]
-    near = by_end[0] if by_end else nearest(word, flags) or nearest_by_end(name, flags) if len(name) > 1 else None
+    near = by_end[0] if by_end else nearest_word(word, flags) or nearest_by_end(name, flags) if len(name) > 1 else None
     return _with_hint(f"expected a flag of this verb, got {word}", near)
 
 
 def nearest_by_end(name: str, flags: Sequence[str]) -> str | None:
     """Return the flag whose last part is most like a name."""
     ends = {flag.rpartition(".")[2]: flag for flag in flags if "." in flag}
-    near = nearest(name.rpartition(".")[2], ends)
+    near = nearest_word(name.rpartition(".")[2], ends)
     return None if near is None else ends[near]
 
 
@@ -212,31 +213,31 @@ def _no_option(option: str, path: str, owner: Source, command: Source) -> str:
         return f"expected a data set before --{path}.{option}, as in --{path} Table, got none"
     accepted = [name for name in _parameters(owner) if name != "self"] if owner is not command else []
     takes = f"an argument of {_name(owner)} ({', '.join(accepted) or 'none'})"
-    near = nearest(option, accepted)
+    near = nearest_word(option, accepted)
     return _with_hint(f"expected {takes}, got --{path}.{option}", near and f"--{path}.{near}")
 
 
-def _no_class(given: str, path: str, kind: Any) -> str:
+def _no_class(word: str, path: str, kind: Any) -> str:
     base = _class_in(kind)
     names = classes_of(base) if base is not None else []
     null = ", or null" if type(None) in get_args(kind) else ""
-    if null and given.lower() in ("none", "off", "no", ""):
+    if null and word.lower() in ("none", "off", "no", ""):
         near: str | None = "null"
     else:
-        near = _data_of(given) if base is Benchmark and _data_of(given) else nearest(given, names)
+        near = _data_of(word) if base is Benchmark and _data_of(word) else nearest_word(word, names)
     listed = ", ".join([*names, f"package.Class{null}"])
-    return _with_hint(f"expected one of {listed} for --{path}, got {given or 'nothing'}", near)
+    return _with_hint(f"expected one of {listed} for --{path}, got {word or 'nothing'}", near)
 
 
-def _not_importable(reason: str, path: str, given: str | None, kind: Any) -> str:
+def _not_importable(reason: str, path: str, word: str | None, kind: Any) -> str:
     base = _class_in(kind)
-    hint = _data_of(given) if base is Benchmark and given else None
+    hint = _data_of(word) if base is Benchmark and word else None
     if hint:
-        return _with_hint(f"expected a data set's name for --{path}, got {given}", hint)
+        return _with_hint(f"expected a data set's name for --{path}, got {word}", hint)
     what = f"package.Class, a {base.__name__}," if base is not None else "package.Class"
-    found = "another kind of thing there" if reason.startswith("Import path") else reason.splitlines()[0].strip()
+    why = "another kind of thing there" if reason.startswith("Import path") else reason.splitlines()[0].strip()
     return (
-        f"expected {what} for --{path}, got {given or 'another'} ({found}); a file mine.py in the folder where you "
+        f"expected {what} for --{path}, got {word or 'another'} ({why}); a file mine.py in the folder where you "
         "are is named as in mine.MyClass"
     )
 
@@ -283,10 +284,10 @@ def _imported(path: str) -> Callable[..., Any] | None:
     module, _, name = path.rpartition(".")
     try:
         require_trusted([path], source="the settings")  # The message may hold what a file says.
-        found = getattr(importlib.import_module(module), name, None)
+        value = getattr(importlib.import_module(module), name, None)
     except (ImportError, ValueError, TrustError):
         return None
-    return found if callable(found) else None
+    return value if callable(value) else None
 
 
 def _is_list(origin: Any) -> bool:
@@ -295,26 +296,21 @@ def _is_list(origin: Any) -> bool:
 
 def _value(message: str, flag: str, words: Sequence[str]) -> str:
     """Return the value that was not taken, as it was written."""
-    found = [value for value in GIVEN.findall(message) if not value.startswith(("NestedArg", "Namespace"))]
-    return found[0].strip() if found else _word_after(flag, words) or "another"
+    values = [value for value in GIVEN.findall(message) if not value.startswith(("NestedArg", "Namespace"))]
+    return values[0].strip() if values else _word_after(flag, words) or "another"
 
 
 def _word_after(flag: str, words: Sequence[str]) -> str | None:
-    for number, word in enumerate(words):
-        if word == flag and number + 1 < len(words):
-            return words[number + 1]
-        if word.startswith(f"{flag}="):
-            return word.partition("=")[2]
-    return None
+    return next((value for name, value in flag_values(words) if name == flag), None)
 
 
-def _with_hint(said: str, near: str | None) -> str:
-    return said if near is None else f"{said}; did you mean {near}?"
+def _with_hint(line: str, near: str | None) -> str:
+    return line if near is None else f"{line}; did you mean {near}?"
 
 
-def plain(message: str) -> str:
+def plain_message(message: str) -> str:
     """Return a parser message that has no explanation of its own, on one line and without Python's type names."""
     line = " ".join(message.split())
     line = re.sub(r"Does not validate against any of the Union subtypes Subtypes: \[.*?\] Errors: ", "", line)
     line = re.sub(r" Given value type: .*? Given value: ", "; got ", line)
-    return re.sub(r"<class '(?:\w+\.)*(\w+)'>|typing\.(\w+)", lambda found: found[1] or found[2], line)
+    return re.sub(r"<class '(?:\w+\.)*(\w+)'>|typing\.(\w+)", lambda match: match[1] or match[2], line)

@@ -16,7 +16,7 @@ from typing import Any
 import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
-from reseen.cli.environment import HELP, take, within
+from reseen.cli.environment import HELP, environment_variables, split_common_flags
 from reseen.cli.foreign_losses import accept_losses
 from reseen.cli.help import Parser
 from reseen.cli.mistakes import explain, wrong_value
@@ -47,8 +47,8 @@ def call(name: str, arguments: Sequence[str]) -> None:
     Raises:
         WrongArgumentsError: They are not what it takes.
     """
-    environment, own = take(arguments)
-    with within(environment):
+    environment, own = split_common_flags(arguments)
+    with environment_variables(environment):
         positional, named = parse(name, own)
         verb(name)(*positional, **named)
 
@@ -73,7 +73,7 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
     for word in named:
         needed = parameters[word].default is inspect.Parameter.empty
         optional = {} if needed else {"nargs": "?", "default": parameters[word].default}
-        parser.add_argument(word, type=parameters[word].annotation, help=_said_of(command, word), **optional)
+        parser.add_argument(word, type=parameters[word].annotation, help=_help_of(command, word), **optional)
     # A study's options are flags like its other arguments.
     options = parameters["options"].annotation if "options" in parameters else None
     skip: set[str | int] = {word for word in (*named, "resolved", "options") if word in parameters}
@@ -159,7 +159,9 @@ def _with_recipes(arguments: Sequence[str]) -> list[str]:
         RunError: There is no such file, or one that is named is not made of settings.
     """
     words = [
-        word for given in arguments for word in (given.split("=", 1) if given.startswith("--config=") else [given])
+        word
+        for argument in arguments
+        for word in (argument.split("=", 1) if argument.startswith("--config=") else [argument])
     ]
     for number, word in enumerate(words[1:], start=1):
         if words[number - 1] == "--config" and not Path(word).is_file():
@@ -198,7 +200,7 @@ def _require_trusted(settings: Any, *, source: Path) -> None:
     require_trusted(named_classes(settings), source=source)
 
 
-def _said_of(command: Callable[..., None], parameter: str) -> str:
+def _help_of(command: Callable[..., None], parameter: str) -> str:
     """Return what a docstring says of a parameter."""
     parsed = docstring_parser.parse(inspect.getdoc(command) or "")
     return next((p.description or "" for p in parsed.params if p.arg_name == parameter), "")

@@ -8,7 +8,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from jsonargparse.typing import restricted_string_type
 
 from reseen import checkpoint
-from reseen.cli.mistakes import plain
+from reseen.cli.mistakes import plain_message
 from reseen.cli.yaml_files import parse_yaml, read_yaml
 from reseen.errors import RunError
 from reseen.models import Embedder
@@ -94,6 +94,7 @@ def _build(data: Any, run: Path) -> Benchmark:
         benchmark: Benchmark = parser.instantiate(parser.parse_object({"data": data})).data
     except ArgumentError as error:
         raise RunError(
-            f"expected data that can be named again in {run}/config.yaml, got: {plain(str(error))}; name it with --data"
+            f"expected data that can be named again in {run}/config.yaml, got: {plain_message(str(error))}; "
+            "name it with --data"
         ) from error
     return benchmark

@@ -10,15 +10,15 @@ import yaml
 from reseen.errors import RunError
 from reseen.files import require_file
 
-LARGEST = 300_000  # bytes: reading takes seconds for some three times as much
-DEEPEST = 50
+MAX_BYTES = 300_000  # bytes: reading takes seconds for some three times as much
+MAX_DEPTH = 50
 
 
 class _Loader(yaml.SafeLoader):
     """Plain values only; no aliases, which can name a file's parts within themselves or multiply them without end."""
 
     def fetch_flow_collection_start(self, token: Any) -> None:
-        if self.flow_level >= DEEPEST:
+        if self.flow_level >= MAX_DEPTH:
             raise yaml.MarkedYAMLError(problem="brackets too deep within one another", problem_mark=self.get_mark())
         super().fetch_flow_collection_start(token)
 
@@ -45,7 +45,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     expected = _expected(path)
     try:
         require_file(path)
-        if path.stat().st_size > LARGEST:
+        if path.stat().st_size > MAX_BYTES:
             raise RunError(f"{expected}, got {path.stat().st_size / 1e6:.1f} MB; settings take less than 0.3")
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -67,9 +67,9 @@ def parse_yaml(text: str, *, source: object) -> dict[str, Any]:
     """
     expected = _expected(source)
     try:
-        if len(text) > LARGEST:
+        if len(text) > MAX_BYTES:
             raise RunError(f"{expected}, got {len(text) / 1e6:.1f} MB; settings take less than 0.3")
-        found = yaml.load(text, _Loader)
+        value = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         place = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
         raise RunError(f"{expected}, got {error.problem}{place}") from error
@@ -77,10 +77,10 @@ def parse_yaml(text: str, *, source: object) -> dict[str, Any]:
         raise RunError(f"{expected}, got lists or settings within one another, too deep to read") from error
     except (yaml.YAMLError, ValueError) as error:
         raise RunError(f"{expected}, got {str(error).partition(chr(10))[0]}") from error
-    if not isinstance(found, dict):
-        kind = {type(None): "nothing", list: "a list"}.get(type(found), "a single value")
+    if not isinstance(value, dict):
+        kind = {type(None): "nothing", list: "a list"}.get(type(value), "a single value")
         raise RunError(f"{expected}, got {kind}")
-    return found
+    return value
 
 
 def _expected(source: object) -> str:

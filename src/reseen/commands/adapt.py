@@ -13,7 +13,7 @@ from reseen.cli.models import model_or_default
 from reseen.cli.runs import model_of
 from reseen.commands.train import Augmentation
 from reseen.datasets import Transfer
-from reseen.datasets.custom.unlabelled import folder_samples, table_samples
+from reseen.datasets.custom.samples import folder_samples, table_samples
 from reseen.discovery import Clustering, Links, pair_links, sample_links
 from reseen.errors import DataError
 from reseen.loading import IdentityBatchSampler
@@ -85,7 +85,7 @@ def adapt(
         resume: Resume the run in `out`, with the same settings.
         resolved: All settings as plain values, from the command line.
     """
-    if sum(given is not None for given in (data, pictures, table)) != 1:
+    if sum(source is not None for source in (data, pictures, table)) != 1:
         raise DataError("expected one of --data, --pictures or --table; see reseen adapt --help")
     if model is not None and spec is not None:
         raise DataError("expected --model or --spec.backbone with --spec.weights, got both; see reseen adapt --help")
@@ -120,7 +120,7 @@ def adapt(
     page = write_adaptation_page(out / "adaptation.html", result, title=name)
     console = Terminal(soft_wrap=True)
     console.print(f"ended: {result.reason}; kept the model of round {result.chosen}")
-    console.print(adaptation.helped(result))
+    console.print(adaptation.outcome_in_words(result))
     console.print(f"model: {out / 'last.safetensors'}, page: {page}")
 
 
@@ -131,7 +131,8 @@ def target_of(
     if data is None:
         if joint:
             raise DataError("expected --data Transfer with --joint, got pictures alone; name a source")
-        return Target(folder_samples(pictures, pattern=pattern) if pictures else table_samples(table or Path()))
+        read = folder_samples(pictures, pattern=pattern) if pictures else table_samples(table or Path())
+        return Target(read.samples)
     pair = data if isinstance(data, Transfer) else Transfer(data)
     if joint and not pair.train:
         raise DataError("expected --data Transfer with a source to train on with --joint, got no source; name one")

@@ -10,7 +10,7 @@ from reseen.gallery import Calibration, Gallery, LabelledPairs, labelled
 from reseen.gallery import calibrate as fit
 from reseen.gallery.calibration.calibration import as_percent
 from reseen.gallery.calibration.labelled_pairs import prior_of
-from reseen.terminal import Terminal
+from reseen.terminal import Terminal, plain_table
 
 
 def calibrate(
@@ -44,25 +44,25 @@ def calibrate(
         seed: Seed of all random numbers.
     """
     require_new(out, force=force)
-    with Gallery(gallery, create=False) as kept:
-        pairs, probes = labelled(kept, other_camera=other_camera, gap=gap, seed=seed)
-        assumed = prior_of(kept, strangers=strangers) if prior is None else prior
-        found = fit(pairs, probes, prior=assumed, rates=rates or (0.1, 0.01, 0.001), seed=seed)
-        kept.put_calibration(found)
+    with Gallery(gallery, create=False) as store:
+        pairs, probes = labelled(store, other_camera=other_camera, gap=gap, seed=seed)
+        assumed = prior_of(store, strangers=strangers) if prior is None else prior
+        calibration = fit(pairs, probes, prior=assumed, rates=rates or (0.1, 0.01, 0.001), seed=seed)
+        store.put_calibration(calibration)
     console = Terminal()
     console.print(
-        f"learnt from {found.num_same:,} pairs of one individual and {found.num_different:,} of two; "
-        f"{found.method} curve chosen"
+        f"learnt from {calibration.num_same:,} pairs of one individual and {calibration.num_different:,} of two; "
+        f"{calibration.method} curve chosen"
     )
-    console.print(BEFORE.format(as_percent(found.prior)))
-    for table in tables(found):
+    console.print(PRIOR_NOTE.format(as_percent(calibration.prior)))
+    for table in result_tables(calibration):
         console.print(table)
     if out is not None:
-        write_calibration_page(out, gallery, found, pairs)
+        write_calibration_page(out, gallery, calibration, pairs)
         console.print(f"page: {out}")
 
 
-BEFORE = (
+PRIOR_NOTE = (
     "probabilities hold if it was {} before that a picture of the gallery shows whom one searches for; "
     "--prior or --strangers change that"
 )
@@ -70,12 +70,12 @@ FITS = ["curve", "log loss", "Brier", "ECE"]
 THRESHOLDS = ["rate", "threshold", "95 % interval", "same pairs found"]
 
 
-def fits(calibration: Calibration) -> list[list[str]]:
+def fit_rows(calibration: Calibration) -> list[list[str]]:
     """Return the rows of how well each way did."""
     return [[f.method, f"{f.log_loss:.4f}", f"{f.brier:.4f}", f"{f.ece:.4f}"] for f in calibration.fits]
 
 
-def thresholds(calibration: Calibration, kind: str) -> list[list[str]]:
+def threshold_rows(calibration: Calibration, kind: str) -> list[list[str]]:
     """Return the rows of ``pairs`` or ``open_set``."""
     return [
         [f"{t.rate:.2%}", f"{t.threshold:.4f}", f"{t.low:.4f} to {t.high:.4f}", f"{t.detected:.1%}"]
@@ -89,18 +89,12 @@ KINDS = {
 }
 
 
-def tables(calibration: Calibration) -> list[Table]:
+def result_tables(calibration: Calibration) -> list[Table]:
     """Return what has been learnt, for a terminal."""
-    made = []
-    for title, columns, rows in (
-        ("Held-out individuals", FITS, fits(calibration)),
-        *((title, THRESHOLDS, thresholds(calibration, kind)) for kind, title in KINDS.items()),
-    ):
-        table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
-        for row in rows:
-            table.add_row(*row)
-        made.append(table)
-    return made
+    return [
+        plain_table(FITS, fit_rows(calibration), title="Held-out individuals"),
+        *(plain_table(THRESHOLDS, threshold_rows(calibration, kind), title=title) for kind, title in KINDS.items()),
+    ]
 
 
 def write_calibration_page(out: Path, gallery: str, calibration: Calibration, pairs: LabelledPairs) -> None:
@@ -140,9 +134,9 @@ def write_calibration_page(out: Path, gallery: str, calibration: Calibration, pa
             Section("Reliability", charts(reliability, curve, spread)),
             Section(
                 "Held-out individuals",
-                table(FITS, fits(calibration)),
+                table(FITS, fit_rows(calibration)),
                 note="ECE, the expected calibration error: mean distance of predicted and observed shares.",
             ),
-            *(Section(title, table(THRESHOLDS, thresholds(calibration, kind))) for kind, title in KINDS.items()),
+            *(Section(title, table(THRESHOLDS, threshold_rows(calibration, kind))) for kind, title in KINDS.items()),
         ],
     )

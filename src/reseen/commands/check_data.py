@@ -6,7 +6,7 @@ from reseen.datasets.checks.check import check
 from reseen.errors import DataError
 from reseen.extras import needs
 from reseen.files import make_folder
-from reseen.loading import read
+from reseen.storage import read_picture
 from reseen.terminal import Terminal
 from reseen.types import Benchmark
 
@@ -21,7 +21,7 @@ def check_data(*, data: Benchmark, out: Path | None = None) -> None:
         data: The data set, as in `--data Table --data.path FILE.csv`.
         out: File for a plot of the counts: .png, .svg or .pdf.
     """
-    checked = check(data, read, progress=True)
+    checked = check(data, read_picture, progress=True)
     console = Terminal()
     console.print(checked)
     if out is not None:

@@ -10,9 +10,9 @@ def compact(gallery: str, /) -> None:
     Args:
         gallery: A folder, or milvus://host:port/name.
     """
-    with Gallery(gallery, create=False) as kept:
+    with Gallery(gallery, create=False) as store:
         console = Terminal(soft_wrap=True)
-        console.print(f"{compact_and_tell(kept, console).num_items:,} items in {kept.location}")
+        console.print(f"{compact_and_tell(store, console).num_items:,} items in {store.location}")
 
 
 def compact_and_tell(gallery: Gallery, console: Terminal) -> Compaction:

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-from rich.table import Table
 
 from reseen.cli.models import open_model
+from reseen.commands.calibrate import threshold_rows
 from reseen.files import require_new
 from reseen.gallery import Calibration, Gallery
 from reseen.pictures import Pixels, as_pixels
-from reseen.terminal import Terminal
+from reseen.terminal import Terminal, plain_table
 from reseen.zoo import DEFAULT
 
 
@@ -43,25 +43,22 @@ def compare(
     similarity = float(a @ b / np.sqrt((a @ a) * (b @ b)))
     calibration = None
     if gallery is not None:
-        with Gallery(gallery, encoder.fingerprint, model_name=model or DEFAULT, create=False) as kept:
-            calibration = kept.calibration()
-    said, rows = sentences(similarity, calibration), verdicts(similarity, calibration)
+        with Gallery(gallery, encoder.fingerprint, model_name=model or DEFAULT, create=False) as store:
+            calibration = store.calibration()
+    lines, rows = sentences(similarity, calibration), verdicts(similarity, calibration)
     console = Terminal()
-    for line in said:
+    for line in lines:
         console.print(line)
     if rows:
-        table = Table(*VERDICTS, box=None, pad_edge=False)
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
+        console.print(plain_table(VERDICTS, rows))
     if out is not None:
-        write_comparison_page(out, [first, second], pictures, said, rows)
+        write_comparison_page(out, [first, second], pictures, lines, rows)
         console.print(f"page: {out}")
 
 
 PRIOR = 0.5
 """How likely two pictures that somebody compares show the same individual, before one looks at them."""
-VERDICTS = ["different pairs called the same", "threshold", "95 % interval", "the same ones found", "verdict"]
+VERDICTS = ["different pairs accepted", "threshold", "95 % interval", "same pairs found", "verdict"]
 
 
 def sentences(similarity: float, calibration: Calibration | None) -> list[str]:
@@ -78,36 +75,31 @@ def sentences(similarity: float, calibration: Calibration | None) -> list[str]:
 
 def verdicts(similarity: float, calibration: Calibration | None) -> list[list[str]]:
     """Return what each threshold says, a row each."""
+    if calibration is None:
+        return []
     return [
-        [
-            f"{line.rate:.2%}",
-            f"{line.threshold:.4f}",
-            f"{line.low:.4f} to {line.high:.4f}",
-            f"{line.detected:.1%}",
-            "the same" if similarity >= line.threshold else "not the same",
-        ]
-        for line in (() if calibration is None else calibration.pairs)
+        [*cells, "the same" if similarity >= line.threshold else "not the same"]
+        for cells, line in zip(threshold_rows(calibration, "pairs"), calibration.pairs, strict=True)
     ]
 
 
 def write_comparison_page(
-    out: Path, paths: list[Path], pictures: list[Pixels], said: list[str], rows: list[list[str]]
+    out: Path, paths: list[Path], pictures: list[Pixels], lines: list[str], rows: list[list[str]]
 ) -> None:
     """Write two pictures and what is said of them."""
-    from reseen.reporting import Section, table, write_page
-    from reseen.reporting.page import render
-    from reseen.reporting.pictures import Shot, Thumbnail
+    from reseen.reporting import Section, render_lists, table, write_page
+    from reseen.reporting.pictures import PictureList, Shot, Thumbnail
 
     shots = [
         Shot(Thumbnail.of(pixels, side=320), alt=path.name, lines=(name, path.name), source=str(path))
         for name, path, pixels in zip(("first", "second"), paths, pictures, strict=True)
     ]
-    lists = [{"title": said[0], "facts": said[1:], "query": shots[0], "found": shots[1:], "missed": None}]
+    side_by_side = PictureList(lines[0], tuple(lines[1:]), shots[0], tuple(shots[1:]))
     write_page(
         out,
         "Are these the same?",
         sections=[
-            Section("Side by side", render("lists.html", lists=lists, ratio=0.5)),
+            Section("Side by side", render_lists([side_by_side], ratio=0.5)),
             Section("Verdicts", table(VERDICTS, rows)) if rows else None,
         ],
     )

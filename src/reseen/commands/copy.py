@@ -13,7 +13,7 @@ def copy(gallery: str, to: Path, /) -> None:
         gallery: A folder.
         to: A folder that is not there yet.
     """
-    with Gallery(gallery, create=False) as kept:
-        kept.copy(to)
+    with Gallery(gallery, create=False) as store:
+        store.copy(to)
     with Gallery(to, create=False) as copied:
         Terminal(soft_wrap=True).print(f"{len(copied):,} items in {copied.location}")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reseen.commands.compact import compact_and_tell
-from reseen.commands.label import held, ids_by, ids_in, ids_of
+from reseen.commands.label import ids_by, ids_in, ids_of, require_held
 from reseen.errors import DataError
 from reseen.gallery import Gallery, Where
 from reseen.labels import parse_argument
@@ -25,19 +25,19 @@ def delete(gallery: str, /, *, ids: str = "", identity: str | int = "", table: P
     """
     if [ids != "", identity != "", table is not None].count(True) != 1:
         raise DataError("expected one of --ids, --identity and --table; see reseen delete --help")
-    with Gallery(gallery, create=False) as kept:
+    with Gallery(gallery, create=False) as store:
         chosen: Sequence[str]
         if table is not None:
-            chosen = ids_in_table(kept, table)
+            chosen = ids_in_table(store, table)
         elif ids != "":
-            chosen = held(kept, ids_in(ids))
+            chosen = require_held(store, ids_in(ids))
         else:
-            kept.require_known(Where(identities=[parse_argument(identity)]))
-            chosen = ids_of(kept, parse_argument(identity))
-        count = kept.delete(chosen)
+            store.require_known(Where(identities=[parse_argument(identity)]))
+            chosen = ids_of(store, parse_argument(identity))
+        count = store.delete(chosen)
         console = Terminal(soft_wrap=True)
-        console.print(f"{count:,} items deleted; {len(kept):,} in {kept.location}")
-        compact_and_tell(kept, console)
+        console.print(f"{count:,} items deleted; {len(store):,} in {store.location}")
+        compact_and_tell(store, console)
 
 
 def ids_in_table(gallery: Gallery, path: Path) -> Sequence[str]:

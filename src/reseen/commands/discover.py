@@ -1,8 +1,6 @@
 """``reseen discover``."""
 
-import csv
 import dataclasses
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,25 +11,26 @@ import numpy as np
 import torch
 
 from reseen.cli.models import open_model
-from reseen.datasets.custom.unlabelled import folder_samples, table_samples
+from reseen.datasets.custom.samples import folder_samples, table_samples
 from reseen.discovery import Clustering, Individuals, Links, pair_links, sample_links
 from reseen.discovery import discover as group
 from reseen.discovery.agreement import agreement, alone
 from reseen.discovery.questions import Probability
-from reseen.embedding.making import pixels
 from reseen.errors import DataError
 from reseen.files import make_folder, write_atomically
 from reseen.gallery import Gallery
 from reseen.gallery.verdicts import keep_answers, mark_links
 from reseen.labels import UNKNOWN
 from reseen.pictures import Pixels, decode_bytes
-from reseen.reporting import name_of, write_individuals
+from reseen.reporting import group_name, write_individuals
+from reseen.storage import read_picture
+from reseen.tables import as_csv
 from reseen.terminal import Terminal
 from reseen.types import Benchmark, Embeddings, Sample
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class PictureSet:
     """Pictures to group.
 
     Attributes:
@@ -63,7 +62,7 @@ def discover(
     questions: int = 100,
     device: str | None = None,
 ) -> None:
-    """Group pictures without labels into individuals, and say which answers of a person are worth most.
+    """Group pictures without labels into individuals, and say which answers of a person are most valuable.
 
     Give one of --gallery, --pictures, --table and --data. Writes into --out: individuals.csv, which
     `--data Table` reads, questions.csv, discovery.json and the page index.html.
@@ -86,36 +85,38 @@ def discover(
         questions: How many questions to write.
         device: Device of the model; a GPU where there is one if not given.
     """
-    given = [name for name, value in (("gallery", gallery), ("pictures", pictures), ("table", table), ("data", data))
+    sources = [name for name, value in (("gallery", gallery), ("pictures", pictures), ("table", table), ("data", data))
              if value is not None and value != ""]  # fmt: skip
-    if len(given) != 1:
+    if len(sources) != 1:
         raise DataError("expected one of --gallery, --pictures, --table or --data; see reseen discover --help")
     if gallery and model is not None:
         raise DataError("expected --gallery without --model, got both; a gallery has its vectors")
     if gallery:
-        with Gallery(gallery, create=False) as kept:
-            found = items_of(kept)
-            answers = answers_of(pairs, found.names)
-            found.links.then(answers).require_consistent(found.names)
-            keep_answers(kept, answers, found.names)
-            _grouped(found, answers, out, clustering, questions, title=f"Individuals in {Path(gallery).name}")
+        with Gallery(gallery, create=False) as store:
+            picture_set = items_of(store)
+            answers = answers_of(pairs, picture_set.names)
+            picture_set.links.then(answers).require_consistent(picture_set.names)
+            keep_answers(store, answers, picture_set.names)
+            _write_groups(
+                picture_set, answers, out, clustering, questions, title=f"Individuals in {Path(gallery).name}"
+            )
         return
     if data is not None:
         samples: Sequence[Sample] = data.train
         title = data.name
     elif pictures is not None:
-        samples, title = folder_samples(pictures, pattern=pattern), pictures.name
+        samples, title = folder_samples(pictures, pattern=pattern).samples, pictures.name
     else:
         assert table is not None
-        samples, title = table_samples(table), table.stem
+        samples, title = table_samples(table).samples, table.stem
     encoder = open_model(model, device)
-    vectors = torch.from_numpy(encoder((pixels(sample) for sample in samples), progress=True))
-    names = [named(sample) for sample in samples]
-    found = Found(samples, names, Embeddings.of(vectors, samples), sample_links(samples))
-    _grouped(found, answers_of(pairs, names), out, clustering, questions, title=f"Individuals in {title}")
+    vectors = torch.from_numpy(encoder((read_picture(sample) for sample in samples), progress=True))
+    names = [picture_name(sample) for sample in samples]
+    picture_set = PictureSet(samples, names, Embeddings.of(vectors, samples), sample_links(samples))
+    _write_groups(picture_set, answers_of(pairs, names), out, clustering, questions, title=f"Individuals in {title}")
 
 
-def named(sample: Sample) -> str:
+def picture_name(sample: Sample) -> str:
     """Return what a picture is called in tables of pairs: its path, and its box if it has one."""
     return sample.path if sample.box is None else f"{sample.path}#box={','.join(map(str, sample.box))}"
 
@@ -125,7 +126,7 @@ def answers_of(pairs: Path | None, names: Sequence[str]) -> Links:
     return Links.none() if pairs is None else pair_links(pairs, {name: row for row, name in enumerate(names)})
 
 
-def items_of(gallery: Gallery) -> Found:
+def items_of(gallery: Gallery) -> PictureSet:
     """Return the items of a gallery.
 
     Raises:
@@ -150,7 +151,7 @@ def items_of(gallery: Gallery) -> Found:
     vectors = Embeddings.of(torch.tensor(gallery.vectors(names)), samples)
     links = sample_links(samples).then(mark_links(gallery, {name: row for row, name in enumerate(names)}))
     calibration = gallery.calibration()
-    return Found(samples, names, vectors, links, None if calibration is None else calibration.probability)
+    return PictureSet(samples, names, vectors, links, None if calibration is None else calibration.probability)
 
 
 @dataclass(frozen=True)
@@ -172,41 +173,41 @@ class KeptPicture:
         return decode_bytes(content, f"the item {self.item}")
 
 
-def _grouped(
-    found: Found, answers: Links, out: Path, clustering: Clustering, num_questions: int, *, title: str
+def _write_groups(
+    pictures: PictureSet, answers: Links, out: Path, clustering: Clustering, num_questions: int, *, title: str
 ) -> None:
     """Group, write everything and say what there is."""
     result = group(
-        found.vectors,
+        pictures.vectors,
         clustering,
-        links=found.links.then(answers),
-        probability=found.probability,
+        links=pictures.links.then(answers),
+        probability=pictures.probability,
         num_questions=num_questions,
     )
     make_folder(out)
-    facts = summary(result, found)
-    write_atomically(out / "individuals.csv", individuals_table(result, found).encode())
-    write_atomically(out / "questions.csv", questions_table(result, found).encode())
+    facts = summary(result, pictures)
+    write_atomically(out / "individuals.csv", individuals_table(result, pictures).encode())
+    write_atomically(out / "questions.csv", questions_table(result, pictures).encode())
     write_atomically(out / "discovery.json", json.dumps(facts, indent=2).encode())
-    said = ("must-links", "cannot-links", "ARI", "V-measure")
-    how: dict[str, Any] = {"method": clustering.method, **{name: facts[name] for name in said if name in facts}}
-    page = write_individuals(result, found.samples, out / "index.html", title=title, notes=how)
+    notes = ("must-links", "cannot-links", "ARI", "V-measure")
+    how: dict[str, Any] = {"method": clustering.method, **{name: facts[name] for name in notes if name in facts}}
+    page = write_individuals(result, pictures.samples, out / "index.html", title=title, notes=how)
     low, high = result.interval
     console = Terminal(soft_wrap=True)
     console.print(
-        f"{len(found.samples):,} pictures: {result.clusters.count:,} groups, {facts['pictures in none']:,} pictures in "
-        f"none; between {low:,} and {high:,} individuals"
+        f"{len(pictures.samples):,} pictures: {result.clusters.count:,} groups, "
+        f"{facts['pictures in none']:,} pictures in none; between {low:,} and {high:,} individuals"
     )
     if "ARI" in facts:
         console.print(f"against the labels: ARI {facts['ARI']:.3f}, V-measure {facts['V-measure']:.3f}")
     console.print(f"written: {out / 'individuals.csv'}, {out / 'questions.csv'}, {page}")
 
 
-def summary(result: Individuals, found: Found) -> dict[str, Any]:
+def summary(result: Individuals, pictures: PictureSet) -> dict[str, Any]:
     """Return the figures; those against labels where every picture has one."""
     clusters = result.clusters
     facts: dict[str, Any] = {
-        "pictures": len(found.samples),
+        "pictures": len(pictures.samples),
         "groups": clusters.count,
         "pictures in none": int((clusters.labels < 0).sum()),
         "individuals": list(result.interval),
@@ -216,43 +217,31 @@ def summary(result: Individuals, found: Found) -> dict[str, Any]:
         "must-links": len(result.links.must),
         "cannot-links": len(result.links.cannot),
     }
-    known = np.flatnonzero([sample.identity != UNKNOWN for sample in found.samples]).tolist()
+    known = np.flatnonzero([sample.identity != UNKNOWN for sample in pictures.samples]).tolist()
     if known:
-        agreed = agreement([repr(found.samples[row].identity) for row in known], alone(clusters.labels[known]))
+        agreed = agreement([repr(pictures.samples[row].identity) for row in known], alone(clusters.labels[known]))
         facts |= {"labelled": len(known), "ARI": agreed.ari, "V-measure": agreed.v_measure}
     return facts
 
 
-def individuals_table(result: Individuals, found: Found) -> str:
+def individuals_table(result: Individuals, pictures: PictureSet) -> str:
     """Return who is on each picture as CSV that `Table` reads; pictures in no group have no identity."""
-    boxes = any(sample.box is not None for sample in found.samples)
-    columns = [
-        "path",
-        "identity",
-        "camera",
-        "track",
-        "time",
-        *(["left", "top", "width", "height"] if boxes else []),
-        "id",
-    ]
-    file = io.StringIO(newline="")
-    rows = csv.writer(file)
-    rows.writerow(columns)
-    for sample, name, label in zip(found.samples, found.names, result.clusters.labels.tolist(), strict=True):
+    boxes = any(sample.box is not None for sample in pictures.samples)
+    box_columns = ["left", "top", "width", "height"] if boxes else []
+    rows = []
+    for sample, name, label in zip(pictures.samples, pictures.names, result.clusters.labels.tolist(), strict=True):
         path = sample.path if sample.draw is not None else str(Path(sample.path).absolute())
         box = (sample.box or ("",) * 4) if boxes else ()
-        rows.writerow(
-            [path, name_of(label) if label >= 0 else "", sample.camera, sample.track, sample.time, *box, name]
-        )
-    return file.getvalue()
+        group = group_name(label) if label >= 0 else ""
+        rows.append([path, group, sample.camera, sample.track, sample.time, *box, name])
+    return as_csv(["path", "identity", "camera", "track", "time", *box_columns, "id"], rows)
 
 
-def questions_table(result: Individuals, found: Found) -> str:
+def questions_table(result: Individuals, pictures: PictureSet) -> str:
     """Return the questions as CSV, to be filled in and given to --pairs."""
-    file = io.StringIO(newline="")
-    rows = csv.writer(file)
-    rows.writerow(["first", "second", "same", "kind", "probability", "worth"])
-    for asked in result.questions:
-        pair = (found.names[asked.first], found.names[asked.second])
-        rows.writerow([*pair, "", asked.kind, f"{asked.probability:.4f}", f"{asked.worth:.1f}"])
-    return file.getvalue()
+    names = pictures.names
+    rows = [
+        [names[q.first], names[q.second], "", q.kind, f"{q.probability:.4f}", f"{q.worth:.1f}"]
+        for q in result.questions
+    ]
+    return as_csv(["first", "second", "same", "kind", "probability", "worth"], rows)

@@ -14,7 +14,7 @@ from reseen.errors import RunError
 from reseen.gallery.ingest import files_below
 from reseen.labels import parse_label
 from reseen.launcher import is_first, num_launched
-from reseen.storage import Folder
+from reseen.storage import StorageFolder
 from reseen.terminal import Terminal
 from reseen.types import Benchmark, Sample
 from reseen.zoo import DEFAULT, find
@@ -67,8 +67,8 @@ def embed(
         address: Address of the Ray cluster, or auto; a cluster of this machine alone if not given.
         actors: Networks that run at once on Ray; one a GPU if not given, without GPUs one for two cores.
     """
-    if len(given := [x for x in (data, pictures, manifest) if x is not None]) > 1:
-        raise RunError(f"expected one of --data, --pictures and --manifest, got {len(given)}; leave the others out")
+    if len(inputs := [x for x in (data, pictures, manifest) if x is not None]) > 1:
+        raise RunError(f"expected one of --data, --pictures and --manifest, got {len(inputs)}; leave the others out")
     if launcher is None and (address is not None or actors is not None):
         raise RunError("expected --launcher ray with --address or --actors, got none; leave them out")
     share = share_of(part)
@@ -79,18 +79,18 @@ def embed(
             raise RunError("expected --manifest with --launcher ray, and no --part and no other launcher")
         from reseen.embedding.on_ray import make_parts_on_ray
 
-        tally = make_parts_on_ray(Folder(out), manifest, run or DEFAULT, options, address=address, actors=actors)
-        say(Folder(out), tally, npy=npy)
+        tally = make_parts_on_ray(StorageFolder(out), manifest, run or DEFAULT, options, address=address, actors=actors)
+        print_tally(StorageFolder(out), tally, npy=npy)
         return
     sources: dict[str, Manifest]
     if manifest is not None:
         sources = {out: ParquetManifest(manifest)}
     elif pictures is not None:
-        found = [Sample(str(path), parse_label(path.parent.name)) for path in files_below(pictures)]
-        sources = {out: SampleManifest(found)}
+        samples = [Sample(str(path), parse_label(path.parent.name)) for path in files_below(pictures)]
+        sources = {out: SampleManifest(samples)}
     elif data is None and (run is None or run.partition("?")[0].endswith((".onnx", ".xml")) or find(run) is not None):
-        named = "the default model" if run is None else run
-        raise RunError(f"expected --pictures, --manifest or --data with {named}; only a run has data of its own")
+        model_name = "the default model" if run is None else run
+        raise RunError(f"expected --pictures, --manifest or --data with {model_name}; only a run has data of its own")
     else:
         # Here, not above: this takes torch, and data sets do.
         from reseen.cli.runs import data_of
@@ -100,9 +100,9 @@ def embed(
     model = vector_model(open_model(run))
     for folder, source in sources.items():
         make = functools.partial(
-            make_parts, Folder(folder), source, model, options, workers=workers, share=share, progress=is_first()
+            make_parts, StorageFolder(folder), source, model, options, workers=workers, share=share, progress=is_first()
         )
-        say(Folder(folder), of_all_ranks(make), npy=npy, part=part)
+        print_tally(StorageFolder(folder), of_all_ranks(make), npy=npy, part=part)
 
 
 def share_of(part: str | None) -> Share:
@@ -117,12 +117,12 @@ def share_of(part: str | None) -> Share:
         import torch.distributed as dist  # The processes' group is torch's.
 
         return Share(dist.get_rank() + 1, dist.get_world_size())
-    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", part)
-    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", part)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise RunError(f"expected --part as 1/100 to 100/100, got {part}")
     if num_launched() > 1:
         raise RunError(f"expected --part or processes of a launcher, got {part} and {num_launched()} processes")
-    return Share(int(found[1]), int(found[2]))
+    return Share(int(match[1]), int(match[2]))
 
 
 def of_all_ranks(work: Callable[[], Tally]) -> Tally:
@@ -134,7 +134,7 @@ def of_all_ranks(work: Callable[[], Tally]) -> Tally:
     return sum(on_all_ranks(work), Tally())
 
 
-def say(folder: Folder, tally: Tally, *, npy: bool, part: str | None = None) -> None:
+def print_tally(folder: StorageFolder, tally: Tally, *, npy: bool, part: str | None = None) -> None:
     """Say what has been written, once."""
     if not is_first():
         return

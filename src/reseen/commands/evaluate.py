@@ -5,15 +5,13 @@ import inspect
 from pathlib import Path
 from typing import Literal
 
-from rich.table import Table
-
 from reseen.cli.runs import FunctionPath, data_of, model_of
 from reseen.errors import RunError
 from reseen.evaluation import Reranking
 from reseen.files import make_folder
 from reseen.launcher import is_first
 from reseen.model_evaluation import Outcome, evaluate_model
-from reseen.terminal import Terminal
+from reseen.terminal import Terminal, plain_table
 from reseen.trust import import_named
 from reseen.types import Benchmark
 
@@ -120,7 +118,5 @@ def print_scores(outcome: Outcome, *, title: str, reranking: str | None = None) 
     if outcome.further:
         from reseen.reporting import setting_columns, setting_rows  # Takes a while, and `train` imports this file too.
 
-        grid = Table(*setting_columns(), box=None, pad_edge=False)
-        for row in setting_rows([report, *outcome.further]):
-            grid.add_row(*row)
-        Terminal(width=max(console.width, WIDTH)).print(grid)
+        settings = plain_table(setting_columns(), setting_rows([report, *outcome.further]))
+        Terminal(width=max(console.width, WIDTH)).print(settings)

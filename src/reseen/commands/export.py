@@ -49,24 +49,24 @@ def export(
         )
     require_new(out, force=force)
     require_new(card, force=force)
-    shown = None
+    examples = None
     if pictures is not None:
-        found = from_folder(pictures, folders=False, camera=None)
-        shown = [sighting.pixels for sighting, _ in zip(found, range(64), strict=False)]
-    made = write(model_of(run), out, precision=precision, input=input, opset=opset, ir=ir, pictures=shown)
+        sightings = from_folder(pictures, folders=False, camera=None)
+        examples = [sighting.pixels for sighting, _ in zip(sightings, range(64), strict=False)]
+    exported = write(model_of(run), out, precision=precision, input=input, opset=opset, ir=ir, pictures=examples)
     Terminal(soft_wrap=True).print(
-        f"{made.path}: {made.precision}, {made.num_bytes / 1e6:.1f} MB; on {made.num_pictures} pictures its vectors "
-        f"have a cosine of {made.least_cosine:.6f} or more with the trained model's, {made.mean_cosine:.6f} in the "
-        f"mean, and the same nearest picture for {made.same_nearest:.0%}"
+        f"{exported.path}: {exported.precision}, {exported.num_bytes / 1e6:.1f} MB; on {exported.num_pictures} "
+        f"pictures its vectors have a cosine of {exported.least_cosine:.6f} or more with the trained model's, "
+        f"{exported.mean_cosine:.6f} in the mean, and the same nearest picture for {exported.same_nearest:.0%}"
     )
     if card is not None:
-        write_atomically(card, model_card(run, made).encode())
+        write_atomically(card, model_card(run, exported).encode())
         Terminal(soft_wrap=True).print(f"card: {card}")
 
 
-def model_card(run: Path, made: Exported) -> str:
+def model_card(run: Path, exported: Exported) -> str:
     """Return the card of an exported model as Markdown, with the scores of its run where that has some."""
-    facts = made.facts
+    facts = exported.facts
     spec = facts["spec"]
     lines = [
         "---",
@@ -75,15 +75,15 @@ def model_card(run: Path, made: Exported) -> str:
         "tags: [re-identification]",
         "---",
         "",
-        f"# {made.path.stem}",
+        f"# {exported.path.stem}",
         "",
         f"{spec['backbone']}, {spec['height']} x {spec['width']} pixels, {facts['dim']} numbers, compared by cosine.",
         "",
         "| | |",
         "|---|---|",
-        f"| file | {made.path.name}, {made.precision}, {made.num_bytes / 1e6:.1f} MB |",
+        f"| file | {exported.path.name}, {exported.precision}, {exported.num_bytes / 1e6:.1f} MB |",
         f"| input | {INPUTS[facts['input']]} |",
-        f"| cosine with the trained model | {made.least_cosine:.6f} or more on {made.num_pictures} pictures |",
+        f"| cosine with the trained model | {exported.least_cosine:.6f} or more on {exported.num_pictures} pictures |",
         f"| fingerprint | `{facts['fingerprint']}` |",
     ]
     folder = run if run.is_dir() else run.parent
@@ -99,7 +99,7 @@ def model_card(run: Path, made: Exported) -> str:
     else:
         lines.append("| scores | none with the run: reseen evaluate writes them |")
     return "\n".join(
-        [*lines, "", "```python", "import reseen", "", f'encoder = reseen.load("{made.path.name}")', "```", ""]
+        [*lines, "", "```python", "import reseen", "", f'encoder = reseen.load("{exported.path.name}")', "```", ""]
     )
 
 

@@ -12,10 +12,12 @@ def forget(gallery: str, /, *, before: float) -> None:
         gallery: A folder, or milvus://host:port/name.
         before: In seconds of the gallery's clock, such as Unix time. Items without a time stay, and are counted.
     """
-    with Gallery(gallery, create=False) as kept:
+    with Gallery(gallery, create=False) as store:
         old = Where(until=before)
-        count = kept.delete(kept.select(old, limit=max(1, kept.count(old))))
-        untimed = len(kept) - kept.count(Where(since=float("-inf")))
+        count = store.delete(store.select(old, limit=max(1, store.count(old))))
+        untimed = len(store) - store.count(Where(since=float("-inf")))
         console = Terminal(soft_wrap=True)
-        console.print(f"{count:,} items deleted; {len(kept):,} in {kept.location}, {untimed:,} of them without a time")
-        compact_and_tell(kept, console)
+        console.print(
+            f"{count:,} items deleted; {len(store):,} in {store.location}, {untimed:,} of them without a time"
+        )
+        compact_and_tell(store, console)

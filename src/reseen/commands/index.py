@@ -1,6 +1,5 @@
 """``reseen index GALLERY``."""
 
-import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +14,8 @@ from reseen.gallery import Gallery
 from reseen.gallery.ingest import Sighting, add_parts, from_folder, from_table, from_video, naming
 from reseen.labels import parse_argument
 from reseen.pictures import Reader, digest, thumbnail
-from reseen.storage import Folder
+from reseen.slicing import batched
+from reseen.storage import StorageFolder
 from reseen.terminal import Terminal
 from reseen.zoo import DEFAULT
 
@@ -72,18 +72,18 @@ def index(
         relabel: Change the identities of pictures that are held already to those given now.
         device: Device of the model; a GPU where there is one if not given.
     """
-    given = [source for source in (pictures, table, video, vectors) if source is not None]
-    if len(given) != 1 or (video is None) != (boxes is None):
+    sources = [source for source in (pictures, table, video, vectors) if source is not None]
+    if len(sources) != 1 or (video is None) != (boxes is None):
         raise DataError("expected one of --pictures, --table, --video with --boxes, --vectors; see reseen index --help")
-    for asked, name, there in (
+    for is_video_option, name, there in (
         (identities == "folders", "--identities folders with --pictures", pictures),
         (identities == "tracks", "--identities tracks with --video", video),
         (people is not None, "--people with --video", video),
     ):
-        if asked and there is None:
+        if is_video_option and there is None:
             raise DataError(f"expected {name}; see reseen index --help")
     if vectors is not None:
-        index_parts(gallery, Folder(vectors))
+        index_parts(gallery, StorageFolder(vectors))
         return
     reader = Reader(unreadable)
     place = None if camera == "" else parse_argument(camera)
@@ -97,9 +97,9 @@ def index(
         incoming = from_video(video, boxes, who=who, camera=place, start=start, window=(begin, end), every=every)
     encoder = open_model(model, device)
     count = new = others = 0
-    with Gallery(gallery, encoder.fingerprint, model_name=model or DEFAULT) as kept:
-        for batch in track(batches(incoming), "Indexing", show_speed=False):
-            added = kept.add(
+    with Gallery(gallery, encoder.fingerprint, model_name=model or DEFAULT) as store:
+        for batch in track(batched(incoming, BATCH), "Indexing", show_speed=False):
+            added = store.add(
                 encoder([sighting.pixels for sighting in batch]),
                 identities=[sighting.identity for sighting in batch],
                 cameras=[sighting.camera for sighting in batch],
@@ -109,42 +109,38 @@ def index(
                 pictures=[thumbnail(sighting.pixels) for sighting in batch] if thumbnails else None,
                 contents=[digest(sighting.pixels) for sighting in batch],
             )
-            named = named_otherwise(kept, added.ids, batch)
-            others += sum(map(len, named.values()))
+            changed = ids_by_new_identity(store, added.ids, batch)
+            others += sum(map(len, changed.values()))
             if relabel:
-                for identity, ids in named.items():
-                    kept.relabel(ids, identity)
+                for identity, ids in changed.items():
+                    store.relabel(ids, identity)
             new += added.new
             count += len(batch)
         skipped = f", {reader.skipped:,} unreadable skipped" if reader.skipped else ""
         console = Terminal(soft_wrap=True)
-        console.print(f"{count:,} pictures, {new:,} of them new{skipped}; {len(kept):,} in {kept.location}")
+        console.print(f"{count:,} pictures, {new:,} of them new{skipped}; {len(store):,} in {store.location}")
         if others:
-            done = "changed" if relabel else "not changed; --relabel true changes them"
-            console.print(f"{others:,} held already under another identity or none: {done}")
+            outcome = "changed" if relabel else "not changed; --relabel true changes them"
+            console.print(f"{others:,} held already under another identity or none: {outcome}")
 
 
-def index_parts(location: str, folder: Folder) -> None:
+def index_parts(location: str, folder: StorageFolder) -> None:
     """Add what `reseen embed` wrote to a gallery."""
     count = new = 0
     work = finished_work(folder)
-    with Gallery(location, work.model_sha256) as kept:
-        for rows, fresh in track(add_parts(kept, folder), "Indexing", total=work.num_parts, show_speed=False):
+    with Gallery(location, work.model_sha256) as store:
+        for rows, fresh in track(add_parts(store, folder), "Indexing", total=work.num_parts, show_speed=False):
             count, new = count + rows, new + fresh
         console = Terminal(soft_wrap=True)
-        console.print(f"{count:,} vectors, {new:,} of them new; {len(kept):,} in {kept.location}")
+        console.print(f"{count:,} vectors, {new:,} of them new; {len(store):,} in {store.location}")
 
 
-def named_otherwise(gallery: Gallery, ids: Sequence[str], sightings: Sequence[Sighting]) -> dict[int | str, list[str]]:
+def ids_by_new_identity(
+    gallery: Gallery, ids: Sequence[str], sightings: Sequence[Sighting]
+) -> dict[int | str, list[str]]:
     """Return the ids of items that are held under another identity, or none, by the one that they are given."""
-    named: dict[int | str, list[str]] = defaultdict(list)
+    by_identity: dict[int | str, list[str]] = defaultdict(list)
     for item, sighting in zip(gallery.items(ids), sightings, strict=True):
         if item is not None and sighting.identity is not None and item.identity != sighting.identity:
-            named[sighting.identity].append(item.id)
-    return named
-
-
-def batches(incoming: Iterator[Sighting]) -> Iterator[list[Sighting]]:
-    """Yield the sightings in lists."""
-    while batch := list(itertools.islice(incoming, BATCH)):
-        yield batch
+            by_identity[sighting.identity].append(item.id)
+    return by_identity

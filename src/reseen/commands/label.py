@@ -1,20 +1,19 @@
 """``reseen label GALLERY``."""
 
-import csv
-import io
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from reseen.errors import DataError, GalleryError
 from reseen.files import write_atomically
 from reseen.gallery import Gallery, Item, Where
 from reseen.labels import UNKNOWN, listed, ordered, parse_argument, visible
-from reseen.tables import TextTable, read_table
-from reseen.terminal import Terminal
+from reseen.slicing import batched
+from reseen.tables import TextTable, as_csv, read_table
+from reseen.terminal import Terminal, plain_table
 
 BLOCK = 10_000
 COLUMNS = ("id", "path", "identity", "camera", "track", "time")
@@ -45,58 +44,51 @@ def label(
         out: CSV file for all items with their labels, which --table reads.
     """
     console = Terminal()
-    given = {"ids": ids != "", "identity": identity != "", "table": table is not None}
-    chosen = [name for name, there in given.items() if there]
+    ways = {"ids": ids != "", "identity": identity != "", "table": table is not None}
+    chosen = [name for name, there in ways.items() if there]
     if len(chosen) > 1 or (to != "") != (chosen in (["ids"], ["identity"])):
         raise DataError("expected --to with --identity or --ids, or --table alone; see reseen label --help")
-    with Gallery(gallery, create=False) as kept:
+    with Gallery(gallery, create=False) as store:
         new = None if str(to).lower() == UNKNOWN else parse_argument(to)
         if table is not None:
-            console.print(f"{relabelled(kept, table):,} items changed")
+            console.print(f"{relabel_from_table(store, table):,} items changed")
         elif ids != "":
-            console.print(f"{kept.relabel(held(kept, ids_in(ids)), new):,} items changed")
+            console.print(f"{store.relabel(require_held(store, ids_in(ids)), new):,} items changed")
         elif identity != "":
             old = parse_argument(identity)
-            kept.require_known(Where(identities=[old]))
-            merged = new is not None and new != old and kept.count(Where(identities=[new])) > 0
-            changed = kept.relabel(ids_of(kept, old), None) if new is None else kept.rename(old, new)
+            store.require_known(Where(identities=[old]))
+            merged = new is not None and new != old and store.count(Where(identities=[new])) > 0
+            changed = store.relabel(ids_of(store, old), None) if new is None else store.rename(old, new)
             console.print(f"{changed:,} items changed{f', merged with those of {visible(str(new))}' if merged else ''}")
         elif out is None:
-            console.print(counted(kept))
+            console.print(identity_table(store))
         if out is not None:
-            write_atomically(out, written(kept).encode())
-            console.print(f"{len(kept):,} items: {out}", soft_wrap=True)
+            write_atomically(out, items_csv(store).encode())
+            console.print(f"{len(store):,} items: {out}", soft_wrap=True)
 
 
-def counted(gallery: Gallery) -> Table:
+def identity_table(gallery: Gallery) -> Table:
     """Return a table of identities with their numbers of items."""
-    counts = Counter(item.identity for item in every(gallery))
-    table = Table("identity", box=None, pad_edge=False)
-    table.add_column("items", justify="right")
-    for name in ordered(name for name in counts if name is not None):
-        table.add_row(visible(listed([name])), f"{counts[name]:,}")
+    counts = Counter(item.identity for item in all_items(gallery))
+    names = ordered(name for name in counts if name is not None)
+    rows = [(visible(listed([name])), f"{counts[name]:,}") for name in names]
     if nobody := counts[None]:
-        table.add_row("(nobody known)", f"{nobody:,}")
-    return table
+        rows.append(("(nobody known)", f"{nobody:,}"))
+    return plain_table(["identity", Column("items", justify="right")], rows)
 
 
-def written(gallery: Gallery) -> str:
+def items_csv(gallery: Gallery) -> str:
     """Return what is known of every item as CSV."""
-    file = io.StringIO(newline="")
-    rows = csv.writer(file)
-    rows.writerow(COLUMNS)
-    rows.writerows((i.id, i.source, i.identity, i.camera, i.track, i.time) for i in every(gallery))
-    return file.getvalue()
+    return as_csv(COLUMNS, ((i.id, i.source, i.identity, i.camera, i.track, i.time) for i in all_items(gallery)))
 
 
-def every(gallery: Gallery) -> Iterator[Item]:
+def all_items(gallery: Gallery) -> Iterator[Item]:
     """Yield the items of a gallery."""
-    ids = gallery.select(limit=len(gallery))
-    for start in range(0, len(ids), BLOCK):
-        yield from (item for item in gallery.items(ids[start : start + BLOCK]) if item is not None)
+    for ids in batched(gallery.select(limit=len(gallery)), BLOCK):
+        yield from (item for item in gallery.items(ids) if item is not None)
 
 
-def relabelled(gallery: Gallery, path: Path) -> int:
+def relabel_from_table(gallery: Gallery, path: Path) -> int:
     """Give items the identities of a table and return how many changed."""
     rows = read_table(path, required=("identity",), optional=("id", "path"))
     new: dict[str, int | str | None] = {}
@@ -119,21 +111,21 @@ def ids_by(gallery: Gallery, rows: TextTable) -> Sequence[str]:
         GalleryError: An id is of no item.
     """
     if "id" in rows:
-        return held(gallery, rows.texts("id"))
+        return require_held(gallery, rows.texts("id"))
     if "path" not in rows:
         raise DataError(
             f"expected a column id or path in {rows.source}, found neither; `reseen label --out` writes both"
         )
-    wanted, found = set(rows.texts("path")), defaultdict(list)
-    for item in every(gallery):
+    wanted, ids = set(rows.texts("path")), defaultdict(list)
+    for item in all_items(gallery):
         if item.source in wanted:
-            found[item.source].append(item.id)
-    if wrong := [path for path in rows.texts("path") if len(found[path]) != 1]:
+            ids[item.source].append(item.id)
+    if wrong := [path for path in rows.texts("path") if len(ids[path]) != 1]:
         raise DataError(
-            f"expected one item of each path of {rows.source} in {gallery.location}, found {len(found[wrong[0]])} of "
+            f"expected one item of each path of {rows.source} in {gallery.location}, found {len(ids[wrong[0]])} of "
             f"{wrong[0]}, the first of {len(wrong):,}; give ids, which `reseen label --out` writes"
         )
-    return [found[path][0] for path in rows.texts("path")]
+    return [ids[path][0] for path in rows.texts("path")]
 
 
 def ids_in(text: str) -> list[str]:
@@ -147,7 +139,7 @@ def ids_of(gallery: Gallery, identity: int | str) -> list[str]:
     return gallery.select(where, limit=gallery.count(where))
 
 
-def held(gallery: Gallery, ids: Sequence[str]) -> Sequence[str]:
+def require_held(gallery: Gallery, ids: Sequence[str]) -> Sequence[str]:
     """Return ids, all of which are of items.
 
     Raises:

@@ -47,7 +47,7 @@ def models(
     for column in ("M par.", "GMAC"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("mAP / rank 1", overflow="fold")
-    table.add_column("weights", overflow="fold")
+    table.add_column("licence", overflow="fold")
     for each in listed:
         score = _scores(each)[:1]
         table.add_row(
@@ -57,7 +57,7 @@ def models(
             f"{each.millions:.1f}",
             f"{each.gmacs:.2f}",
             *(score or [""]),
-            each.weights.partition(";")[0],
+            each.weights_licence.partition(";")[0],
         )
     Terminal(width=max(console.width, 140)).print(table)
     console.print(
@@ -66,39 +66,39 @@ def models(
     )
 
 
-def _show(console: Terminal, shown: Entry) -> None:
-    console.print(console.render_str(shown.name, style="bold"))
+def _show(console: Terminal, entry: Entry) -> None:
+    console.print(console.render_str(entry.name, style="bold"))
     for title, value in (
-        ("family", shown.family),
-        ("shows", shown.shows),
-        ("trained on", shown.trained_on),
-        ("parameters", f"{shown.millions:.2f} million"),
-        ("multiply-adds", f"{shown.gmacs:.2f} billion for one picture"),
-        ("code", shown.code),
-        ("weights", shown.weights),
-        *(("scores", score) for score in _scores(shown)),
-        ("source", shown.source),
-        ("citation", shown.citation),
-        *((("file", address) for address, _, _ in shown.files)),
-        *((("in a mirror", name) for _, name, _ in shown.files)),
-        *((("SHA-256", digest or "not published") for _, _, digest in shown.files)),
+        ("family", entry.family),
+        ("shows", entry.shows),
+        ("trained on", entry.trained_on),
+        ("parameters", f"{entry.millions:.2f} million"),
+        ("multiply-adds", f"{entry.gmacs:.2f} billion for one picture"),
+        ("code licence", entry.code_licence),
+        ("weights licence", entry.weights_licence),
+        *(("scores", score) for score in _scores(entry)),
+        ("source", entry.source),
+        ("citation", entry.citation),
+        *((("file", address) for address, _, _ in entry.files)),
+        *((("in a mirror", name) for _, name, _ in entry.files)),
+        *((("SHA-256", digest or "not published") for _, _, digest in entry.files)),
         (
             "tried",
-            "its file was loaded here" if shown.loaded else "not loaded here: its names and shapes were, made up",
+            "its file was loaded here" if entry.loaded else "not loaded here: its names and shapes were, made up",
         ),
-        ("note", shown.note),
-        ("spec", ", ".join(f"{key}: {value}" for key, value in shown.spec.items())),
+        ("note", entry.note),
+        ("spec", ", ".join(f"{key}: {value}" for key, value in entry.spec.items())),
     ):
         if value:
-            console.print(f"  {title:<14} {value}")
+            console.print(f"  {title:<15} {value}")
 
 
-def _scores(shown: Entry) -> list[str]:
+def _scores(entry: Entry) -> list[str]:
     """Return the published scores, a line each."""
     return [
         f"{'–' if figure.mean_ap is None else figure.mean_ap} / {'–' if figure.rank_1 is None else figure.rank_1} "
         f"on {figure.data}"
-        for figure in shown.figures
+        for figure in entry.figures
     ]
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from reseen.errors import RunError
 from reseen.models import Embedder, complexity
 from reseen.recipes import Published, about, names, path_of, published, settings_of
-from reseen.recipes.check import compared
+from reseen.recipes.check import compared_settings
 from reseen.recipes.costs import Cost, cost_of, measured_costs, spec_of
 from reseen.terminal import Terminal
 
@@ -48,7 +48,7 @@ def recipes(
         raise RunError(f"expected a data set among {', '.join(filter(None, groups))}, got {data!r}")
     for group, members in groups.items():
         if data in (None, group):
-            console.print(_listed(group, members, teraflops, width=min(98, console.width)))
+            console.print(_recipe_table(group, members, teraflops, width=min(98, console.width)))
     console.print(
         f"Scores are the papers', in percent; a slash parts the tests of a row. GB and hours are estimates: one GPU, "
         f"{teraflops:g} teraflops kept up.\n`reseen recipes NAME` shows one, `--data NAME` those of a data set.",
@@ -62,7 +62,7 @@ def _check(console: Terminal, recipes: list[str]) -> None:
     Raises:
         RunError: Something differs that the table gives no reason for, or no longer differs.
     """
-    settings = [setting for recipe in recipes for setting in compared(recipe)]
+    settings = [setting for recipe in recipes for setting in compared_settings(recipe)]
     grouped: dict[tuple[str, str, str, str, str], list[str]] = {}
     for setting in settings:
         if setting.differs:
@@ -71,8 +71,8 @@ def _check(console: Terminal, recipes: list[str]) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("setting", "published", "here", "source", "why", "recipes"):
         table.add_column(column, overflow="fold")
-    for facts, found in grouped.items():
-        table.add_row(*facts[:4], facts[4] or "NOT SAID", ", ".join(found))
+    for facts, recipes_of in grouped.items():
+        table.add_row(*facts[:4], facts[4] or "NOT SAID", ", ".join(recipes_of))
     if grouped:
         console.print(table)
     differing = sum(setting.differs for setting in settings)
@@ -88,7 +88,7 @@ def _check(console: Terminal, recipes: list[str]) -> None:
         )
 
 
-def _listed(group: str, members: list[str], teraflops: float, *, width: int) -> Table:
+def _recipe_table(group: str, members: list[str], teraflops: float, *, width: int) -> Table:
     table = Table(
         title=group or "of no paper",
         title_justify="left",

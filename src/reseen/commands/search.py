@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.cli.answers import before_looking, score, tables, unlike_all, write_search_page
+from reseen.cli.answers import answer_tables, before_looking, score_lines, unlike_all, write_search_page
 from reseen.cli.models import open_model
 from reseen.errors import DataError, GalleryError
 from reseen.files import require_new
@@ -69,47 +69,49 @@ def search(
         force: Replace a page that is there.
         device: Device of the model; a GPU where there is one if not given.
     """
-    if boxes is None and (every != 1 or any(given is not None for given in (begin, end, people))):
+    if boxes is None and (every != 1 or any(option is not None for option in (begin, end, people))):
         raise DataError("expected --boxes with --begin, --end, --every or --people, got none; they are of a video")
     require_new(out, force=force)
     encoder = open_model(model, device)
     with Gallery(
         gallery, encoder.fingerprint, model_name=model or DEFAULT, create=False, approximate_above=approximate_above
-    ) as kept:
+    ) as store:
         where = Where(cameras=None if cameras == "" else parse_arguments(cameras), since=since, until=until)
-        kept.require_known(where)
-        threshold = threshold_of(kept, false_alarms)
+        store.require_known(where)
+        threshold = threshold_of(store, false_alarms)
         if boxes is None:
             if (mimetypes.guess_type(picture)[0] or "").startswith("video"):
                 raise DataError(f"expected --boxes with a video, got {picture} alone; let a tracker say who is where")
             queries = of_pictures(picture, encoder)
         else:
             who = naming(people, tracks=False)
-            shown = from_video(picture, boxes, who=who, camera=None, start=0.0, window=(begin, end), every=every)
-            queries = of_tracks(shown, encoder)
-        found = kept.search(
+            sightings = from_video(picture, boxes, who=who, camera=None, start=0.0, window=(begin, end), every=every)
+            queries = of_tracks(sightings, encoder)
+        lists = store.search(
             np.stack([query.vector for query in queries]),
             k,
             where=where,
             by=by,
             exact=approximate_above is None,
-            rerank=k_reciprocal if rerank else None,
+            rerank=rerank_answers if rerank else None,
         )
         if boxes is not None:  # Calibrated is what two pictures have in common, not a mean of many and one.
-            found = [[replace(match, probability=None) for match in matches] for matches in found]
-        warnings = [] if boxes is not None else unlike_all(kept, list(zip(queries, found, strict=True)), where=where)
+            lists = [[replace(match, probability=None) for match in matches] for matches in lists]
+        warnings = [] if boxes is not None else unlike_all(store, list(zip(queries, lists, strict=True)), where=where)
         if threshold is not None:
-            found = [[match for match in matches if match.similarity >= threshold] for matches in found]
-        answers = list(zip(queries, found, strict=True))
+            lists = [[match for match in matches if match.similarity >= threshold] for matches in lists]
+        answers = list(zip(queries, lists, strict=True))
         nobody = "no picture to compare with" if threshold is None else "none of these"
         console = Terminal()
-        for table in tables(answers, short=k == 1, nobody=nobody):
+        for table in answer_tables(answers, short=k == 1, nobody=nobody):
             console.print(table)
-        before = before_looking(kept, answers)
-        for line in ([] if before is None else [f"probabilities hold {before}"]) + warnings + score(kept, answers):
+        before = before_looking(store, answers)
+        for line in (
+            ([] if before is None else [f"probabilities hold {before}"]) + warnings + score_lines(store, answers)
+        ):
             console.print(line)
         if out is not None:
-            write_search_page(out, kept, answers, nobody=nobody, before=before, warnings=warnings)
+            write_search_page(out, store, answers, nobody=nobody, before=before, warnings=warnings)
             console.print(f"page: {out}")
 
 
@@ -126,7 +128,7 @@ def threshold_of(gallery: Gallery, false_alarms: float | None) -> float | None:
     return calibration.open_set_threshold(false_alarms).threshold
 
 
-def k_reciprocal(query: NDArray[np.float32], found: NDArray[np.float32]) -> NDArray[np.float32]:
+def rerank_answers(query: NDArray[np.float32], answers: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return new similarities (n,) of a query (D,) with its answers (n, D), by k-reciprocal encoding among them."""
     import torch
 
@@ -134,8 +136,8 @@ def k_reciprocal(query: NDArray[np.float32], found: NDArray[np.float32]) -> NDAr
     from reseen.types import Embeddings
 
     sides = [
-        Embeddings(torch.from_numpy(np.ascontiguousarray(side)), np.zeros(len(side))) for side in (query[None], found)
+        Embeddings(torch.from_numpy(np.ascontiguousarray(side)), np.zeros(len(side))) for side in (query[None], answers)
     ]
-    k1 = min(20, len(found))
+    k1 = min(20, len(answers))
     scores: NDArray[np.float32] = -encoding(k1=k1, k2=min(6, k1))(*sides).distances()[0].numpy()
     return scores

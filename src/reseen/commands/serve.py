@@ -57,8 +57,8 @@ def serve(
     """
     with needs("serve"):
         from reseen.serving import Limits, allowed_names, check_certificate, create_app, listen, run
-    write_token = given_token("token", token, token_file, "RESEEN_TOKEN")
-    read_token = given_token("read_token", None, read_token_file, "RESEEN_READ_TOKEN")
+    write_token = token_of("token", token, token_file, "RESEEN_TOKEN")
+    read_token = token_of("read_token", None, read_token_file, "RESEEN_READ_TOKEN")
     if open_to_all and (write_token is not None or read_token is not None):
         raise ReseenError("expected a token or --open_to_all, got both; leave one out")
     if write_token is not None and write_token == read_token:
@@ -76,23 +76,25 @@ def serve(
         write_token, is_shown = secrets.token_urlsafe(24), True
     encoder, limits = open_model(model, device), Limits(batch=batch)
     with (
-        Gallery(gallery, encoder.fingerprint, model_name=model or DEFAULT, approximate_above=approximate_above) as kept,
+        Gallery(
+            gallery, encoder.fingerprint, model_name=model or DEFAULT, approximate_above=approximate_above
+        ) as store,
         listen(host, port) as listening,
     ):
         hosts = allowed_names(host, names or ())
-        app = create_app(kept, encoder, token=write_token, read_token=read_token, hosts=hosts, limits=limits)
+        app = create_app(store, encoder, token=write_token, read_token=read_token, hosts=hosts, limits=limits)
         console = Terminal(soft_wrap=True)
-        console.print(f"{len(kept):,} pictures in {gallery}; stop with Ctrl-C")
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+        console.print(f"{len(store):,} pictures in {gallery}; stop with Ctrl-C")
+        address = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         scheme = "http" if certificate is None else "https"
-        page = f"{scheme}://{shown}:{listening.getsockname()[1]}/"
+        page = f"{scheme}://{address}:{listening.getsockname()[1]}/"
         fragment = f"#token={quote(write_token or '', safe='')}" if is_shown else ""
         console.print(f"page: {page}{fragment}")
         run(app, listening, limits=limits, root_path=root_path, certificate=certificate, key=key)
     console.print("stopped")
 
 
-def given_token(option: str, token: str | None, file: Path | None, variable: str) -> str | None:
+def token_of(option: str, token: str | None, file: Path | None, variable: str) -> str | None:
     """Return a token from an option, a file or the environment, whichever there is.
 
     Raises:

@@ -34,7 +34,9 @@ class Joined(Benchmark):
         names = [source.name for source in sources]
         super().__init__(
             name=f"{' + '.join(names)}, tested on {test.name}",
-            train=tuple(s for name, source in zip(numbered(names), sources, strict=True) for s in marked(name, source)),
+            train=tuple(
+                s for name, source in zip(numbered(names), sources, strict=True) for s in mark_with_source(name, source)
+            ),
             query=test.query,
             gallery=test.gallery,
             protocol=test.protocol,
@@ -45,7 +47,7 @@ class Joined(Benchmark):
         self.kind = kinds.pop() if len(kinds) == 1 else None
 
 
-def marked(name: str, source: Benchmark) -> list[Sample]:
+def mark_with_source(name: str, source: Benchmark) -> list[Sample]:
     """Return a source's training pictures, identities and cameras marked with its name."""
     return [
         dataclasses.replace(

@@ -31,10 +31,10 @@ class Subset(Benchmark):
             raise ValueError(f"expected a share above 0 and up to 1, got {share}")
         everyone = ordered({s.identity for s in source.train})
         chosen = np.random.default_rng(seed).permutation(len(everyone))[: round(share * len(everyone))]
-        kept = {everyone[row] for row in chosen}
+        identities = {everyone[row] for row in chosen}
         super().__init__(
             f"{source.name}, {100 * share:g} % of the identities",
-            [s for s in source.train if s.identity in kept],
+            [s for s in source.train if s.identity in identities],
             source.query,
             source.gallery,
             source.protocol,

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from reseen.datasets.joined import marked
+from reseen.datasets.joined import mark_with_source
 from reseen.labels import UNKNOWN
 from reseen.types import Benchmark, Identity, Sample
 
@@ -33,7 +33,7 @@ class Transfer(Benchmark):
     def __init__(self, target: Benchmark, *, source: Benchmark | None = None) -> None:
         super().__init__(
             name=target.name if source is None else f"{source.name} to {target.name}",
-            train=() if source is None else marked(source.name, source),
+            train=() if source is None else mark_with_source(source.name, source),
             query=target.query,
             gallery=target.gallery,
             protocol=target.protocol,

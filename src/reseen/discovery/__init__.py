@@ -1,7 +1,7 @@
-"""Discovery: pictures nobody has labelled, grouped into individuals, with the questions most worth asking a person."""
+"""Discovery: unlabelled pictures, grouped into individuals, with the most valuable questions to a person."""
 
 from reseen.discovery.agreement import Agreement
-from reseen.discovery.clustering import Clustering, Clusters, Trial, cluster
+from reseen.discovery.clustering import Clustering, Clusters, RadiusTrial, cluster
 from reseen.discovery.individuals import Individuals, discover, group, without_camera_means
 from reseen.discovery.links import Links, pair_links, sample_links, track_links
 from reseen.discovery.questions import Question
@@ -13,7 +13,7 @@ __all__ = [
     "Individuals",
     "Links",
     "Question",
-    "Trial",
+    "RadiusTrial",
     "cluster",
     "discover",
     "group",

@@ -19,13 +19,13 @@ class Agreement(NamedTuple):
     v_measure: float
 
 
-def agreement(true: Sequence[str], found: Sequence[str]) -> Agreement:
+def agreement(true: Sequence[str], labels: Sequence[str]) -> Agreement:
     """Return the agreement of two groupings of N pictures; a picture alone in its group is a group of one."""
     from sklearn.metrics import adjusted_rand_score, v_measure_score
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The number of unique classes")  # Most pictures may stand alone.
-        return Agreement(float(adjusted_rand_score(true, found)), float(v_measure_score(true, found)))
+        return Agreement(float(adjusted_rand_score(true, labels)), float(v_measure_score(true, labels)))
 
 
 def alone(labels: Iterable[int]) -> list[str]:

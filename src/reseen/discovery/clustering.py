@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
-from reseen.discovery.links import Ints, Links, components
+from reseen.discovery.links import Ints, Links, connected
 
 Sparse = Any
 Floats = NDArray[np.float64]
@@ -57,7 +57,7 @@ class Clustering:
 
 
 @dataclass(frozen=True)
-class Trial:
+class RadiusTrial:
     """What one radius gave.
 
     Attributes:
@@ -87,7 +87,7 @@ class Clusters:
     labels: Ints
     silhouettes: Floats
     eps: float | None
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[RadiusTrial, ...] = ()
 
     @property
     def count(self) -> int:
@@ -115,16 +115,16 @@ def cluster(distances: Sparse, options: Clustering, links: Links, names: Sequenc
     links.require_consistent(names)
     graph = _with_own(distances)
     if options.method == "hdbscan":
-        labels = numbered(respecting(_hdbscan(graph, options.min_samples), distances, links, within=1.0))
+        labels = numbered_by_size(respecting(_hdbscan(graph, options.min_samples), distances, links, within=1.0))
         return Clusters(labels, silhouettes(distances, labels), None)
-    found, trials = [], []
+    candidates, trials = [], []
     for eps in STEPS if options.eps is None else (options.eps,):
         raw = _dbscan(graph, eps, options.min_samples)
-        labels = numbered(respecting(raw, distances, links, within=eps))
-        found.append(Clusters(labels, silhouettes(distances, labels), eps))
-        trials.append(Trial(eps, found[-1].count, int((labels < 0).sum()), found[-1].silhouette))
-    best = max(range(len(found)), key=lambda n: (trials[n].silhouette, -trials[n].eps))
-    return Clusters(found[best].labels, found[best].silhouettes, found[best].eps, tuple(trials))
+        labels = numbered_by_size(respecting(raw, distances, links, within=eps))
+        candidates.append(Clusters(labels, silhouettes(distances, labels), eps))
+        trials.append(RadiusTrial(eps, candidates[-1].count, int((labels < 0).sum()), candidates[-1].silhouette))
+    best = max(range(len(candidates)), key=lambda n: (trials[n].silhouette, -trials[n].eps))
+    return Clusters(candidates[best].labels, candidates[best].silhouettes, candidates[best].eps, tuple(trials))
 
 
 def silhouettes(distances: Sparse, labels: Ints) -> Floats:
@@ -138,9 +138,9 @@ def silhouettes(distances: Sparse, labels: Ints) -> Floats:
     """
     N, C = len(labels), int(labels.max(initial=-1)) + 1
     rows = np.flatnonzero(labels >= 0)
-    found = np.zeros(N)
+    values = np.zeros(N)
     if not C:
-        return found
+        return values
     size = np.bincount(labels[rows], minlength=C)
     member = sparse.csr_array((np.ones(len(rows), np.float32), (rows, labels[rows])), shape=(N, C))
     likeness = sparse.csr_array((1 - distances.data, distances.indices, distances.indptr), shape=distances.shape)
@@ -152,8 +152,8 @@ def silhouettes(distances: Sparse, labels: Ints) -> Floats:
     np.maximum.at(to_other, row[~own], shared.data[~own] / size[group[~own]])
     a, b = 1 - to_own / np.maximum(size[labels[rows]] - 1, 1), 1 - to_other
     score = (b - a) / np.maximum(np.maximum(a, b), np.finfo(np.float32).tiny)
-    found[rows] = np.where(size[labels[rows]] > 1, score, 0)
-    return found
+    values[rows] = np.where(size[labels[rows]] > 1, score, 0)
+    return values
 
 
 def respecting(labels: Ints, distances: Sparse, links: Links, *, within: float) -> Ints:
@@ -168,7 +168,7 @@ def respecting(labels: Ints, distances: Sparse, links: Links, *, within: float) 
     clustered = np.flatnonzero(labels >= 0)
     # Units and clusters are nodes of one graph; whatever hangs together is a group.
     pairs = np.stack([unit[clustered], N + labels[clustered]], axis=1)
-    group = components(pairs, N + int(labels.max(initial=-1)) + 1)[unit]
+    group = connected(pairs, N + int(labels.max(initial=-1)) + 1)[unit]
     group = np.where((labels >= 0) | (size[unit] > 1) | np.isin(group, group[clustered]), group, -1)
     first, second = links.cannot.T
     broken = np.unique(group[first[(group[first] == group[second]) & (group[first] >= 0)]])
@@ -179,14 +179,14 @@ def respecting(labels: Ints, distances: Sparse, links: Links, *, within: float) 
     free = int(group.max(initial=-1)) + 1
     for number in broken:
         rows = np.flatnonzero(group == number)
-        parts = _joined_anew(distances[rows][:, rows].tocoo(), unit[rows], refused, within)
+        parts = _merge_again(distances[rows][:, rows].tocoo(), unit[rows], refused, within)
         alone = np.bincount(parts, minlength=len(rows))[parts] == 1
         group[rows] = np.where(alone, -1, free + parts)
         free += len(rows)
     return group
 
 
-def _joined_anew(edges: Sparse, unit: Ints, refused: dict[int, set[int]], within: float) -> Ints:
+def _merge_again(edges: Sparse, unit: Ints, refused: dict[int, set[int]], within: float) -> Ints:
     """Return the part (n,) of each picture of one group: single linkage that refuses what must not be joined."""
     part = {int(u): [int(u)] for u in unit}  # The units of each part, by the unit that it is named by.
     part_of = {u: u for u in part}
@@ -203,17 +203,17 @@ def _joined_anew(edges: Sparse, unit: Ints, refused: dict[int, set[int]], within
             part_of[each] = one
         part[one] += part.pop(other)
         foes[one] |= foes.pop(other)
-    found: Ints = np.unique([part_of[int(u)] for u in unit], return_inverse=True)[1].astype(np.int64)
-    return found
+    labels: Ints = np.unique([part_of[int(u)] for u in unit], return_inverse=True)[1].astype(np.int64)
+    return labels
 
 
-def numbered(labels: Ints) -> Ints:
+def numbered_by_size(labels: Ints) -> Ints:
     """Return labels numbered by size, the largest first, then by their first picture; -1 stays."""
-    found, first, inverse, count = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
-    order = np.lexsort((first, -count, found < 0))
-    place = np.empty(len(found), np.int64)
-    place[order] = np.arange(len(found))
-    place[found < 0] = -1
+    values, first, inverse, count = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    order = np.lexsort((first, -count, values < 0))
+    place = np.empty(len(values), np.int64)
+    place[order] = np.arange(len(values))
+    place[values < 0] = -1
     renumbered: Ints = place[inverse]
     return renumbered
 
@@ -237,8 +237,8 @@ def _dbscan(graph: Sparse, eps: float, min_samples: int) -> Ints:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=sparse.SparseEfficiencyWarning)
         warnings.filterwarnings("ignore", message="Precomputed sparse input was not sorted")
-        found: Ints = DBSCAN(eps=eps, min_samples=min_samples, metric="precomputed").fit_predict(graph)
-    return found.astype(np.int64)
+        labels: Ints = DBSCAN(eps=eps, min_samples=min_samples, metric="precomputed").fit_predict(graph)
+    return labels.astype(np.int64)
 
 
 def _hdbscan(graph: Sparse, min_samples: int) -> Ints:
@@ -260,10 +260,10 @@ def _hdbscan(graph: Sparse, min_samples: int) -> Ints:
     extra = sparse.coo_array((np.zeros(len(row), below.data.dtype), (row, column)), shape=graph.shape)
     places = np.concatenate([below.coords[0] * N + below.coords[1], extra.coords[0] * N + extra.coords[1]])
     values = np.concatenate([below.data, extra.data])
-    kept, first = np.unique(places, return_index=True)
+    points, first = np.unique(places, return_index=True)
     # The minimum spanning tree takes a stored 0 for no pair at all.
     lengths = np.maximum(values[first].astype(np.float64) + 1, np.finfo(np.float32).eps)
-    whole = sparse.csr_matrix((lengths, np.divmod(kept, N)), shape=(N, N))
+    whole = sparse.csr_matrix((lengths, np.divmod(points, N)), shape=(N, N))
     model = HDBSCAN(min_samples=min_samples, min_cluster_size=min_samples, metric="precomputed", copy=True)
-    found: Ints = model.fit_predict(whole)
-    return found.astype(np.int64)
+    labels: Ints = model.fit_predict(whole)
+    return labels.astype(np.int64)

@@ -1,4 +1,4 @@
-"""Discovery of individuals: embeddings to groups, their number, and the questions most worth asking.
+"""Discovery of individuals: embeddings to groups, their number, and the most valuable questions.
 
 Dimensions: N pictures, D components.
 """
@@ -17,10 +17,10 @@ from reseen.discovery.clustering import Clustering, Clusters, cluster
 from reseen.discovery.links import Ints, Links
 from reseen.discovery.questions import (
     Floats,
-    Parts,
+    GroupParts,
     Probability,
     Question,
-    fitted,
+    fit_probability,
     number_interval,
     pairs_to_judge,
     parts_of,
@@ -32,7 +32,7 @@ from reseen.types import Embeddings
 
 @dataclass(frozen=True, eq=False)
 class Individuals:
-    """Who is on N pictures that nobody has labelled.
+    """Individuals on N unlabelled pictures.
 
     Attributes:
         clusters: The groups.
@@ -45,14 +45,14 @@ class Individuals:
 
     clusters: Clusters
     links: Links
-    parts: Parts
+    parts: GroupParts
     pairs: Ints
     probability: Floats
     num_questions: int | None = None
 
     @cached_property
     def questions(self) -> tuple[Question, ...]:
-        """The questions, the most worth first."""
+        """The questions, the most valuable first."""
         return tuple(questions(self.parts, self.pairs, self.probability, self.links, limit=self.num_questions))
 
     @cached_property
@@ -83,13 +83,13 @@ def discover(
         DataError: The links contradict one another, or a vector is not finite.
     """
     links = Links.none() if links is None else links
-    found = group(embeddings, options, links)
+    clusters = group(embeddings, options, links)
     plain = probability is not None or not options.camera_means
     compared = unit(embeddings) if plain else without_camera_means(embeddings, links.units(len(embeddings)))
-    parts = parts_of(compared.vectors.double().numpy(), found.labels, camera_codes(embeddings))
+    parts = parts_of(compared.vectors.double().numpy(), clusters.labels, camera_codes(embeddings))
     pairs, alike = pairs_to_judge(parts)
-    likely = (probability or fitted(parts, pairs, alike))(alike)
-    return Individuals(found, links, parts, pairs, likely, num_questions)
+    likely = (probability or fit_probability(parts, pairs, alike))(alike)
+    return Individuals(clusters, links, parts, pairs, likely, num_questions)
 
 
 def group(embeddings: Embeddings, options: Clustering, links: Links) -> Clusters:
@@ -112,8 +112,8 @@ def without_camera_means(embeddings: Embeddings, units: Ints | None = None) -> E
     camera = camera_codes(embeddings)
     if camera is None:
         return scaled
-    taken = np.arange(len(embeddings)) if units is None else units
-    weight = torch.from_numpy(1 / np.bincount(taken)[taken]).to(scaled.vectors)
+    rows = np.arange(len(embeddings)) if units is None else units
+    weight = torch.from_numpy(1 / np.bincount(rows)[rows]).to(scaled.vectors)
     centred = torch.empty_like(scaled.vectors)
     for number in range(camera.max(initial=-1) + 1):
         own = torch.from_numpy(np.flatnonzero(camera == number))

@@ -53,7 +53,7 @@ class Links:
 
     def units(self, count: int) -> Ints:
         """Return which must-linked group each of ``count`` pictures is in (N,), numbered from 0."""
-        return components(self.must, count)
+        return connected(self.must, count)
 
     def require_consistent(self, names: Sequence[str]) -> None:
         """Make sure that no two pictures are linked both ways.
@@ -71,11 +71,11 @@ class Links:
             )
 
 
-def components(pairs: Ints, count: int) -> Ints:
+def connected(pairs: Ints, count: int) -> Ints:
     """Return the connected component of each of ``count`` nodes (N,)."""
     graph = sparse.coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    found: Ints = connected_components(graph, directed=False)[1].astype(np.int64)
-    return found
+    components: Ints = connected_components(graph, directed=False)[1].astype(np.int64)
+    return components
 
 
 def track_links(cameras: Labels | None, tracks: Labels | None, times: Sequence[float | None] | None) -> Links:
@@ -99,9 +99,9 @@ def track_links(cameras: Labels | None, tracks: Labels | None, times: Sequence[f
     must = [(rows[0], row) for rows in places.values() for row in rows[1:]]
     spans: dict[str | None, list[tuple[float, float, int]]] = {}
     for (camera, _), rows in places.items():
-        seen = [t for row in rows if times is not None and (t := times[row]) is not None]
-        if seen:
-            spans.setdefault(camera, []).append((min(seen), max(seen), rows[0]))
+        moments = [t for row in rows if times is not None and (t := times[row]) is not None]
+        if moments:
+            spans.setdefault(camera, []).append((min(moments), max(moments), rows[0]))
     cannot = [overlapping(np.array(sorted(each))) for each in spans.values()]
     return Links(np.array(must, np.int64).reshape(-1, 2), np.concatenate([_none(), *cannot]))
 

@@ -1,4 +1,4 @@
-"""Questions most worth asking a person: which two groups to join, which group to split.
+"""Most valuable questions to a person: which two groups to join, which group to split.
 
 A group's parts are what each camera sees of it, or two halves where one camera saw all of it. Two parts are as alike
 as the mean cosine of their pictures. The probability that two parts show one individual is a curve of that: the
@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.discovery.links import Ints, Links, components
+from reseen.discovery.links import Ints, Links, connected
 
 Floats = NDArray[np.float64]
 Probability = Callable[[Floats], Floats]
@@ -38,7 +38,7 @@ class Question:
         first: Row of a picture.
         second: Row of the other.
         probability: That they show one individual.
-        worth: Expected number of pairs of pictures that the answer puts right: the probability that the groups as they
+        worth: Expected number of pairs of pictures that the answer corrects: the probability that the groups as they
             are are wrong, times the pairs that would change.
         first_rows: Pictures that the first stands for, itself first.
         second_rows: Pictures that the second stands for.
@@ -54,7 +54,7 @@ class Question:
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
+class GroupParts:
     """Parts of groups.
 
     Attributes:
@@ -81,7 +81,7 @@ class Parts:
         return part
 
 
-def parts_of(vectors: Floats, labels: Ints, cameras: Ints | None) -> Parts:
+def parts_of(vectors: Floats, labels: Ints, cameras: Ints | None) -> GroupParts:
     """Return the parts of all groups.
 
     Args:
@@ -89,19 +89,19 @@ def parts_of(vectors: Floats, labels: Ints, cameras: Ints | None) -> Parts:
         labels: (N,), -1 for pictures in no group.
         cameras: (N,) codes, or None.
     """
-    left = np.flatnonzero(labels < 0)
+    ungrouped = np.flatnonzero(labels < 0)
     group = labels.copy()
-    group[left] = labels.max(initial=-1) + 1 + np.arange(len(left))
+    group[ungrouped] = labels.max(initial=-1) + 1 + np.arange(len(ungrouped))
     rows, owner = [], []
     for number, own in enumerate(np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])):
-        seen = np.zeros(len(own), np.int64) if cameras is None else cameras[own]
-        if len(own) > 1 and len(np.unique(seen)) == 1:
-            seen = halves(vectors[own])
-        for part in np.unique(seen):
-            rows.append(_central_first(vectors, own[seen == part]))
+        codes = np.zeros(len(own), np.int64) if cameras is None else cameras[own]
+        if len(own) > 1 and len(np.unique(codes)) == 1:
+            codes = halves(vectors[own])
+        for part in np.unique(codes):
+            rows.append(_central_first(vectors, own[codes == part]))
             owner.append(number)
     means = np.stack([vectors[part].mean(0) for part in rows]) if rows else np.empty((0, vectors.shape[1]))
-    return Parts(rows, np.array(owner, np.int64), means)
+    return GroupParts(rows, np.array(owner, np.int64), means)
 
 
 def halves(vectors: Floats) -> Ints:
@@ -119,13 +119,13 @@ def _central_first(vectors: Floats, rows: Ints) -> Ints:
     return ordered
 
 
-def pairs_to_judge(parts: Parts) -> tuple[Ints, Floats]:
+def pairs_to_judge(parts: GroupParts) -> tuple[Ints, Floats]:
     """Return pairs of parts (n, 2) and how alike they are (n,): parts of one group, and the nearest of other groups."""
     count, means = len(parts.rows), parts.means.astype(np.float32)
     order = np.argsort(parts.group, kind="stable")
     together = np.split(order, np.cumsum(np.bincount(parts.group))[:-1])
-    found = [np.stack(np.triu_indices(len(own), 1), axis=1) for own in together]
-    found = [np.sort(own[pairs], axis=1) for own, pairs in zip(together, found, strict=True)]
+    blocks = [np.stack(np.triu_indices(len(own), 1), axis=1) for own in together]
+    blocks = [np.sort(own[pairs], axis=1) for own, pairs in zip(together, blocks, strict=True)]
     for start in range(0, count if count > 1 else 0, CHUNK):
         rows = slice(start, min(start + CHUNK, count))
         likeness = means[rows] @ means.T
@@ -133,8 +133,8 @@ def pairs_to_judge(parts: Parts) -> tuple[Ints, Floats]:
         near = np.argpartition(-likeness, min(NEAREST, count) - 1, axis=1)[:, :NEAREST]
         row = np.repeat(np.arange(rows.start, rows.stop), near.shape[1])
         other = np.isfinite(np.take_along_axis(likeness, near, axis=1)).reshape(-1)
-        found.append(np.sort(np.stack([row, near.reshape(-1)], axis=1)[other], axis=1))
-    pairs = np.unique(np.concatenate([np.empty((0, 2), np.int64), *found]), axis=0)
+        blocks.append(np.sort(np.stack([row, near.reshape(-1)], axis=1)[other], axis=1))
+    pairs = np.unique(np.concatenate([np.empty((0, 2), np.int64), *blocks]), axis=0)
     alike = np.empty(len(pairs))
     for start in range(0, len(pairs), CHUNK):
         part = slice(start, start + CHUNK)
@@ -142,7 +142,7 @@ def pairs_to_judge(parts: Parts) -> tuple[Ints, Floats]:
     return pairs, alike
 
 
-def fitted(parts: Parts, pairs: Ints, alike: Floats) -> Probability:
+def fit_probability(parts: GroupParts, pairs: Ints, alike: Floats) -> Probability:
     """Return the logistic curve of the groups as they are; a half everywhere where there is nothing to fit to."""
     from sklearn.linear_model import LogisticRegression
 
@@ -154,16 +154,16 @@ def fitted(parts: Parts, pairs: Ints, alike: Floats) -> Probability:
     curve = LogisticRegression(C=100.0).fit(alike[used][:, None], same)
 
     def probability(likeness: Floats) -> Floats:
-        found: Floats = curve.predict_proba(likeness[:, None])[:, 1] if len(likeness) else np.empty(0)
-        return found
+        probabilities: Floats = curve.predict_proba(likeness[:, None])[:, 1] if len(likeness) else np.empty(0)
+        return probabilities
 
     return probability
 
 
 def questions(
-    parts: Parts, pairs: Ints, probability: Floats, links: Links, *, limit: int | None = None
+    parts: GroupParts, pairs: Ints, probability: Floats, links: Links, *, limit: int | None = None
 ) -> list[Question]:
-    """Return the questions, the most worth first; what is linked already is not asked again.
+    """Return the questions, the most valuable first; what is linked already is not asked again.
 
     Args:
         parts: Of all groups.
@@ -172,7 +172,7 @@ def questions(
         links: What is known.
         limit: How many at most.
     """
-    together = components(parts.part[links.must], len(parts.rows))
+    together = connected(parts.part[links.must], len(parts.rows))
     apart = {frozenset(pair) for pair in parts.part[links.cannot].tolist()}
     size = np.bincount(parts.group, weights=parts.size)
     best: dict[tuple[int, int, bool], Question] = {}
@@ -183,7 +183,7 @@ def questions(
             continue
         first, second = parts.rows[one], parts.rows[two]
         changed = len(first) * len(second) if same else float(size[groups].prod())
-        asked = Question(
+        question = Question(
             "split" if same else "join",
             int(first[0]),
             int(second[0]),
@@ -193,13 +193,13 @@ def questions(
             tuple(second.tolist()),
         )
         key = (one, two, True) if same else (groups[0], groups[1], False)
-        if key not in best or best[key].worth < asked.worth:
-            best[key] = asked
+        if key not in best or best[key].worth < question.worth:
+            best[key] = question
     ordered = sorted(best.values(), key=lambda q: (-q.worth, q.first, q.second))
     return ordered[:limit]
 
 
-def number_interval(parts: Parts, pairs: Ints, probability: Floats, *, seed: int = 0) -> tuple[int, int]:
+def number_interval(parts: GroupParts, pairs: Ints, probability: Floats, *, seed: int = 0) -> tuple[int, int]:
     """Return between how many individuals there are, by drawing the answers to questions 200 times.
 
     Low: no group is split, each joins the likeliest other one with its probability, and every picture in no group shows
@@ -211,7 +211,7 @@ def number_interval(parts: Parts, pairs: Ints, probability: Floats, *, seed: int
     groups = len(parts.rows) and int(parts.group.max()) + 1
     several = np.bincount(parts.group, weights=parts.size, minlength=groups) > 1
     grouped = several[parts.group]
-    left, mean = int((~grouped).sum()), float(parts.size[grouped].sum() / max(1, several.sum()))
+    num_ungrouped, mean = int((~grouped).sum()), float(parts.size[grouped].sum() / max(1, several.sum()))
     same = parts.group[pairs[:, 0]] == parts.group[pairs[:, 1]]
     likeliest: dict[int, int] = {}
     between = np.flatnonzero(~same & grouped[pairs].all(1))
@@ -221,12 +221,12 @@ def number_interval(parts: Parts, pairs: Ints, probability: Floats, *, seed: int
     joins, splits = np.array(sorted(set(likeliest.values())), np.int64), np.flatnonzero(same)
 
     def drawn(places: Ints, nodes: Ints, count: int) -> int:
-        kept = places[generator.random(len(places)) < probability[places]]
-        return len(np.unique(components(nodes[pairs[kept]], count)))
+        edges = places[generator.random(len(places)) < probability[places]]
+        return len(np.unique(connected(nodes[pairs[edges]], count)))
 
     low = [drawn(joins, parts.group, groups) for _ in range(DRAWS)]
     high = [drawn(splits, np.arange(len(parts.rows)), len(parts.rows)) for _ in range(DRAWS)]
     return (
-        round(float(np.quantile(low, 0.025))) - left,
-        round(float(np.quantile(high, 0.975)) - left + left / max(mean, 1.0)),
+        round(float(np.quantile(low, 0.025))) - num_ungrouped,
+        round(float(np.quantile(high, 0.975)) - num_ungrouped + num_ungrouped / max(mean, 1.0)),
     )

@@ -6,7 +6,6 @@ Dimensions: N pictures, B pictures of a batch, D components of a vector.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence, Sized
@@ -22,6 +21,7 @@ from reseen.embedding.picture_input import PictureInput
 from reseen.errors import CheckpointError, ReseenError, one_line
 from reseen.extras import needs
 from reseen.pictures import Picture, Pixels, as_pixels, resized
+from reseen.slicing import batched
 from reseen.trust import may_be_unchecked
 from reseen.video import TrackedBox, crops, read_boxes
 from reseen.zoo import fetch_entry, fetch_own, find, is_hub_address
@@ -109,17 +109,17 @@ class Encoder(ABC):
         Raises:
             DataError: The video or the boxes cannot be read, or do not belong together.
         """
-        shown: list[TrackedBox] = []
+        tracked: list[TrackedBox] = []
         times: list[float] = []
 
         def pictures() -> Iterator[Pixels]:
             for crop in crops(video, read_boxes(boxes) if isinstance(boxes, (str, Path)) else boxes, every=every):
-                shown.append(crop.boxed)
+                tracked.append(crop.boxed)
                 times.append(crop.time)
                 yield crop.pixels
 
         vectors = self(pictures(), batch_size=batch_size, progress=progress)
-        return Seen(tuple(shown), np.array(times), vectors)
+        return Seen(tuple(tracked), np.array(times), vectors)
 
     @abstractmethod
     def encode(self, images: Pixels) -> Vectors:
@@ -146,8 +146,8 @@ class TorchEncoder(Encoder):
         try:
             self.model = model.eval().to(self.device)
         except (RuntimeError, AssertionError) as error:  # torch's ways of saying that there is none
-            found = str(error).splitlines()[0]
-            raise ReseenError(f"expected a device that torch has here, got {self.device}: {found}") from None
+            reason = str(error).splitlines()[0]
+            raise ReseenError(f"expected a device that torch has here, got {self.device}: {reason}") from None
 
     def encode(self, images: Pixels) -> Vectors:
         """Return the vectors (B, D) of pictures (B, H, W, 3) of one size."""
@@ -193,8 +193,8 @@ class OnnxEncoder(Encoder):
                 providers=["CUDAExecutionProvider", "CPUExecutionProvider"] if cuda else ["CPUExecutionProvider"],
             )
         except Exception as error:  # ONNX Runtime has no common base for what it raises
-            found = " ".join(str(error).split())
-            raise CheckpointError(f"expected a whole ONNX file at {path}, got: {found}; export it again") from None
+            reason = " ".join(str(error).split())
+            raise CheckpointError(f"expected a whole ONNX file at {path}, got: {reason}; export it again") from None
         facts = self.session.get_modelmeta().custom_metadata_map
         if "reseen" not in facts:
             raise CheckpointError(
@@ -228,11 +228,11 @@ class OnnxEncoder(Encoder):
             raise self._unfit(f"{getattr(vectors, 'dtype', 'no numbers')} {np.shape(vectors)}")
         return vectors
 
-    def _unfit(self, found: str) -> CheckpointError:
+    def _unfit(self, problem: str) -> CheckpointError:
         height, width = self.size
         return CheckpointError(
             f"expected {self.dim} numbers for each picture of {height} x {width} pixels from {self.path}, got: "
-            f"{found}; export the model again"
+            f"{problem}; export the model again"
         )
 
 
@@ -271,13 +271,13 @@ def load(
         CheckpointError: There is no model of that name or at that path, it cannot be fetched, or it is damaged.
         TrustError: The backbone is of a package that is not trusted.
     """
-    named = str(model)
-    if (published := find(named)) is not None and published.kind == "openvino" and not Path(model).exists():
+    name = str(model)
+    if (published := find(name)) is not None and published.kind == "openvino" and not Path(model).exists():
         from reseen.embedding.openvino import OpenVinoEncoder
 
         return OpenVinoEncoder(fetch_entry(published), device, PictureInput(**published.spec))
-    if is_hub_address(named):
-        model = fetch_own(named)
+    if is_hub_address(name):
+        model = fetch_own(name)
     place, _, described = str(model).partition("?")
     if place.endswith(".onnx"):
         return OnnxEncoder(place, device, unchecked=unchecked)
@@ -289,10 +289,3 @@ def load(
     from reseen import checkpoint
 
     return TorchEncoder(checkpoint.load(model, trust=trust, unchecked=unchecked), device)
-
-
-def batched(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
-    """Yield lists of at most ``size``."""
-    rest = iter(pictures)
-    while batch := list(itertools.islice(rest, size)):
-        yield batch

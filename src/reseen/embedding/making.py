@@ -9,11 +9,11 @@ import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,16 +21,16 @@ from rich.progress import track
 
 from reseen.embedding.encoder import Encoder, TorchEncoder
 from reseen.embedding.manifest import Manifest
-from reseen.embedding.parts import DType, Part, Work, part_name, planned, quarantined_in, write_part
+from reseen.embedding.parts import DType, Part, Work, count_quarantined, part_name, plan_part, write_part
 from reseen.errors import CheckpointError, DataError
 from reseen.parallel import num_cores
-from reseen.pictures import Pixels, crop, decode, decode_box, decode_bytes, digest, resized
-from reseen.storage import Folder, fetch, is_url
+from reseen.pictures import Pixels, digest, resized
+from reseen.storage import StorageFolder, read_picture
 from reseen.types import Sample
 
 log = logging.getLogger(__name__)
 
-READ_TOGETHER = 8
+PICTURES_PER_READ = 8
 """Pictures that one thread reads in a row: boxes of one frame are then decoded from it once."""
 
 
@@ -93,7 +93,7 @@ class EncoderModel(VectorModel):
 
 
 def vector_model(encoder: Encoder) -> VectorModel:
-    """Return what gives vectors by an encoder; a model that torch runs is told cameras, views and modalities too."""
+    """Return what gives vectors by an encoder; a model that torch runs is given cameras, views and modalities too."""
     if not isinstance(encoder, TorchEncoder):
         return EncoderModel(encoder)
     from reseen.embedding.model import EmbedderModel  # Needs torch, which is there.
@@ -168,28 +168,12 @@ class Tally:
         return Tally(*(getattr(self, name) + getattr(other, name) for name in vars(self)))
 
 
-class Result(Protocol):
-    """A future."""
-
-    def result(self) -> list[Prepared]:
-        """Wait for what will be there."""
-        ...
-
-
-class Pool(Protocol):
-    """What reads pictures: threads of this process, or others."""
-
-    def submit(self, work: Callable[..., list[Prepared]], /, *arguments: Any) -> Result:
-        """Begin some work."""
-        ...
-
-
 @dataclass
 class _Batch:
     part: Part
     places: Sequence[int]
     samples: Sequence[Sample]
-    read: Sequence[Result]
+    read: Sequence[Future[list[Prepared]]]
     is_last: bool
 
 
@@ -203,7 +187,7 @@ class _Unfinished:
 
 
 def make_parts(
-    folder: Folder,
+    folder: StorageFolder,
     manifest: Manifest,
     model: VectorModel,
     options: PartOptions = PartOptions(),
@@ -239,11 +223,11 @@ def make_parts(
         tally = make_numbered(
             folder, work, manifest, model, numbers, options, present=folder.names("parts"), pool=pool, ahead=workers
         )
-    report(tally, folder)
+    log_tally(tally, folder)
     return tally
 
 
-def report(tally: Tally, folder: Folder) -> None:
+def log_tally(tally: Tally, folder: StorageFolder) -> None:
     """Say in the log what was there already, and what could not be read."""
     if tally.held:
         log.info("%d of %d parts are there already", tally.held, tally.parts)
@@ -253,7 +237,7 @@ def report(tally: Tally, folder: Folder) -> None:
 
 
 def make_numbered(
-    folder: Folder,
+    folder: StorageFolder,
     work: Work,
     manifest: Manifest,
     model: VectorModel,
@@ -261,7 +245,7 @@ def make_numbered(
     options: PartOptions,
     *,
     present: Container[str],
-    pool: Pool,
+    pool: Executor,
     ahead: int,
 ) -> Tally:
     """Make parts of these numbers, those before them being read while the network is at work.
@@ -281,9 +265,9 @@ def make_numbered(
 
     def missing() -> Iterator[Part]:
         for number in numbers:
-            part = planned(work, manifest, number)
+            part = plan_part(work, manifest, number)
             is_there = Path(part_name(number)).name in present
-            count = quarantined_in(folder, part) if is_there else None
+            count = count_quarantined(folder, part) if is_there else None
             tally.parts += 1
             tally.rows += len(part.piece.table)
             if count is None:
@@ -293,7 +277,7 @@ def make_numbered(
                 tally.quarantined += count
 
     waiting: deque[_Batch] = deque()
-    most = 1 + -(-2 * ahead * READ_TOGETHER // options.batch_size)  # enough for all readers to have something to do
+    most = 1 + -(-2 * ahead * PICTURES_PER_READ // options.batch_size)  # enough for all readers to have something to do
     unfinished = _Unfinished()
 
     def finish(batch: _Batch) -> None:
@@ -314,45 +298,27 @@ def make_numbered(
     return tally
 
 
-def _batches(part: Part, model: VectorModel, pool: Pool, size: int) -> Iterator[_Batch]:
+def _batches(part: Part, model: VectorModel, pool: Executor, size: int) -> Iterator[_Batch]:
     samples = part.piece.samples
     for start in range(0, len(samples), size):
         places = [n for n in range(start, min(start + size, len(samples))) if samples[n] is not None]
         batch = [sample for n in places if (sample := samples[n]) is not None]
-        chunks = [batch[at : at + READ_TOGETHER] for at in range(0, len(batch), READ_TOGETHER)]
-        read = [pool.submit(prepared, chunk, model.prepare) for chunk in chunks]
+        chunks = [batch[at : at + PICTURES_PER_READ] for at in range(0, len(batch), PICTURES_PER_READ)]
+        read = [pool.submit(prepare_pictures, chunk, model.prepare) for chunk in chunks]
         yield _Batch(part, places, batch, read, is_last=start + size >= len(samples))
 
 
-def prepared(samples: Sequence[Sample], prepare: Callable[[Pixels], Pixels]) -> list[Prepared]:
+def prepare_pictures(samples: Sequence[Sample], prepare: Callable[[Pixels], Pixels]) -> list[Prepared]:
     """Return pictures ready for the network, and why some are not."""
 
     def one(sample: Sample) -> Prepared:
         try:
-            whole = pixels(sample)
+            whole = read_picture(sample)
         except DataError as error:
             return Prepared(None, b"", str(error))
         return Prepared(prepare(whole), digest(whole))
 
     return [one(sample) for sample in samples]
-
-
-def pixels(sample: Sample) -> Pixels:
-    """Return a sample's picture.
-
-    Raises:
-        DataError: It cannot be read.
-        RunError: What keeps it does not answer.
-    """
-    if sample.draw is not None:
-        from reseen.loading import read  # Of a data set: torch is there.
-
-        return read(sample)
-    if is_url(sample.path):
-        whole = decode_bytes(fetch(sample.path), sample.path)
-        return whole if sample.box is None else crop(whole, sample.box, sample.path)
-    path = Path(sample.path)
-    return decode(path) if sample.box is None else decode_box(path, sample.box)
 
 
 def _encode(
@@ -381,7 +347,7 @@ def _encode(
     unfinished.vectors.append(vectors)
 
 
-def _write(folder: Folder, work: Work, part: Part, unfinished: _Unfinished) -> None:
+def _write(folder: StorageFolder, work: Work, part: Part, unfinished: _Unfinished) -> None:
     faults = {**part.piece.faults, **unfinished.faults}
     if not unfinished.vectors:
         rows = part.facts["rows"]

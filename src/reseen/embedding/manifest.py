@@ -18,7 +18,7 @@ import pyarrow.parquet as parquet
 
 from reseen.errors import DataError, one_line
 from reseen.labels import parse_label
-from reseen.storage import Folder, is_url
+from reseen.storage import StorageFolder, is_url
 from reseen.tables import BOXES, as_text, as_text_table, form_of_boxes
 from reseen.types import Sample
 
@@ -122,9 +122,9 @@ class ParquetManifest(Manifest):
         place, mark, query = str(location).partition("?") if is_url(location) else (str(location), "", "")
         if place.endswith(".parquet"):
             folder, _, file = place.replace(os.sep, "/").rpartition("/")
-            self._folder, names = Folder((folder or ".") + mark + query), [file]
+            self._folder, names = StorageFolder((folder or ".") + mark + query), [file]
         else:
-            self._folder = Folder(place + mark + query)
+            self._folder = StorageFolder(place + mark + query)
             names = sorted(name for name in self._folder.names("") if name.endswith(".parquet"))
         if not names:
             raise DataError(f"expected a Parquet file, or a folder of such, at {self.name}, found none; check the path")
@@ -193,17 +193,17 @@ class ParquetManifest(Manifest):
     def _read(self, start: int, stop: int) -> pa.Table:
         if self._at > start or self._group_of(self._at) != self._group_of(start):
             self._rows, self._ahead, self._at = self._tables(start), None, start
-        found: list[pa.Table] = []
+        tables: list[pa.Table] = []
         while self._at < stop:
             table: Any = next(self._rows, None) if self._ahead is None else self._ahead
             if table is None:
                 raise ValueError(f"{self._at:,} rows; the file has changed")
             used = min(len(table), (start if self._at < start else stop) - self._at)
             if self._at >= start:
-                found.append(table.slice(0, used))
+                tables.append(table.slice(0, used))
             self._at += used
             self._ahead = table.slice(used) if used < len(table) else None
-        return pa.concat_tables(found)
+        return pa.concat_tables(tables)
 
     def _group_of(self, row: int) -> int:
         return bisect.bisect_right(self._starts, row) - 1

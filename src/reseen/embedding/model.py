@@ -28,7 +28,7 @@ from reseen.loading import ImageDataset, test_transform
 from reseen.models import Embedder, eval_mode
 from reseen.parallel import usable
 from reseen.pictures import Pixels
-from reseen.storage import Folder
+from reseen.storage import StorageFolder
 from reseen.types import MODALITIES, Embeddings, Sample
 
 
@@ -92,7 +92,7 @@ def embed_to(
         RunError: The folder holds other work.
         DataError: A picture cannot be read; it is named.
     """
-    place = Folder(str(folder))
+    place = StorageFolder(str(folder))
     options = PartOptions(dtype, mirrored, part_rows, batch_size, unreadable="stop")
     on_all_ranks(
         lambda: make_parts(
@@ -136,8 +136,8 @@ class EmbedderModel(VectorModel):
         """Return the vectors (B, D) of pictures (B, 3, H, W)."""
         device = next(self.model.parameters()).device
         with eval_mode(self.model):
-            found = _embedded(self.model, torch.from_numpy(images).to(device), samples, mirrored=mirrored)
-        return found.cpu().numpy()
+            embeddings = _embedded(self.model, torch.from_numpy(images).to(device), samples, mirrored=mirrored)
+        return embeddings.cpu().numpy()
 
 
 @dataclass(frozen=True)

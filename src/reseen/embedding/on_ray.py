@@ -10,31 +10,38 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable, Container
-from dataclasses import dataclass
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress
 
 from reseen.embedding.encoder import load
-from reseen.embedding.making import PartOptions, Prepared, Tally, make_numbered, report, vector_model
+from reseen.embedding.making import PartOptions, Tally, log_tally, make_numbered, vector_model
 from reseen.embedding.manifest import ParquetManifest
 from reseen.embedding.parts import part_name
 from reseen.errors import ReseenError, RunError, one_line
 from reseen.extras import needs
-from reseen.storage import Folder, is_url
+from reseen.storage import StorageFolder, is_url
 
-TRIES = 5
+MAX_TRIES = 5
 """How often a part is begun whose workers are lost."""
 READERS = 8
 """Tasks that read pictures for one network at once."""
 SECONDS = 10
 """How long the address of a cluster is waited for; Ray itself waits for minutes."""
-PASSED_ON = ("RESEEN_TRUST", "RESEEN_UNCHECKED", "RESEEN_SCALE", "RESEEN_MAX_PIXELS", "OMP_NUM_THREADS", "PYTHONPATH")
+PASSED_VARIABLES = (
+    "RESEEN_TRUST",
+    "RESEEN_UNCHECKED",
+    "RESEEN_SCALE",
+    "RESEEN_MAX_PIXELS",
+    "OMP_NUM_THREADS",
+    "PYTHONPATH",
+)
 
 
 def make_parts_on_ray(
-    folder: Folder,
+    folder: StorageFolder,
     manifest: str,
     model: str,
     options: PartOptions,
@@ -59,7 +66,7 @@ def make_parts_on_ray(
     """
     with needs("ray"):
         import ray
-    variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    variables = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
     try:
         _require_listening(address)
         ray.init(
@@ -72,7 +79,7 @@ def make_parts_on_ray(
     except (OSError, ValueError, RuntimeError) as error:
         raise RunError(f"expected a Ray cluster at {address}, got: {one_line(error)}; start it, or mend it") from None
     try:
-        return _driven(ray, folder, manifest, model, options, actors=actors, progress=progress)
+        return _drive(ray, folder, manifest, model, options, actors=actors, progress=progress)
     finally:
         ray.shutdown()
 
@@ -89,9 +96,9 @@ def _require_listening(address: str | None) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS).close()
 
 
-def _driven(
+def _drive(
     ray: Any,
-    folder: Folder,
+    folder: StorageFolder,
     manifest: str,
     model: str,
     options: PartOptions,
@@ -103,7 +110,7 @@ def _driven(
     gpus = int(resources.get("GPU", 0))
     source = ParquetManifest(manifest)
     count = min(actors or gpus or max(1, int(resources.get("CPU", 1)) // 2), max(1, len(source) // options.part_rows))
-    place = Folder(_absolute(folder.location))
+    place = StorageFolder(_absolute(folder.location))
     model = os.path.abspath(model) if os.path.exists(model) else model
     # Without a core of its own: a network waits most of the time, and tasks that read pictures must always find one.
     maker = ray.remote(num_cpus=0, num_gpus=1 if gpus else 0)(Maker)
@@ -135,16 +142,16 @@ def _driven(
                 except ray.exceptions.RayTaskError:
                     raise
                 except ray.exceptions.RayError as error:  # The worker is gone, or its machine.
-                    if queue.give_back(number) == TRIES:
+                    if queue.give_back(number) == MAX_TRIES:
                         raise RunError(
-                            f"expected part {number} from Ray, lost its worker {TRIES} times: {one_line(error)}; "
+                            f"expected part {number} from Ray, lost its worker {MAX_TRIES} times: {one_line(error)}; "
                             "see whether it has memory enough"
                         ) from error
                     ray.kill(actor)
                     idle.append(started())
     except ray.exceptions.RayTaskError as error:
         raise _cause(error) from error
-    report(tally, folder)
+    log_tally(tally, folder)
     return tally
 
 
@@ -179,7 +186,7 @@ class PartQueue:
 class Maker:
     """Actor that makes parts with a network of its own."""
 
-    def __init__(self, folder: Folder, manifest: str, model: str, options: PartOptions) -> None:
+    def __init__(self, folder: StorageFolder, manifest: str, model: str, options: PartOptions) -> None:
         self.folder, self.options = folder, options
         self.model, self.manifest = vector_model(load(model)), ParquetManifest(manifest)
         self.work = options.work(self.manifest, self.model.fingerprint, self.model.dim)
@@ -195,30 +202,16 @@ class Maker:
         return make_numbered(*where, [number], self.options, present=present, pool=TaskPool(), ahead=READERS)
 
 
-class TaskPool:
+class TaskPool(Executor):
     """Tasks of the cluster that read pictures."""
 
-    def __init__(self) -> None:
+    def submit(self, work: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+        """Let a task do some work; one that is lost is done again."""
         import ray
 
-        self._ray = ray
-
-    def submit(self, work: Callable[..., list[Prepared]], /, *arguments: Any) -> Ahead:
-        """Let a task do some work; one that is lost is done again."""
-        return Ahead(self._ray, self._ray.remote(num_cpus=1, max_retries=TRIES)(work).remote(*arguments))
-
-
-@dataclass(frozen=True)
-class Ahead:
-    """What a task will return."""
-
-    ray: Any
-    reference: Any
-
-    def result(self) -> list[Prepared]:
-        """Wait for it."""
-        found: list[Prepared] = self.ray.get(self.reference)
-        return found
+        task = ray.remote(num_cpus=1, max_retries=MAX_TRIES)(work)
+        future: Future[Any] = task.remote(*arguments, **options).future()
+        return future
 
 
 def _absolute(location: str) -> str:

@@ -55,19 +55,19 @@ class OpenVinoEncoder(Encoder):
         try:
             core = openvino.Core()
             model = core.read_model(str(path))
-            (taken,), (given,) = model.inputs, model.outputs
-            shape = taken.get_partial_shape()
-            self.from_pixels = shape.rank.get_length() == 4 and taken.get_element_type() == openvino.Type.u8
+            (picture,), (vector,) = model.inputs, model.outputs
+            shape = picture.get_partial_shape()
+            self.from_pixels = shape.rank.get_length() == 4 and picture.get_element_type() == openvino.Type.u8
             facts = model.get_rt_info(["reseen"]).value if model.has_rt_info(["reseen"]) else None
             if not self.from_pixels:
                 model.reshape({0: openvino.PartialShape([-1, *list(shape)[1:]])})
-            self.dim = int(given.get_partial_shape()[1].get_length())
+            self.dim = int(vector.get_partial_shape()[1].get_length())
             with same_signal_stack():
                 self._run: Any = core.compile_model(model, (device or "cpu").upper())
         except Exception as error:  # OpenVINO raises RuntimeError, and Python what no such model has
-            found = " ".join(str(error).split())
+            reason = " ".join(str(error).split())
             raise CheckpointError(
-                f"expected a model of OpenVINO that turns one picture into one vector at {path}, got: {found[-200:]}"
+                f"expected a model of OpenVINO that turns one picture into one vector at {path}, got: {reason[-200:]}"
             ) from None
         self.described = described or PictureInput()
         if facts is not None:

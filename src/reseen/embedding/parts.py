@@ -33,7 +33,7 @@ from reseen.embedding.manifest import Manifest, Piece
 from reseen.errors import RunError, one_line
 from reseen.files import replacing
 from reseen.labels import parse_identity, parse_label
-from reseen.storage import Folder, is_url
+from reseen.storage import StorageFolder, is_url
 from reseen.tables import require_possible_rows
 from reseen.types import Embeddings, Labels, as_labels
 
@@ -93,7 +93,7 @@ class Work:
         )
 
     @classmethod
-    def read(cls, folder: Folder) -> Work | None:
+    def read(cls, folder: StorageFolder) -> Work | None:
         """Return what a folder's embedding.json says; None where there is none.
 
         Raises:
@@ -113,19 +113,19 @@ class Work:
             ) from None
         return work
 
-    def begin(self, folder: Folder) -> None:
+    def begin(self, folder: StorageFolder) -> None:
         """Write what the work is, unless some of it is done; several processes may do so at once.
 
         Raises:
             RunError: The folder holds other work.
             WriteError: The folder cannot be written.
         """
-        found = Work.read(folder)
-        if found is None or (found != self and not folder.names("parts")):
+        existing = Work.read(folder)
+        if existing is None or (existing != self and not folder.names("parts")):
             folder.write(DESCRIPTION, json.dumps(asdict(self), indent=2).encode())
-            found = Work.read(folder)
-        if found != self:
-            own, other = asdict(self), asdict(found) if found is not None else {}
+            existing = Work.read(folder)
+        if existing != self:
+            own, other = asdict(self), asdict(existing) if existing is not None else {}
             differing = ", ".join(key for key in own if other.get(key) != own[key])
             raise RunError(f"{folder} holds other embeddings ({differing} differ): name another folder, or empty this")
 
@@ -145,7 +145,7 @@ class Part:
     facts: dict[str, Any]
 
 
-def planned(work: Work, manifest: Manifest, number: int) -> Part:
+def plan_part(work: Work, manifest: Manifest, number: int) -> Part:
     """Return a part as it has to be made now: of these rows, and of files of this size and time."""
     rows = work.rows(number)
     piece = manifest.piece(rows.start, rows.stop)
@@ -178,7 +178,7 @@ def _size_and_time(path: str) -> tuple[int, int] | None:
     return facts.st_size, facts.st_mtime_ns
 
 
-def quarantined_in(folder: Folder, part: Part) -> int | None:
+def count_quarantined(folder: StorageFolder, part: Part) -> int | None:
     """Return how many pictures of a part that is there are in quarantine; None where it has to be made."""
     try:
         table = read_part(folder, part.number)
@@ -201,7 +201,7 @@ def facts_of(table: pa.Table) -> dict[str, Any]:
     return facts
 
 
-def read_part(folder: Folder, number: int) -> pa.Table:
+def read_part(folder: StorageFolder, number: int) -> pa.Table:
     """Return a part as it was written; one of DAMAGE is raised where it is not whole."""
     content = pa.py_buffer(folder.read(part_name(number)))
     require_possible_rows(parquet.read_metadata(pa.BufferReader(content)), content.size)
@@ -211,7 +211,7 @@ def read_part(folder: Folder, number: int) -> pa.Table:
     return table
 
 
-def read_quarantine(folder: Folder, number: int) -> pa.Table:
+def read_quarantine(folder: StorageFolder, number: int) -> pa.Table:
     """Return row, path and error of a part's pictures that could not be read; OSError where there are none."""
     return parquet.read_table(pa.BufferReader(folder.read(quarantine_name(number))), page_checksum_verification=True)
 
@@ -227,7 +227,7 @@ def vectors_of(table: pa.Table) -> NDArray[Any]:
 
 
 def write_part(
-    folder: Folder, part: Part, vectors: NDArray[Any], digests: Sequence[bytes], faults: dict[int, str]
+    folder: StorageFolder, part: Part, vectors: NDArray[Any], digests: Sequence[bytes], faults: dict[int, str]
 ) -> None:
     """Write a part, after the table of its pictures that could not be read.
 
@@ -247,10 +247,10 @@ def write_part(
         folder.write(quarantine_name(part.number), _content(pa.table(lost)))
     else:
         folder.remove(quarantine_name(part.number))  # Of pictures that have been mended.
-    kept = np.array([n for n in range(len(table)) if n not in faults], np.int64)
+    readable = np.array([n for n in range(len(table)) if n not in faults], np.int64)
     flat = pa.array(np.ascontiguousarray(vectors).reshape(-1))
-    table = table.take(pa.array(kept))
-    table = table.append_column("row", pa.array(rows[kept]))
+    table = table.take(pa.array(readable))
+    table = table.append_column("row", pa.array(rows[readable]))
     table = table.append_column("digest", pa.array(digests, pa.binary(16)))
     table = table.append_column("vector", pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1]))
     facts = {**part.facts, "quarantined": len(faults), "crc32": _checksum(table)}
@@ -289,7 +289,7 @@ def quarantine_name(number: int) -> str:
     return f"quarantine/{number:08d}.parquet"
 
 
-def finished_work(folder: Folder) -> Work:
+def finished_work(folder: StorageFolder) -> Work:
     """Return what a folder of embeddings is made of.
 
     Raises:
@@ -304,7 +304,7 @@ def finished_work(folder: Folder) -> Work:
     return work
 
 
-def part_numbers(folder: Folder) -> set[int]:
+def part_numbers(folder: StorageFolder) -> set[int]:
     """Return the numbers of the parts that are there."""
     stems = [name.removesuffix(".parquet") for name in folder.names("parts")]
     return {int(stem) for stem in stems if stem.isdecimal() and part_name(int(stem)) == f"parts/{stem}.parquet"}
@@ -321,14 +321,14 @@ def open_embeddings(folder: str | Path, *, mapped: bool = False) -> Embeddings:
     Raises:
         RunError: There are no embeddings, some parts are missing, or something is damaged.
     """
-    place = Folder(str(folder))
+    place = StorageFolder(str(folder))
     work = finished_work(place)
     names = list(COLUMNS)
     columns: dict[str, list[Any]] = {name: [] for name in names}
     blocks = []
-    for table in tables(place, work):
+    for table in part_tables(place, work):
         for name in names:
-            columns[name] += labels_of(table, name, work)
+            columns[name] += label_column(table, name, work)
         if not mapped:
             blocks.append(vectors_of(table))
     labels = {plural: _labels(columns[name], name) for name, plural in COLUMNS.items()}
@@ -339,7 +339,7 @@ def open_embeddings(folder: str | Path, *, mapped: bool = False) -> Embeddings:
     return Embeddings(vectors, **{name: column for name, column in labels.items() if column is not None})
 
 
-def tables(folder: Folder, work: Work) -> Iterator[pa.Table]:
+def part_tables(folder: StorageFolder, work: Work) -> Iterator[pa.Table]:
     """Yield all parts.
 
     Raises:
@@ -349,7 +349,7 @@ def tables(folder: Folder, work: Work) -> Iterator[pa.Table]:
         yield checked_part(folder, work, number)
 
 
-def checked_part(folder: Folder, work: Work, number: int) -> pa.Table:
+def checked_part(folder: StorageFolder, work: Work, number: int) -> pa.Table:
     """Return a part of finished work.
 
     Raises:
@@ -364,7 +364,7 @@ def checked_part(folder: Folder, work: Work, number: int) -> pa.Table:
     return table
 
 
-def export_npy(folder: Folder) -> Path:
+def export_npy(folder: StorageFolder) -> Path:
     """Return ``vectors.npy`` (n, D), the vectors of all parts one after the other; it is written if it is not there.
 
     Raises:
@@ -379,7 +379,7 @@ def export_npy(folder: Folder) -> Path:
     if not (_is_vectors(path, header) and _is_of_parts(path, folder, work)):
         with replacing(path) as partial, partial.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
-            for table in tables(folder, work):
+            for table in part_tables(folder, work):
                 file.write(np.ascontiguousarray(vectors_of(table)).data)
     return path
 
@@ -397,16 +397,16 @@ def _is_vectors(path: Path, header: dict[str, Any]) -> bool:
         return False
 
 
-def _is_of_parts(path: Path, folder: Folder, work: Work) -> bool:
+def _is_of_parts(path: Path, folder: StorageFolder, work: Work) -> bool:
     vectors, at = np.load(path, mmap_mode="r"), 0
-    for table in tables(folder, work):
+    for table in part_tables(folder, work):
         if not np.array_equal(vectors[at : at + len(table)], vectors_of(table)):
             return False
         at += len(table)
     return True
 
 
-def labels_of(table: pa.Table, name: str, work: Work) -> list[int | str | None]:
+def label_column(table: pa.Table, name: str, work: Work) -> list[int | str | None]:
     """Return a column of labels (n,) of a part, None where it is empty or not there."""
     if name not in table.column_names:
         return [None] * len(table)

@@ -37,13 +37,13 @@ class PictureInput:
         Raises:
             ValueError: It describes something else.
         """
-        found = {name: values[-1] for name, values in parse_qs(text, keep_blank_values=True).items()}
-        if unknown := sorted(set(found) - {"mean", "std", "bgr"}):
+        options = {name: values[-1] for name, values in parse_qs(text, keep_blank_values=True).items()}
+        if unknown := sorted(set(options) - {"mean", "std", "bgr"}):
             raise ValueError(f"expected mean, std and bgr after the question mark, got {', '.join(unknown)}")
-        numbers = {n: tuple(float(x) for x in found[n].split(",")) for n in ("mean", "std") if n in found}
+        numbers = {n: tuple(float(x) for x in options[n].split(",")) for n in ("mean", "std") if n in options}
         if any(len(each) not in (1, 3) for each in numbers.values()) or 0 in numbers.get("std", ()):
             raise ValueError(f"expected one or three numbers for mean and std, no std of 0, got {text!r}")
-        return cls(bgr=found.get("bgr", "false").lower() in ("true", "1"), **numbers)
+        return cls(bgr=options.get("bgr", "false").lower() in ("true", "1"), **numbers)
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> PictureInput:

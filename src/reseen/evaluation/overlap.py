@@ -64,10 +64,10 @@ def fidelity(
         0.5
     """
     nobody = np.isin(embeddings.identities.astype(object), np.array([*distractors], dtype=object))
-    kept = np.arange(len(embeddings))
+    rows = np.arange(len(embeddings))
     if nobody.any() and not include_distractors:
-        kept = np.flatnonzero(~nobody)
-        embeddings, nobody = embeddings[kept], nobody[kept]
+        rows = np.flatnonzero(~nobody)
+        embeddings, nobody = embeddings[rows], nobody[rows]
     identities = codes(embeddings.identities, embeddings.identities)[0]
     own = np.arange(len(embeddings))
     # Each distractor is an identity of its own, so that none has a positive.
@@ -90,4 +90,4 @@ def fidelity(
         )
     per_anchor = np.stack([nearer[counted], farther[counted]], axis=1)
     means = [math.fsum(column) / len(column) for column in per_anchor.T]
-    return Fidelity(means[0], means[1], len(per_anchor), per_anchor, kept[counted])
+    return Fidelity(means[0], means[1], len(per_anchor), per_anchor, rows[counted])

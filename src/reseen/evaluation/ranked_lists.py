@@ -68,8 +68,8 @@ def ranked_list(
         return same
 
     for queries in query_portions(task):
-        rows[queries], scores[queries] = bound.until_it_holds(
-            lambda queries=queries: best_entries(bound, queries, tiles, top, positive)  # type: ignore[misc]
-        )
+        for attempt in bound.attempts():
+            with attempt:
+                rows[queries], scores[queries] = best_entries(bound, queries, tiles, top, positive)
     right = positive(np.arange(len(query))[:, None], rows) if len(gallery) else np.zeros(rows.shape, bool)
     return RankedLists(rows, scores, right & (rows >= 0))

@@ -30,8 +30,9 @@ from torch.nn.functional import pad
 from reseen.evaluation.rounding import ErrorBound, full_precision
 from reseen.evaluation.similarity import Codes
 from reseen.evaluation.task import RetrievalTask
-from reseen.evaluation.tiles import Tile, for_each_tile, positives, query_portions
+from reseen.evaluation.tiles import Tile, positives, query_portions, tile_columns, tile_function
 from reseen.exact import Floats
+from reseen.parallel import parallel_for
 from reseen.slicing import chunks
 
 # Scores that are copied and sorted at once, few enough for the cache, and how wide: NumPy sorts up to 512 float32 in
@@ -115,7 +116,7 @@ def negatives_before(
         if len(of) or task.across_ranks:
             order = np.lexsort((-tile, of))
             of, gallery, tile, exact = of[order], gallery[order], tile[order], exact[order]
-            yield queries, of, _counted(task, bound, queries, _Positives(of, gallery, tile, exact), ties, only_last)
+            yield queries, of, _count_ranks(task, bound, queries, _Positives(of, gallery, tile, exact), ties, only_last)
         else:
             yield queries, of, of
 
@@ -141,21 +142,18 @@ class _Positives(NamedTuple):
     exact: Floats
 
 
-def _counted(
+def _count_ranks(
     task: RetrievalTask, bound: ErrorBound, queries: Codes, found: _Positives, ties: bool, only_last: bool
 ) -> NDArray[np.intp]:
     """Return how many negatives come before each positive (n,)."""
     place = np.arange(len(found.of)) - np.searchsorted(found.of, found.of)
-
-    def count() -> Tensor:
-        counter = (_LastCounter if only_last else _Counter)(bound, queries, found, place, ties)
-        for_each_tile(task, queries, counter.count)
-        return counter.before
-
-    before = bound.until_it_holds(count)
+    for attempt in bound.attempts():
+        with attempt:
+            counter = (_LastCounter if only_last else _Counter)(bound, queries, found, place, ties)
+            counter.count_all(task)
     if task.across_ranks:
-        dist.all_reduce(before)
-    numbers: NDArray[np.intp] = before.cpu().numpy()[found.of, place]
+        dist.all_reduce(counter.before)
+    numbers: NDArray[np.intp] = counter.before.cpu().numpy()[found.of, place]
     return numbers
 
 
@@ -172,6 +170,11 @@ class _Counter:
         self.tile[of, place] = found.tile
         self.low, self.high = bound.around(self.tile, self.exact)
         self.before, self.adding = torch.zeros(shape, dtype=torch.int64), Lock()
+
+    def count_all(self, task: RetrievalTask) -> None:
+        """Add the negatives of the whole gallery."""
+        tile_of, columns = tile_function(task, self.queries), tile_columns(task, self.queries, threads=True)
+        parallel_for(lambda part: self.count(tile_of(part)), columns, threads=task.scores.parallel)
 
     def count(self, tile: Tile) -> None:
         """Add the negatives of one tile, whose scores are overwritten."""

@@ -16,11 +16,11 @@ Note:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,8 +28,6 @@ from numpy.typing import NDArray
 
 from reseen.evaluation.similarity import Codes, Scores
 from reseen.exact import MARGIN, Floats
-
-T = TypeVar("T")
 
 # Queries and gallery entries of the tile that a bound is calibrated on, and how many of each row's pairs are used.
 CALIBRATION_QUERIES, CALIBRATION_ENTRIES, CALIBRATION_PAIRS = 64, 1024, 8
@@ -113,14 +111,19 @@ class ErrorBound:
         low, high = (ends.astype(tile.dtype) for ends in (scores - off, scores + off))
         return np.nextafter(low, -tile.dtype.type(np.inf)), np.nextafter(high, tile.dtype.type(np.inf))
 
-    def until_it_holds(self, work: Callable[[], T]) -> T:
-        """Return the result of the work, done again as long as its pairs widen the bound."""
-        while True:
-            try:
-                with full_precision():
-                    return work()
-            except BoundExceededError:
-                continue
+    def attempts(self) -> Iterator[AbstractContextManager[None]]:
+        """Yield the context of one more attempt at some work, as long as its pairs widen the bound."""
+        done = False
+
+        @contextmanager
+        def attempt() -> Iterator[None]:
+            nonlocal done
+            with suppress(BoundExceededError), full_precision():
+                yield
+                done = True
+
+        while not done:
+            yield attempt()
 
 
 def _largest_error(tile: NDArray[Any], exact: Floats) -> float:

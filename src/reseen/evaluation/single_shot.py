@@ -21,22 +21,23 @@ def first_ranks_over_draws(task: RetrievalTask, *, draws: int, seed: int) -> NDA
     queries at a time.
     """
     bound = ErrorBound(task.scores)
-    parts = [
-        bound.until_it_holds(lambda rows=rows: _drawn(task, bound, rows, draws, seed))  # type: ignore[misc]
-        for rows in chunks(task.scores.shape[0], QUERY_CHUNK)
-    ]
-    return np.concatenate([np.zeros((0, draws)), *parts])
+    ranks = np.empty((task.scores.shape[0], draws))
+    for rows in chunks(len(ranks), QUERY_CHUNK):
+        for attempt in bound.attempts():
+            with attempt:
+                ranks[rows] = _draw_ranks(task, bound, rows, draws, seed)
+    return ranks
 
 
-def _drawn(task: RetrievalTask, bound: ErrorBound, rows: slice, draws: int, seed: int) -> NDArray[np.float64]:
+def _draw_ranks(task: RetrievalTask, bound: ErrorBound, rows: slice, draws: int, seed: int) -> NDArray[np.float64]:
     queries = np.arange(rows.start, rows.stop)
     ranks = np.full((len(queries), draws), np.nan)
     scores = np.concatenate([tile.scores.double().cpu().numpy() for tile in score_tiles(task, queries)], axis=1)
     for number, (query, row) in enumerate(zip(queries, scores, strict=True)):
         generator = np.random.default_rng([seed, query])
-        kept = np.flatnonzero(row > -np.inf)
+        candidates = np.flatnonzero(row > -np.inf)
         for draw in range(draws):
-            shuffled = generator.permutation(kept)
+            shuffled = generator.permutation(candidates)
             identities, first = np.unique(task.gallery_identities[shuffled], return_index=True)
             drawn = shuffled[first]
             positive = identities == task.query_identities[query]

@@ -106,11 +106,7 @@ def positives(task: RetrievalTask, queries: Codes) -> tuple[Codes, Codes, NDArra
             kept = scores > -np.inf
             by_part[number].append((chunk.start + pairs.query[here][kept], pairs.gallery[here][kept], scores[kept]))
 
-    if task.scores.parallel:
-        parallel_for(find, range(len(parts)))
-    else:
-        for number in range(len(parts)):
-            find(number)
+    parallel_for(find, range(len(parts)), threads=task.scores.parallel)
     nobody = np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0, np.float32)
     columns = zip(nobody, *chain.from_iterable(by_part), strict=True)
     of, gallery, scores = (np.concatenate(column) for column in columns)
@@ -119,27 +115,18 @@ def positives(task: RetrievalTask, queries: Codes) -> tuple[Codes, Codes, NDArra
 
 def score_tiles(task: RetrievalTask, queries: Codes) -> Iterator[Tile]:
     """Give the scores of these queries against the whole gallery, a few thousand entries at a time."""
-    return map(_tile_of(task, queries), _cuts(task, queries))
+    return map(tile_function(task, queries), tile_columns(task, queries))
 
 
-def for_each_tile(task: RetrievalTask, queries: Codes, work: Callable[[Tile], None]) -> None:
-    """Do the work for every one of the tiles, in any order, and on all cores at once where that pays."""
-    if not task.scores.parallel:
-        for tile in score_tiles(task, queries):
-            work(tile)
-        return
-    tile_of = _tile_of(task, queries)
-    # However many cores there are, what they have in hand fits the memory of a few.
-    cuts = _cuts(task, queries, parts=-(-torch.get_num_threads() // MAX_TILES))
-    parallel_for(lambda columns: work(tile_of(columns)), cuts)
-
-
-def _cuts(task: RetrievalTask, queries: Codes, *, parts: int = 1) -> Iterator[slice]:
+def tile_columns(task: RetrievalTask, queries: Codes, *, threads: bool = False) -> Iterator[slice]:
+    """Give the gallery rows of each tile; however many threads make them, their tiles fit the memory of a few."""
+    parts = -(-torch.get_num_threads() // MAX_TILES) if threads and task.scores.parallel else 1
     size = min(MAX_ROWS, TILE_ELEMENTS // max(len(queries), 1)) // parts
     return chunks(task.scores.shape[1], max(1, size - size % WIDTH if size > WIDTH else size))
 
 
-def _tile_of(task: RetrievalTask, queries: Codes) -> Callable[[slice], Tile]:
+def tile_function(task: RetrievalTask, queries: Codes) -> Callable[[slice], Tile]:
+    """Return the function from gallery rows to the tile of these queries, for any number of threads."""
     pairs = same_identity(task, queries)
     order = np.argsort(pairs.gallery, kind="stable")
     query, gallery, kept = (column[order] for column in pairs)

@@ -17,8 +17,9 @@ from torch import Tensor
 from reseen.errors import DataError
 from reseen.evaluation.rounding import ErrorBound
 from reseen.evaluation.similarity import Codes, Reranking
-from reseen.evaluation.task import build_task
-from reseen.evaluation.tiles import Tile, for_each_tile, query_portions
+from reseen.evaluation.task import RetrievalTask, build_task
+from reseen.evaluation.tiles import Tile, query_portions, tile_columns, tile_function
+from reseen.parallel import parallel_for
 from reseen.types import Embeddings, Protocol
 
 Counts = NDArray[np.int64]
@@ -96,25 +97,28 @@ def score_histogram(
     task = build_task(query, gallery, protocol, reranking=reranking)
     task = dataclasses.replace(task, scores=task.scores.double())
     bound, edges = ErrorBound(task.scores), np.linspace(-1, 1, bins + 1)
+    pairs = np.zeros((2, bins), np.int64)
+    for queries in query_portions(task):
+        for attempt in bound.attempts():
+            with attempt:
+                pairs += _count_pairs(task, bound, queries, edges)
+    return ScoreHistogram(edges, positive=pairs[1], negative=pairs[0] - pairs[1])
 
-    def counted(queries: Codes) -> tuple[Counts, Counts]:
-        positive, total, adding = np.zeros(bins, np.int64), np.zeros(bins, np.int64), Lock()
 
-        def count(tile: Tile) -> None:
-            scores = _clear_of_edges(bound, queries, tile, edges)
-            pairs = [
-                torch.histc(part, bins, min=-1, max=1).long().cpu().numpy() for part in (scores, scores[tile.positive])
-            ]
-            with adding:
-                np.add(total, pairs[0], out=total)
-                np.add(positive, pairs[1], out=positive)
+def _count_pairs(task: RetrievalTask, bound: ErrorBound, queries: Codes, edges: NDArray[np.float64]) -> Counts:
+    """Return the number of pairs of some queries in each bin, of either kind and positive (2, B)."""
+    tile_of, bins, adding = tile_function(task, queries), len(edges) - 1, Lock()
+    pairs = np.zeros((2, bins), np.int64)
 
-        for_each_tile(task, queries, count)
-        return positive, total
+    def count(columns: slice) -> None:
+        tile = tile_of(columns)
+        scores = _clear_of_edges(bound, queries, tile, edges)
+        kinds = [torch.histc(part, bins, min=-1, max=1).long() for part in (scores, scores[tile.positive])]
+        with adding:
+            pairs[:] += torch.stack(kinds).cpu().numpy()
 
-    portions = [bound.until_it_holds(lambda queries=queries: counted(queries)) for queries in query_portions(task)]  # type: ignore[misc]
-    positive, total = (sum((part[kind] for part in portions), np.zeros(bins, np.int64)) for kind in (0, 1))
-    return ScoreHistogram(edges, positive, total - positive)
+    parallel_for(count, tile_columns(task, queries, threads=True), threads=task.scores.parallel)
+    return pairs
 
 
 def _clear_of_edges(bound: ErrorBound, queries: Codes, tile: Tile, edges: NDArray[np.float64]) -> Tensor:

@@ -18,7 +18,7 @@ from reseen.gallery.backends.base import open_backend
 from reseen.gallery.calibration.calibration import Calibration
 from reseen.gallery.records import EVERYTHING, Added, Compaction, Item, Label, Mark, Match, Where
 from reseen.gallery.rows import as_column, as_rows, as_vectors, checked_ids, normalized
-from reseen.gallery.search import CALIBRATION, By, Reranking, answers, calibration_of
+from reseen.gallery.search import CALIBRATION, AnswerReranking, By, answers, calibration_of
 from reseen.labels import listed, visible
 
 MODEL_NAME = "model name"
@@ -183,7 +183,7 @@ class Gallery:
 
         Args:
             items: Ids; one that is not held is passed over.
-            identity: Who they show; None where nobody knows.
+            identity: Who they show; None where unknown.
 
         Raises:
             ValueError: An id is not well formed, or the identity is no integer of 64 bits and no text.
@@ -228,7 +228,7 @@ class Gallery:
         where: Where = EVERYTHING,
         by: By = "picture",
         exact: bool = False,
-        rerank: Reranking | None = None,
+        rerank: AnswerReranking | None = None,
         depth: int = 100,
     ) -> list[list[Match]]:
         """Find the items most alike to each query.
@@ -391,7 +391,7 @@ class Gallery:
     def _check_model(self) -> None:
         model, held = self._asked_model, self._backend.model
         if self._backend.dim is not None and model is not None and held != model:
-            expected, found = named(self._asked_name, model), named(self._backend.note(MODEL_NAME), held)
+            expected, found = model_title(self._asked_name, model), model_title(self._backend.note(MODEL_NAME), held)
             raise GalleryError(
                 f"expected a gallery of vectors of {expected}, found {self.location} of {found}; use that model, or "
                 "index the pictures anew into another gallery"
@@ -403,7 +403,7 @@ class Gallery:
             raise ValueError(f"expected vectors (N, {self._backend.dim}) as in {self.location}, got {vectors.shape}")
 
 
-def named(name: str | None, fingerprint: str | None) -> str:
+def model_title(name: str | None, fingerprint: str | None) -> str:
     """Return what to call a model: its name, where it has one, and the beginning of its fingerprint."""
     digest = f"model {fingerprint[:12]}" if fingerprint else "an unnamed model"
     return digest if name is None else f"{visible(name)} ({digest})"

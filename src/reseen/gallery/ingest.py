@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from reseen.embedding.parts import checked_part, finished_work, labels_of, part_name, vectors_of
+from reseen.embedding.parts import checked_part, finished_work, label_column, part_name, vectors_of
 from reseen.errors import DataError
 from reseen.gallery.gallery import Gallery
 from reseen.gallery.records import Label
 from reseen.labels import parse_identity
 from reseen.pictures import Pixels, Reader, find_pictures
-from reseen.storage import Folder
+from reseen.storage import StorageFolder
 from reseen.tables import read_table, require_files
 from reseen.video import crops, read_boxes
 
@@ -45,9 +45,9 @@ def from_folder(root: Path, *, folders: bool, camera: Label | None, reader: Read
     """
     reader = reader or Reader()
     for path in files_below(root):
-        named = parse_identity(path.parent.name) if folders and path.parent != root else None
+        identity = parse_identity(path.parent.name) if folders and path.parent != root else None
         if (pixels := reader.read(path)) is not None:
-            yield Sighting(pixels, path.relative_to(root).as_posix(), named, camera)
+            yield Sighting(pixels, path.relative_to(root).as_posix(), identity, camera)
 
 
 def files_below(root: Path) -> list[Path]:
@@ -135,7 +135,7 @@ def from_video(
         )
 
 
-def add_parts(gallery: Gallery, folder: Folder) -> Iterator[tuple[int, int]]:
+def add_parts(gallery: Gallery, folder: StorageFolder) -> Iterator[tuple[int, int]]:
     """Add the vectors that `reseen embed` wrote to a gallery, a part at a time; parts that are in it are passed over.
 
     A picture is the same sighting as if it were indexed by itself: its id comes from its pixels. The gallery keeps a
@@ -163,9 +163,9 @@ def add_parts(gallery: Gallery, folder: Folder) -> Iterator[tuple[int, int]]:
         times = table["time"].to_pylist() if "time" in table.column_names else None
         added = gallery.add(
             vectors_of(table),
-            identities=labels_of(table, "identity", work),
-            cameras=labels_of(table, "camera", work),
-            tracks=labels_of(table, "track", work),
+            identities=label_column(table, "identity", work),
+            cameras=label_column(table, "camera", work),
+            tracks=label_column(table, "track", work),
             times=times,
             sources=table["path"].to_pylist(),
             contents=table["digest"].to_pylist(),

@@ -35,11 +35,11 @@ class Query:
 def of_pictures(path: Path, encoder: Encoder) -> list[Query]:
     """Return a query for a picture, or for each one below a folder."""
     if path.is_dir():
-        named = [(sighting.source, sighting.pixels) for sighting in from_folder(path, folders=False, camera=None)]
+        pictures = [(sighting.source, sighting.pixels) for sighting in from_folder(path, folders=False, camera=None)]
     else:
-        named = [(path.name, as_pixels(path))]
-    vectors = encoder([pixels for _, pixels in named])
-    return [Query(name, pixels, vector) for (name, pixels), vector in zip(named, vectors, strict=True)]
+        pictures = [(path.name, as_pixels(path))]
+    vectors = encoder([pixels for _, pixels in pictures])
+    return [Query(name, pixels, vector) for (name, pixels), vector in zip(pictures, vectors, strict=True)]
 
 
 def of_tracks(sightings: Iterator[Sighting], encoder: Encoder) -> list[Query]:

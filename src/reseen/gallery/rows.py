@@ -21,7 +21,7 @@ from reseen.labels import composed
 from reseen.slicing import chunks
 
 # Vectors that are scaled at once, in float64.
-SCALED_AT_ONCE = 2**8
+ROWS_PER_BLOCK = 2**8
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,19 +65,19 @@ def as_vectors(vectors: ArrayLike) -> NDArray[np.float32]:
 def normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return vectors (N, D) scaled to length 1, alike on any machine; a zero vector stays zero, alike to nothing."""
     scaled = np.empty_like(vectors)
-    for part in chunks(len(vectors), SCALED_AT_ONCE):
+    for part in chunks(len(vectors), ROWS_PER_BLOCK):
         fine = vectors[part].astype(np.float64)
         norms = np.sqrt(ordered_sum(fine * fine))[:, None]
         scaled[part] = fine / np.where(norms == 0, 1, norms)
     return scaled
 
 
-def plain(value: Any, name: str) -> Label | None:
+def plain_label(value: Any, name: str) -> Label | None:
     """Return a label as an int, a str or None, whatever numpy made of it."""
     if value is None:
         return None
     if isinstance(value, str):
-        return composed(as_text(value))
+        return composed(storable_text(value))
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         if not -(2**63) <= value < 2**63:
             raise ValueError(f"expected {name} of integers of 64 bits, got {value}")
@@ -85,7 +85,7 @@ def plain(value: Any, name: str) -> Label | None:
     raise ValueError(f"expected {name} of integers, strings or None, got {type(value).__name__} {value!r}")
 
 
-def as_text(value: Any) -> str:
+def storable_text(value: Any) -> str:
     """Return a value as text that can be written down."""
     text = str(value)
     if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
@@ -116,17 +116,16 @@ def as_rows(
         return values
 
     def labels(values: Sequence[Any] | None, name: str) -> list[Label | None]:
-        return [plain(value, name) for value in column(values, name)]
+        return [plain_label(value, name) for value in column(values, name)]
 
-    placed = labels(cameras, "cameras")
-    tracked = labels(tracks, "tracks")
-    timed = [None if t is None or np.isnan(t) else float(t) for t in column(times, "times")]
-    named = [None if s is None else as_text(s) for s in column(sources, "sources")]
-    seen = vectors if contents is None else column(contents, "contents")
-    ids = [content_id(*row) for row in zip(seen, placed, tracked, timed, named, strict=True)]
-    written = [as_json(extra) for extra in column(extras, "extras")]
-    drawn = column(pictures, "pictures")
-    return Rows(ids, vectors, labels(identities, "identities"), placed, tracked, timed, named, written, drawn)
+    cameras, tracks = labels(cameras, "cameras"), labels(tracks, "tracks")
+    times = [None if time is None or np.isnan(time) else float(time) for time in column(times, "times")]
+    sources = [None if source is None else storable_text(source) for source in column(sources, "sources")]
+    named_by = vectors if contents is None else column(contents, "contents")
+    ids = [content_id(*row) for row in zip(named_by, cameras, tracks, times, sources, strict=True)]
+    texts = [as_json(extra) for extra in column(extras, "extras")]
+    identities = labels(identities, "identities")
+    return Rows(ids, vectors, identities, cameras, tracks, times, sources, texts, column(pictures, "pictures"))
 
 
 def content_id(
@@ -165,9 +164,9 @@ def as_column(name: str, value: Any) -> Any:
     if name == "extra":
         return as_json(value)
     if name == "source":
-        return None if value is None else as_text(value)
+        return None if value is None else storable_text(value)
     if name == "time":
         if value is not None and not math.isfinite(value):
             raise ValueError(f"expected a finite time in seconds, got {value}")
         return None if value is None else float(value)
-    return plain(value, name)
+    return plain_label(value, name)

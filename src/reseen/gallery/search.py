@@ -26,7 +26,7 @@ MIN_MORE = 64
 """Pictures asked for besides those needed, where groups are still wanting."""
 
 By = Literal["picture", "identity", "track"]
-Reranking = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+AnswerReranking = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 """Gives new similarities (n,) of a query (D,) with its n best answers (n, D), all of length 1."""
 
 
@@ -38,7 +38,7 @@ def answers(
     where: Where,
     by: By,
     exact: bool,
-    rerank: Reranking | None,
+    rerank: AnswerReranking | None,
     depth: int,
 ) -> list[list[Match]]:
     """Return for each query (Q, D) of length 1 at most k matches, best first; see `Gallery.search`.
@@ -46,20 +46,20 @@ def answers(
     Gathered by identity or track, k answers may take many more pictures. As long as some are wanting, four times as
     many are asked for; from `MAX_PICTURES` on, only pictures of groups that have not been answered.
     """
-    wanted = k if by == "picture" else 4 * k
-    wanted = wanted if rerank is None else max(wanted, depth)
+    count = k if by == "picture" else 4 * k
+    count = count if rerank is None else max(count, depth)
     best: list[list[Match]] = [[] for _ in queries]
     unfinished = list(range(len(queries)))
     while unfinished:
-        answered = matches(backend, queries[unfinished], wanted, where, exact=exact)
+        results = matches(backend, queries[unfinished], count, where, exact=exact)
         short = []
-        for query, pictures in zip(unfinished, answered, strict=True):
+        for query, pictures in zip(unfinished, results, strict=True):
             ordered = pictures if rerank is None else reranked(backend, queries[query], pictures, rerank, depth)
             best[query] = ordered[:k] if by == "picture" else best_of_each(ordered, by)[:k]
-            if len(best[query]) < k and len(pictures) == wanted:
+            if len(best[query]) < k and len(pictures) == count:
                 short.append(query)
-        unfinished, wanted = short, 4 * wanted
-        if by != "picture" and wanted > MAX_PICTURES:
+        unfinished, count = short, 4 * count
+        if by != "picture" and count > MAX_PICTURES:
             for query in unfinished:
                 best[query] = with_more(backend, queries[query], best[query], k, where, by, exact=exact)
             break
@@ -82,8 +82,8 @@ def with_more(
         groups = [(getattr(match.item, by), match.item.id) for match in [*best, *more]]
         labels = [label for label, _ in groups if label is not None]
         alone = [name for label, name in groups if label is None]
-        wanted = 4 * (k - len(groups)) + MIN_MORE
-        (pictures,) = matches(backend, query[None], wanted, where, exact=exact, answered=Groups(by, labels, alone))
+        count = 4 * (k - len(groups)) + MIN_MORE
+        (pictures,) = matches(backend, query[None], count, where, exact=exact, answered=Groups(by, labels, alone))
         if not pictures:
             break
         more += best_of_each(pictures, by)
@@ -115,7 +115,7 @@ def matches(
 
 
 def reranked(
-    backend: Backend, query: NDArray[np.float32], ranked: list[Match], rerank: Reranking, depth: int
+    backend: Backend, query: NDArray[np.float32], ranked: list[Match], rerank: AnswerReranking, depth: int
 ) -> list[Match]:
     """Return a query's matches with the best ``depth`` of them ordered anew."""
     head, rest = ranked[:depth], ranked[depth:]

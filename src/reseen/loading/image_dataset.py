@@ -1,4 +1,4 @@
-"""Torch ``Dataset`` of samples: pictures and labels, and the reader of a sample's pixels.
+"""Torch ``Dataset`` of samples: pictures and labels.
 
 Dimensions: N samples, H x W pixels.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ from torch.utils.data import Dataset
 from reseen.errors import DataError
 from reseen.labels import ordered
 from reseen.loading.transforms import Transforms, resize
-from reseen.pictures import crop, decode, decode_box
+from reseen.storage import read_picture
 from reseen.types import MODALITIES, Identity, Sample
 
 
@@ -31,7 +30,7 @@ class Draw(NamedTuple):
     seed: int
 
 
-class Item(NamedTuple):
+class DatasetItem(NamedTuple):
     """One picture of a batch.
 
     Attributes:
@@ -45,7 +44,7 @@ class Item(NamedTuple):
     row: int
 
 
-class ImageDataset(Dataset[Item]):
+class ImageDataset(Dataset[DatasetItem]):
     """Pictures of samples, varied by a transform, decoded once where they fit into memory.
 
     An item is asked for by its row, or by a ``Draw``: a row and a seed. With a seed the transform's randomness (from
@@ -86,38 +85,23 @@ class ImageDataset(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, which: int | Draw) -> Item:
+    def __getitem__(self, which: int | Draw) -> DatasetItem:
         row, seed = which if isinstance(which, Draw) else (which, None)
         with seeded(seed):
             transform = self.transform if callable(self.transform) else self.transform[str(self.samples[row].modality)]
-            return Item(transform(self.picture(row)), int(self.labels[row]), row)
+            return DatasetItem(transform(self.picture(row)), int(self.labels[row]), row)
 
     def picture(self, row: int) -> Tensor:
         """Return a sample's picture before the transform, uint8 (3, H, W)."""
         if self._kept is not None and self._kept.has[row]:
             return self._kept.pictures[row].clone()
-        picture = torch.tensor(read(self.samples[row])).permute(2, 0, 1)
+        picture = torch.tensor(read_picture(self.samples[row])).permute(2, 0, 1)
         if self._resize is not None:
             picture = self._resize(picture)
         if self._kept is not None:
             self._kept.pictures[row] = picture
             self._kept.has[row] = True  # After the pixels: another process may be looking.
         return picture.contiguous()
-
-
-def read(sample: Sample) -> NDArray[np.uint8]:
-    """Return the sample's picture, or the part of it in its box, as uint8 RGB (H, W, 3).
-
-    Files are read as `reseen.pictures.decode` reads them. A box may reach over the picture's edge, as detectors' boxes
-    do, and is cut there; of a file with several boxes in a row, the pixels are decoded once.
-
-    Raises:
-        DataError: The file is missing, empty, no picture or cut short, or the box lies outside; the file is named.
-    """
-    if sample.draw is None:
-        path = Path(sample.path)
-        return decode(path) if sample.box is None else decode_box(path, sample.box)
-    return sample.draw() if sample.box is None else crop(sample.draw(), sample.box, sample.path)
 
 
 class Kept:

@@ -180,7 +180,7 @@ class IdentityBatchSampler:
             ValueError: There are fewer than P identities, or P is no multiple of ``num_ranks``.
             DataError: ``by_modality``, and an identity lacks one of the two.
         """
-        groups = group(samples, MODALITIES if self.by_modality else None)
+        groups = rows_by_identity(samples, MODALITIES if self.by_modality else None)
         cameras = np.unique([str(s.camera) for s in samples], return_inverse=True)[1]
         if self.identities > len(groups):
             raise ValueError(
@@ -198,19 +198,19 @@ class IdentityBatchSampler:
 
         def compose(generator: np.random.Generator) -> Rows:
             used = np.zeros(len(samples), dtype=np.int64)
-            chosen = spread(wanted, num_batches, self.identities, generator)
+            chosen = deal_identities(wanted, num_batches, self.identities, generator)
             picked = [
-                pick(self.images, rows, cameras, used, generator)
+                pick_pictures(self.images, rows, cameras, used, generator)
                 for identity in chosen.flat
                 for rows in groups[identity]
             ]
             return np.concatenate(picked).reshape(num_batches, -1)
 
-        source = {**asdict(self), "samples": digest(samples)}
+        source = {**asdict(self), "samples": samples_digest(samples)}
         return Batches(compose, num_batches, seed=seed, rank=rank, num_ranks=num_ranks, source=source)
 
 
-def digest(samples: Sequence[Sample]) -> str:
+def samples_digest(samples: Sequence[Sample]) -> str:
     """Return a hash of who is on which picture, by which camera, in which order; wherever the pictures' folder is."""
     paths = [sample.path for sample in samples]
     above = os.path.commonprefix([os.path.dirname(path) for path in paths])  # noqa: RUF071  by characters will do
@@ -221,7 +221,7 @@ def digest(samples: Sequence[Sample]) -> str:
     return seen.hexdigest()[:16]
 
 
-def group(samples: Sequence[Sample], modalities: tuple[str, ...] | None) -> list[list[Rows]]:
+def rows_by_identity(samples: Sequence[Sample], modalities: tuple[str, ...] | None) -> list[list[Rows]]:
     """Return for each identity, in order, the rows of its samples: all together, or apart for each of the modalities.
 
     Raises:
@@ -244,7 +244,7 @@ def group(samples: Sequence[Sample], modalities: tuple[str, ...] | None) -> list
     return groups
 
 
-def pick(count: int, rows: Rows, cameras: Rows, used: Rows, generator: np.random.Generator) -> Rows:
+def pick_pictures(count: int, rows: Rows, cameras: Rows, used: Rows, generator: np.random.Generator) -> Rows:
     """Choose pictures of one identity: cameras take turns, each gives its least used; repeated where too few.
 
     Args:
@@ -267,7 +267,7 @@ def pick(count: int, rows: Rows, cameras: Rows, used: Rows, generator: np.random
     return chosen
 
 
-def spread(wanted: Rows, num_batches: int, size: int, generator: np.random.Generator) -> Rows:
+def deal_identities(wanted: Rows, num_batches: int, size: int, generator: np.random.Generator) -> Rows:
     """Deal identities onto batches, each at least as often as wanted and at most once a batch.
 
     Args:

@@ -14,7 +14,7 @@ from reseen.description import html_table
 from reseen.models.backbones.base import SideInfo
 from reseen.models.backbones.build import build_backbone
 from reseen.models.networks import BDB, MGN, PCB, GlobalNetwork, HeadOptions, Network, Outputs
-from reseen.models.preprocessing import Pixels
+from reseen.models.preprocessing import Preprocessing
 from reseen.models.spec import ModelSpec
 from reseen.models.weights import WeightsReport, load_head
 from reseen.trust import import_class
@@ -55,7 +55,7 @@ class Embedder(nn.Module):
         super().__init__()
         self.spec = spec
         backbone, published = build_backbone(spec, pretrained=pretrained)
-        self.pixels = Pixels((spec.height, spec.width), mean=backbone.mean, std=backbone.std)
+        self.pixels = Preprocessing((spec.height, spec.width), mean=backbone.mean, std=backbone.std)
         options = HeadOptions(spec.pooling, spec.dim, spec.neck, spec.modalities.norms)
         kind = NETWORKS.get(spec.network) or import_class(spec.network, Network, expected=EXPECTED)
         self.network: Network = kind(backbone, options)

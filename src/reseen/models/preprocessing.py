@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Pixels(nn.Module):
+class Preprocessing(nn.Module):
     """Preprocessing layer: resize uint8 pictures (bilinear, antialiased), subtract the mean, divide by the scale.
 
     Mean and scale are buffers, so that they travel with the weights that were trained with them.

@@ -67,11 +67,11 @@ def kept_bytes(model: Embedder) -> int:
     """
     images, modalities = _blank(model, 2)  # batch norm wants two
     parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    kept: dict[int, int] = {}
+    sizes: dict[int, int] = {}
 
     def count(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
+        sizes[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     state = {name: value.clone() for name, value in model.named_buffers()}
@@ -81,7 +81,7 @@ def kept_bytes(model: Embedder) -> int:
     for name, value in model.named_buffers():
         value.copy_(state[name])
     del outputs
-    return sum(size for place, size in kept.items() if place not in parameters) // len(images)
+    return sum(size for place, size in sizes.items() if place not in parameters) // len(images)
 
 
 @contextlib.contextmanager

@@ -57,10 +57,10 @@ class ViTOptions:
 
     def __post_init__(self) -> None:
         for name in ("cameras", "views"):
-            if (given := getattr(self, name)) is not None:
-                object.__setattr__(self, name, tuple(given))  # JSON has lists
-                if not given or len(set(given)) < len(given):
-                    raise ValueError(f"expected {name} that differ from one another, at least one, got {given}")
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, tuple(value))  # JSON has lists
+                if not value or len(set(value)) < len(value):
+                    raise ValueError(f"expected {name} that differ from one another, at least one, got {value}")
         if self.patch_stride is not None and self.patch_stride < 1:
             raise ValueError(f"expected a patch_stride of at least 1 pixel, got {self.patch_stride}")
         if not (math.isfinite(self.side_weight) and 0 <= self.drop_path < 1):

@@ -58,7 +58,7 @@ class Setting:
         return self.differs == bool(self.why)
 
 
-def compared(recipe: str) -> list[Setting]:
+def compared_settings(recipe: str) -> list[Setting]:
     """Return what was published of a recipe's settings beside what the recipe has; of several sources the last counts.
 
     Raises:

@@ -124,27 +124,27 @@ def spec_of(settings: Mapping[str, Any]) -> ModelSpec:
 
 def network_cost(spec: ModelSpec) -> NetworkCost:
     """Return what a network costs: as kept in costs.csv, or counted now, which takes some seconds."""
-    return table().get(label(spec)) or counted(spec)
+    return counted_networks().get(network_label(spec)) or counted_cost(spec)
 
 
-def counted(spec: ModelSpec) -> NetworkCost:
+def counted_cost(spec: ModelSpec) -> NetworkCost:
     """Build a network without its first weights, and count."""
     model = Embedder(spec, pretrained=False)
     cost = complexity(model, batch=1, repeats=1)
     return NetworkCost(cost.parameters, cost.flops, kept_bytes(model))
 
 
-def label(spec: ModelSpec) -> str:
+def network_label(spec: ModelSpec) -> str:
     """Return a network in words: its backbone, its size, and all that is not as usual; first weights aside."""
     backbone = re.sub(r"^(timm:\w+)\..*", r"\1", spec.backbone)  # timm's tag behind the dot names first weights
     options = _unusual(dataclasses.replace(spec, backbone="", weights=None), ModelSpec(backbone=""))
     return ", ".join([backbone, f"{spec.height} x {spec.width}", *options])
 
 
-def _unusual(given: Any, usual: Any, prefix: str = "") -> list[str]:
+def _unusual(settings: Any, usual: Any, prefix: str = "") -> list[str]:
     options = []
-    for field in dataclasses.fields(given):
-        value, other = getattr(given, field.name), getattr(usual, field.name)
+    for field in dataclasses.fields(settings):
+        value, other = getattr(settings, field.name), getattr(usual, field.name)
         if field.name in ("height", "width") or value == other:
             continue
         name = f"{prefix}{field.name}"
@@ -154,7 +154,7 @@ def _unusual(given: Any, usual: Any, prefix: str = "") -> list[str]:
 
 
 @functools.cache
-def table() -> dict[str, NetworkCost]:
+def counted_networks() -> dict[str, NetworkCost]:
     """Return the recipes' networks as counted before, by their label."""
     if not TABLE.is_file():
         return {}
@@ -166,10 +166,10 @@ def table() -> dict[str, NetworkCost]:
 def to_keep() -> dict[str, ModelSpec]:
     """Return the networks of all recipes but the demo's, by their label."""
     specs = [spec_of(settings_of(name)) for name in names() if not name.startswith("demo")]
-    return {label(spec): spec for spec in specs}
+    return {network_label(spec): spec for spec in specs}
 
 
-def keep() -> None:
+def write_costs() -> None:
     """Write costs.csv for the recipes' networks; those that stand in it already are not counted again."""
     costs = {name: network_cost(spec) for name, spec in sorted(to_keep().items())}
     columns = [field.name for field in dataclasses.fields(NetworkCost)]
@@ -177,4 +177,4 @@ def keep() -> None:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["network", *columns])
         rows.writerows([name, *dataclasses.astuple(cost)] for name, cost in costs.items())
-    table.cache_clear()
+    counted_networks.cache_clear()

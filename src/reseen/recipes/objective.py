@@ -84,9 +84,9 @@ def with_value(terms: Terms, key: str, value: Any, role: Role = "metric") -> lis
     """
     chosen = [term for term in terms if role_of(term) == role]
     if len(chosen) != 1:
-        found = ", ".join(f"{name_of(term['loss'])} on {term.get('output', 'embedding')}" for term in chosen) or "none"
+        names = ", ".join(f"{name_of(term['loss'])} on {term.get('output', 'embedding')}" for term in chosen) or "none"
         raise ValueError(
-            f"expected one term with a {role} loss to change its {key}, got {found}; say all losses with --terms"
+            f"expected one term with a {role} loss to change its {key}, got {names}; say all losses with --terms"
         )
     return [{**term, key: value} if term in chosen else dict(term) for term in terms]
 

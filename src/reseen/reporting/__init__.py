@@ -6,7 +6,7 @@ from reseen.reporting.axes import Axis
 from reseen.reporting.comparison import write_comparison
 from reseen.reporting.grad_cam import attention
 from reseen.reporting.heat_maps import heat_map
-from reseen.reporting.individuals_page import name_of, write_individuals
+from reseen.reporting.individuals_page import group_name, write_individuals
 from reseen.reporting.lists import ranked_pictures, render_lists
 from reseen.reporting.page import Repeated, Section, charts, facts, table, write_page
 from reseen.reporting.pictures import Shot, Thumbnail
@@ -26,10 +26,10 @@ __all__ = [
     "bar_chart",
     "charts",
     "facts",
+    "group_name",
     "heat_map",
     "histogram",
     "line_chart",
-    "name_of",
     "ranked_pictures",
     "render_lists",
     "setting_columns",

@@ -12,20 +12,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from markupsafe import Markup
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from reseen.errors import DataError
 from reseen.extras import needs
-from reseen.loading import number_modalities, read, test_transform
+from reseen.loading import number_modalities, test_transform
 from reseen.models import Embedder, eval_mode
+from reseen.pictures import Pixels
 from reseen.reporting.grad_cam import attention, embedding_of
 from reseen.reporting.page import Section, render, write_page
 from reseen.reporting.pictures import Shot, Thumbnail
+from reseen.storage import read_picture
 from reseen.types import Sample
-
-Picture = NDArray[np.uint8]
 
 SIDE = 288
 HOW_TO_READ = "Each map is scaled to its own highest value; the colours are evenly spaced to the eye."
@@ -86,42 +85,43 @@ def why_found(model: Embedder, pairs: Sequence[tuple[Sample, Sample]]) -> Markup
     A pair with a picture that cannot be read is left out, with a warning in the log.
     """
     names, rows = [], []
-    for query, found in pairs:
-        who, right = f"identity {query.identity}", query.identity == found.identity
+    for query, match in pairs:
+        who = f"identity {query.identity}"
+        verdict: Literal["right", "wrong"] = "right" if query.identity == match.identity else "wrong"
         try:
             shots = [
-                _shot(read(query), "query", f"query, {who}"),
-                _shot(looked_at(model, query, reference=found), "attention", f"where {who} resembles what was found"),
-                _shot(looked_at(model, found, reference=query), "attention", f"where what was found resembles {who}"),
-                _shot(read(found), "found", f"found, identity {found.identity}", kind="right" if right else "wrong"),
+                _shot(read_picture(query), "query", f"query, {who}"),
+                _shot(looked_at(model, query, reference=match), "attention", f"where {who} resembles what was found"),
+                _shot(looked_at(model, match, reference=query), "attention", f"where what was found resembles {who}"),
+                _shot(read_picture(match), "found", f"found, identity {match.identity}", kind=verdict),
             ]
         except DataError as error:
             logger.warning("left a pair out of the report: %s", error)
             continue
-        names.append(f"{who} found again" if right else f"{who} taken for identity {found.identity}")
+        names.append(f"{who} found again" if verdict == "right" else f"{who} taken for identity {match.identity}")
         rows.append(shots)
     return _gallery(names, rows)
 
 
 def _columns(
     models: Mapping[str, Embedder], samples: Sequence[Sample], references: Sequence[Sample] | None
-) -> dict[str, list[Picture]]:
+) -> dict[str, list[Pixels]]:
     if not samples:
         raise ValueError("expected at least one sample to look at, got none")
     if references is not None and len(references) != len(samples):
         raise ValueError(f"expected one reference for each of {len(samples)} samples, got {len(references)}")
-    columns: dict[str, list[Picture]] = {"picture": [read(s) for s in samples]}
+    columns: dict[str, list[Pixels]] = {"picture": [read_picture(s) for s in samples]}
     if references is not None:
-        columns["reference"] = [read(s) for s in references]
+        columns["reference"] = [read_picture(s) for s in references]
     for name, model in models.items():
         others: Sequence[Sample | None] = references or [None] * len(samples)
         columns[name] = [looked_at(model, s, reference=r) for s, r in zip(samples, others, strict=True)]
     return columns
 
 
-def looked_at(model: Embedder, sample: Sample, *, reference: Sample | None = None) -> Picture:
+def looked_at(model: Embedder, sample: Sample, *, reference: Sample | None = None) -> Pixels:
     """Return a sample's picture under its attention: to a reference's embedding, or to its own norm without one."""
-    return overlay(read(sample), heat(model, sample, reference=reference))
+    return overlay(read_picture(sample), heat(model, sample, reference=reference))
 
 
 def heat(model: Embedder, sample: Sample, *, reference: Sample | None = None) -> Tensor:
@@ -129,12 +129,12 @@ def heat(model: Embedder, sample: Sample, *, reference: Sample | None = None) ->
     toward = None
     if reference is not None:
         with eval_mode(model), torch.no_grad():
-            toward = embedding_of(model, _image(model, read(reference)), modalities=_modality(model, reference))
-    image = _image(model, read(sample))
+            toward = embedding_of(model, _image(model, read_picture(reference)), modalities=_modality(model, reference))
+    image = _image(model, read_picture(sample))
     return attention(model, image, reference=toward, modalities=_modality(model, sample))[0]
 
 
-def overlay(picture: Picture, heat: Tensor) -> Picture:
+def overlay(picture: Pixels, heat: Tensor) -> Pixels:
     """Return a picture (H, W, 3) under its heat (h, w) of 0 to 1: coloured where hot, paler where cold."""
     height, width = picture.shape[:2]
     wide = F.interpolate(heat[None, None], size=(height, width), mode="bilinear", align_corners=False)[0, 0].numpy()
@@ -144,11 +144,11 @@ def overlay(picture: Picture, heat: Tensor) -> Picture:
     color = colormaps[COLORS](wide)[..., :3] * 255
     pale = 0.6 * picture.mean(axis=2, keepdims=True) + 0.4 * picture
     share = 0.6 * np.clip(1.5 * wide, 0, 1)[..., None]
-    blended: Picture = ((1 - share) * pale + share * color).round().astype(np.uint8)
+    blended: Pixels = ((1 - share) * pale + share * color).round().astype(np.uint8)
     return blended
 
 
-def _image(model: Embedder, picture: Picture) -> Tensor:
+def _image(model: Embedder, picture: Pixels) -> Tensor:
     image = torch.tensor(picture).permute(2, 0, 1).to(next(model.parameters()).device)
     resized: Tensor = test_transform((model.spec.height, model.spec.width))(image)
     return resized[None]
@@ -159,7 +159,7 @@ def _modality(model: Embedder, sample: Sample) -> Tensor | None:
     return None if number is None else number.to(next(model.parameters()).device)
 
 
-def _shot(picture: Picture, name: str, alt: str, *, kind: Literal["right", "wrong"] | None = None) -> Shot:
+def _shot(picture: Pixels, name: str, alt: str, *, kind: Literal["right", "wrong"] | None = None) -> Shot:
     return Shot(Thumbnail.of(picture, side=SIDE), alt=alt, lines=(name,), kind=kind)
 
 
@@ -182,10 +182,10 @@ def legend_colors() -> list[str]:
     return [f"rgb({r} {g} {b})" for r, g, b in overlay(grey, torch.linspace(0, 1, 9)[None])[0].tolist()]
 
 
-def _sheet(columns: Mapping[str, Sequence[Picture]], *, height: int = 256, gap: int = 8, head: int = 28) -> Image.Image:
+def _sheet(columns: Mapping[str, Sequence[Pixels]], *, height: int = 256, gap: int = 8, head: int = 28) -> Image.Image:
     """Return the columns side by side under their names, every picture at the same height, over a legend."""
 
-    def tall(picture: Picture) -> Image.Image:
+    def tall(picture: Pixels) -> Image.Image:
         return Image.fromarray(picture).resize((max(1, picture.shape[1] * height // picture.shape[0]), height))
 
     sheets = {name: [tall(p) for p in column] for name, column in columns.items()}

@@ -49,13 +49,13 @@ def write_comparison(
     Raises:
         ValueError: There are not two, or they have no query in common.
     """
-    sections = compared(outcomes, benchmark=benchmark, lists=lists, top=top)
+    sections = comparison_sections(outcomes, benchmark=benchmark, lists=lists, top=top)
     return write_page(
         out, title or " and ".join(outcomes), sections=sections, eyebrow=f"Comparison on {benchmark.name}"
     )
 
 
-def compared(
+def comparison_sections(
     outcomes: Mapping[str, Outcome], *, benchmark: Benchmark, lists: int = 4, top: int = 10
 ) -> list[Section | None]:
     """Return the sections of that page, for a page of one's own; see `write_comparison`."""

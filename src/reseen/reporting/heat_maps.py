@@ -47,12 +47,12 @@ def heat_map(
                 f'<rect class="area s1" style="opacity:{_PALEST + (_DEEPEST - _PALEST) * share:.3f}" rx="3" '
                 f'x="{_LEFT + c * width + 1:.1f}" y="{top + 1}" width="{width - 2:.1f}" height="{_PITCH - 2}"/>'
                 f'<text class="name" style="text-anchor:middle"{weight} x="{_LEFT + (c + 0.5) * width:.1f}" '
-                f'y="{top + 19}">{escape(_written(float(cells[r, c]), axis))}</text>'
+                f'y="{top + 19}">{escape(_axis_text(float(cells[r, c]), axis))}</text>'
             )
     described = f"{axis.label} by {down} and {across}: from {axis.write(round(low, 4))} to {axis.write(round(high, 4))}"
     height = _TOP + _PITCH * len(rows) + 4
     return figure(title, [], "".join(drawn), described, height=height, under=axis.label, kind="bars")
 
 
-def _written(value: float, axis: Axis) -> str:
+def _axis_text(value: float, axis: Axis) -> str:
     return f"{100 * value:.1f}" if axis.percent else axis.write(round(value, 4))

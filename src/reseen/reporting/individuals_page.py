@@ -1,4 +1,4 @@
-"""Page of individuals found among unlabelled pictures, with the questions most worth answering."""
+"""Page of individuals found among unlabelled pictures, with the most valuable questions."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from markupsafe import Markup
 
 from reseen.discovery import Individuals, Question
-from reseen.reporting.lists import RankedPictures, render_lists
+from reseen.reporting.lists import render_lists
 from reseen.reporting.page import Section, facts, render, table, write_page
-from reseen.reporting.pictures import Shot, thumbnail
+from reseen.reporting.pictures import PictureList, Shot, sample_thumbnail
 from reseen.types import Sample
 
 MAX_GROUPS = 60
@@ -21,7 +21,7 @@ PICTURES_OF_A_SIDE = 3
 
 
 def write_individuals(
-    found: Individuals,
+    individuals: Individuals,
     samples: Sequence[Sample],
     out: str | Path,
     *,
@@ -31,7 +31,7 @@ def write_individuals(
     """Write one self-contained HTML page of groups and questions; see `discover`.
 
     Args:
-        found: The groups.
+        individuals: The groups.
         samples: The N pictures that were grouped.
         out: Path of the page.
         title: Its heading.
@@ -40,26 +40,26 @@ def write_individuals(
     Returns:
         The path written.
     """
-    clusters = found.clusters
+    clusters = individuals.clusters
     left = np.flatnonzero(clusters.labels < 0)
-    low, high = found.interval
+    low, high = individuals.interval
     lead = (
         f"{len(samples):,} pictures: {clusters.count:,} groups, {len(left):,} pictures in none. "
         f"By the probabilities of the questions, between {low:,} and {high:,} individuals."
     )
     groups = [_group(number, np.flatnonzero(clusters.labels == number), samples)
               for number in range(min(clusters.count, MAX_GROUPS))]  # fmt: skip
-    asked = [_question(n, question, clusters.labels, samples)
-             for n, question in enumerate(found.questions[:MAX_QUESTIONS], start=1)]  # fmt: skip
-    shown = f"The {len(groups)} largest of {clusters.count:,}. " if clusters.count > len(groups) else ""
+    questions = [_question(n, question, clusters.labels, samples)
+                 for n, question in enumerate(individuals.questions[:MAX_QUESTIONS], start=1)]  # fmt: skip
+    largest = f"The {len(groups)} largest of {clusters.count:,}. " if clusters.count > len(groups) else ""
     trials = [[f"{t.eps:.2f}", t.num_clusters, t.num_left_out, t.silhouette] for t in clusters.trials]
-    said = {"silhouette": clusters.silhouette, "eps": clusters.eps, **(notes or {})}
+    numbers = {"silhouette": clusters.silhouette, "eps": clusters.eps, **(notes or {})}
     sections = [
-        Section("Questions", render_lists(asked), "Do A and B show one individual? The most worth first.")
-        if asked else None,
-        Section("Groups", render_lists(groups), f"{shown}Pictures of all cameras in turn.") if groups else None,
+        Section("Questions", render_lists(questions), "Do A and B show one individual? Most valuable answers first.")
+        if questions else None,
+        Section("Groups", render_lists(groups), f"{largest}Pictures of all cameras in turn.") if groups else None,
         Section("Pictures in no group", _left_out(left, samples)) if len(left) else None,
-        Section("How they were grouped", facts(said)),
+        Section("How they were grouped", facts(numbers)),
         Section("Radii", table(["eps", "groups", "pictures in none", "silhouette"], trials),
                 "The radius with the highest silhouette was taken.") if len(trials) > 1 else None,
         Section("How to read this page", render("individuals_guide.html")),
@@ -67,12 +67,12 @@ def write_individuals(
     return write_page(out, title, sections=sections, eyebrow="Individuals without labels", lead=lead)
 
 
-def name_of(label: int) -> str:
+def group_name(label: int) -> str:
     """Return what a group is called in tables and on the page."""
     return f"individual {label + 1}"
 
 
-def _group(number: int, rows: np.ndarray[tuple[int], np.dtype[np.int64]], samples: Sequence[Sample]) -> RankedPictures:
+def _group(number: int, rows: np.ndarray[tuple[int], np.dtype[np.int64]], samples: Sequence[Sample]) -> PictureList:
     """Return a group with pictures of all its cameras in turn."""
     turn: dict[object, int] = {}
     order = []
@@ -81,41 +81,34 @@ def _group(number: int, rows: np.ndarray[tuple[int], np.dtype[np.int64]], sample
         order.append((turn[samples[row].camera], row))
     chosen = [row for _, row in sorted(order)[:MAX_PICTURES]]
     cameras = set(turn) - {None}
-    said = (f"{len(rows):,} pictures", f"{len(cameras):,} cameras" if cameras else "")
-    first, *others = (_shot(samples[row], name_of(number)) for row in chosen)
-    return _list(samples[chosen[0]], name_of(number), said, first, tuple(others))
+    sizes = (f"{len(rows):,} pictures", *([f"{len(cameras):,} cameras"] if cameras else []))
+    first, *others = (_shot(samples[row], group_name(number)) for row in chosen)
+    return PictureList(group_name(number), sizes, first, tuple(others))
 
 
 def _question(
     number: int, question: Question, labels: np.ndarray[tuple[int], np.dtype[np.int64]], samples: Sequence[Sample]
-) -> RankedPictures:
-    who = [name_of(int(labels[row])) if labels[row] >= 0 else "a picture in no group"
+) -> PictureList:
+    who = [group_name(int(labels[row])) if labels[row] >= 0 else "a picture in no group"
            for row in (question.first, question.second)]  # fmt: skip
     heading = f"{number}. Is {who[0]} one?" if question.kind == "split" else f"{number}. Are {who[0]} and {who[1]} one?"
-    said = (
-        f"probability {100 * question.probability:.0f} %",
-        f"would put right {question.worth:,.0f} pairs of pictures",
-    )
+    probability = f"probability {100 * question.probability:.0f} %"
+    worth = f"would correct {question.worth:,.0f} pairs of pictures"
     sides = [
         [_shot(samples[row], f"{side}, {who_}", first_line=side, kind="query" if row == rows[0] else None)
          for row in rows[:PICTURES_OF_A_SIDE]]
         for side, who_, rows in (("A", who[0], question.first_rows), ("B", who[1], question.second_rows))
     ]  # fmt: skip
-    return _list(samples[question.first], heading, said, sides[0][0], (*sides[0][1:], *sides[1]))
+    return PictureList(heading, (probability, worth), sides[0][0], (*sides[0][1:], *sides[1]))
 
 
 def _left_out(rows: np.ndarray[tuple[int], np.dtype[np.int64]], samples: Sequence[Sample]) -> Markup:
     chosen = rows[:: max(1, len(rows) // MAX_PICTURES)][:MAX_PICTURES].tolist()
     first, *others = (_shot(samples[row], "in no group") for row in chosen)
-    said = (f"{len(chosen)} of {len(rows):,}",)
-    return render_lists([_list(samples[chosen[0]], "In no group", said, first, tuple(others))])
-
-
-def _list(sample: Sample, title: str, said: tuple[str, ...], first: Shot, others: tuple[Shot, ...]) -> RankedPictures:
-    return RankedPictures(sample, None, tuple(each for each in said if each), first, others, heading=title)
+    return render_lists([PictureList("In no group", (f"{len(chosen)} of {len(rows):,}",), first, tuple(others))])
 
 
 def _shot(sample: Sample, alt: str, *, first_line: str = "", kind: str | None = None) -> Shot:
     camera = "" if sample.camera is None else f"cam {sample.camera}"
     lines = tuple(line for line in (first_line, camera) if line)
-    return Shot(thumbnail(sample), alt=alt, lines=lines, kind=kind, source=sample.path)  # type: ignore[arg-type]
+    return Shot(sample_thumbnail(sample), alt=alt, lines=lines, kind=kind, source=sample.path)  # type: ignore[arg-type]

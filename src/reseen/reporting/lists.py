@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,44 +13,24 @@ from numpy.typing import NDArray
 from reseen.evaluation import Report, ranked_list
 from reseen.model_evaluation import Outcome
 from reseen.reporting.page import percent, render
-from reseen.reporting.pictures import Shot, thumbnail
+from reseen.reporting.pictures import PictureList, Shot, sample_thumbnail
 from reseen.types import Benchmark, Protocol, Sample
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
-class RankedPictures:
-    """One query's list, ready for a page.
+@dataclass(frozen=True, kw_only=True)
+class RankedPictures(PictureList):
+    """One query's ranked list.
 
     Attributes:
         sample: Who is searched for.
         first: What came first; None where nothing was found at all.
-        facts: How well it went, in short phrases.
-        query: The query's picture.
-        found: The first places, best first.
-        missed: The first match, where it lies further down than ``found``; None where it does not.
-        heading: Of the list; None for who is searched for.
     """
 
     sample: Sample
     first: Sample | None
-    facts: tuple[str, ...]
-    query: Shot
-    found: tuple[Shot, ...]
-    missed: Shot | None = None
-    heading: str | None = None
-
-    @property
-    def title(self) -> str:
-        """What stands above the list."""
-        return _who(self.sample) if self.heading is None else self.heading
-
-    @property
-    def ratio(self) -> float | None:
-        """Width over height of the query's picture."""
-        return self.query.picture.width / self.query.picture.height if self.query.picture else None
 
 
 def searched_together(outcome: Outcome, protocol: Protocol) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -110,40 +90,40 @@ def ranked_pictures(
             own = ranked_list(query[at : at + 1], gallery[same], protocol, top=1)
             match = benchmark.gallery[gallery_rows[same[own.rows[0, 0]]]]
             rank = int(figures.first_rank)
-            missed = _found(rank, match, own.scores[0, 0], True, across, first_line=f"rank {rank:,}")
+            missed = _answer_shot(rank, match, own.scores[0, 0], True, across, first_line=f"rank {rank:,}")
         lists.append(
             RankedPictures(
+                title=_who(sample),
                 sample=sample,
                 first=entries[0] if entries else None,
                 facts=_facts(figures, hits=int(right.sum()), places=len(entries)),
                 query=Shot(
-                    thumbnail(sample),
+                    sample_thumbnail(sample),
                     alt=f"query: {_who(sample)}",
                     lines=("query", *_where(sample, across)),
                     kind="query",
                     source=sample.path,
                 ),
-                found=tuple(_found(*place, across) for place in places),
+                found=tuple(_answer_shot(*place, across) for place in places),
                 missed=missed,
             )
         )
     return lists
 
 
-def render_lists(lists: Iterable[RankedPictures]) -> Markup:
-    """Return the lists below one another."""
-    ranked = list(lists)
-    ratios = [one.ratio for one in ranked if one.ratio]
-    return render("lists.html", lists=ranked, ratio=float(np.median(ratios)) if ratios else 0.5)
+def render_lists(lists: Sequence[PictureList], *, ratio: float | None = None) -> Markup:
+    """Return the lists below one another, in frames of a ratio of width to height; that of most queries if None."""
+    ratios = [one.ratio for one in lists if one.ratio] or [0.5]
+    return render("lists.html", lists=lists, ratio=float(np.median(ratios)) if ratio is None else ratio)
 
 
-def _found(
+def _answer_shot(
     place: int, sample: Sample, score: float, right: bool, across: bool, *, first_line: str | None = None
 ) -> Shot:
     verdict: Literal["right", "wrong"] = "right" if right else "wrong"
     lines = (f"{score:.2f}", *_where(sample, across))
     return Shot(
-        thumbnail(sample),
+        sample_thumbnail(sample),
         alt=f"rank {place}, {verdict}: {_who(sample)}, score {score:.2f}",
         lines=lines if first_line is None else (first_line, *lines),
         kind=verdict,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reseen.errors import DataError
-from reseen.loading import read
+from reseen.storage import read_picture
 from reseen.types import Sample
 
 logger = logging.getLogger(__name__)
@@ -37,13 +37,13 @@ class Thumbnail(NamedTuple):
         return cls(f"data:image/jpeg;base64,{encoded}", image.width, image.height)
 
 
-def thumbnail(sample: Sample, *, side: int = 160) -> Thumbnail | None:
+def sample_thumbnail(sample: Sample, *, side: int = 160) -> Thumbnail | None:
     """Return a sample's picture, or None, with a warning in the log, where it cannot be read.
 
     A page about a thousand pictures is still worth having when one of them has gone.
     """
     try:
-        return Thumbnail.of(read(sample), side=side)
+        return Thumbnail.of(read_picture(sample), side=side)
     except DataError as error:
         logger.warning("left a picture out of the report: %s", error)
         return None
@@ -71,3 +71,27 @@ class Shot:
     def mark(self) -> str:
         """Tick or cross, for those who cannot tell the frames' colours."""
         return {"right": "✓", "wrong": "✗"}.get(self.kind or "", "")
+
+
+@dataclass(frozen=True)
+class PictureList:
+    """A picture and the list of those found with it, ready for a page.
+
+    Attributes:
+        title: What stands above the list.
+        facts: How well it went, in short phrases.
+        query: The query's picture.
+        found: The first places, best first.
+        missed: The first match, where it lies further down than ``found``; None where it does not.
+    """
+
+    title: str
+    facts: tuple[str, ...]
+    query: Shot
+    found: tuple[Shot, ...]
+    missed: Shot | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """Width over height of the query's picture."""
+        return self.query.picture.width / self.query.picture.height if self.query.picture else None

@@ -20,7 +20,7 @@ WIDTH, HEIGHT = 360, 214
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 20, 10, 38
 _DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 3")
 _COLORS = 5
-_MOST_POINTS = 240
+_MAX_POINTS = 240
 
 
 @dataclass(frozen=True)
@@ -124,12 +124,12 @@ def _points(series: Series, *, x: Axis, y: Axis) -> tuple[Array, Array, Array]:
     """Return x, y and spread where all are finite, the means of neighbours where there are more than can be seen."""
     at, values = np.asarray(series.x, float), np.asarray(series.y, float)
     spread = np.zeros_like(values) if series.spread is None else np.asarray(series.spread, float)
-    kept = np.isfinite(at) & np.isfinite(values) & np.isfinite(spread)
-    kept &= (at > 0 if x.log else True) & (values > 0 if y.log else True)
-    columns = at[kept], values[kept], spread[kept]
-    if len(columns[0]) <= _MOST_POINTS:
+    finite = np.isfinite(at) & np.isfinite(values) & np.isfinite(spread)
+    finite &= (at > 0 if x.log else True) & (values > 0 if y.log else True)
+    columns = at[finite], values[finite], spread[finite]
+    if len(columns[0]) <= _MAX_POINTS:
         return columns
-    parts = [np.array([p.mean() for p in np.array_split(c, _MOST_POINTS)]) for c in columns]
+    parts = [np.array([p.mean() for p in np.array_split(c, _MAX_POINTS)]) for c in columns]
     return parts[0], parts[1], parts[2]
 
 

@@ -24,7 +24,7 @@ from reseen.reporting.scores import (
 )
 from reseen.types import Benchmark, Sample
 
-MOST_LOOKS = 3
+MAX_LOOKS = 3
 
 
 def write_report(
@@ -74,7 +74,7 @@ def write_report(
         Section("Ranking", charts(*figures), f"Protocol {report.protocol}: {report.rule}.{reranked}"),
         Section("Worst queries", render_lists(bad), f"Lowest {one_each}"),
         Section("Best queries", render_lists(good), f"Highest {one_each}") if good else None,
-        None if model is None else _looks(model, [*bad[:MOST_LOOKS], *good[:MOST_LOOKS]]),
+        None if model is None else _attention_section(model, [*bad[:MAX_LOOKS], *good[:MAX_LOOKS]]),
         None if cameras is None else Section("Cameras", cameras, "A query counts for the camera that took it."),
         Section("Training", charts(*curves)) if curves else None,
         _what_ran(benchmark, run, model, notes or {}),
@@ -92,7 +92,7 @@ def _settings(outcome: Outcome) -> Section | None:
     return Section("Every setting", table(setting_columns(), rows), "The rest of this page is about the first.")
 
 
-def _looks(model: Embedder, lists: Sequence[RankedPictures]) -> Section:
+def _attention_section(model: Embedder, lists: Sequence[RankedPictures]) -> Section:
     pairs = [(one.sample, one.first) for one in lists if one.first is not None]
     note = f"Grad-CAM of the similarity between a query and what came first for it. {HOW_TO_READ}"
     return Section("What the network compares", why_found(model, pairs), note)

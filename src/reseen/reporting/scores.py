@@ -18,7 +18,7 @@ from reseen.types import Benchmark
 
 RANKS = 20
 SETTING_RANKS = (1, 10, 20)
-MOST_CAMERAS = 40
+MAX_CAMERAS = 40
 _BINS, _SHOWN_BINS = 2**14, 2**6
 _FALSE_ALARMS = (1e-3, 1e-2)
 
@@ -104,10 +104,10 @@ def score_charts(outcome: Outcome, benchmark: Benchmark) -> list[Markup]:
     """Return how positive and negative pairs score, before any re-ranking, and how well a threshold parts them."""
     protocol = benchmark.protocol
     query_rows, gallery_rows = searched_together(outcome, protocol)
-    found = score_histogram(outcome.query[query_rows], outcome.gallery[gallery_rows], protocol, bins=_BINS)
-    if not found.positive.any() or not found.negative.any():
+    histogram = score_histogram(outcome.query[query_rows], outcome.gallery[gallery_rows], protocol, bins=_BINS)
+    if not histogram.positive.any() or not histogram.negative.any():
         return []
-    return [_score_histogram(found), _roc_chart(found)]
+    return [_score_histogram(histogram), _roc_chart(histogram)]
 
 
 def _score_histogram(found: ScoreHistogram) -> Markup:
@@ -122,18 +122,18 @@ def _score_histogram(found: ScoreHistogram) -> Markup:
     return histogram("How pairs score", edges, counts, x=Axis("cosine similarity"), share_of="pairs of its kind")
 
 
-def _roc_chart(found: ScoreHistogram) -> Markup:
-    roc = Roc.from_histogram(found)
-    kept = np.append(np.diff(roc.false_positive_rate) > 0, True) & (roc.false_positive_rate > 0)
+def _roc_chart(histogram: ScoreHistogram) -> Markup:
+    roc = Roc.from_histogram(histogram)
+    corners = np.append(np.diff(roc.false_positive_rate) > 0, True) & (roc.false_positive_rate > 0)
     at = "; ".join(
         f"threshold {roc.threshold_at(rate):.2f} accepts {percent(roc.tpr_at(rate))} % of the pairs of one identity "
         f"and {100 * rate:g} % of the pairs of two"
         for rate in _FALSE_ALARMS
     )
-    lowest = 10.0 ** np.floor(np.log10(roc.false_positive_rate[kept & (roc.true_positive_rate > 0)].min()))
+    lowest = 10.0 ** np.floor(np.log10(roc.false_positive_rate[corners & (roc.true_positive_rate > 0)].min()))
     x = Axis("false positive rate", limits=(max(1e-6, lowest), 1), log=True, percent=True)
     y = Axis("true positive rate", limits=(0, 1), percent=True)
-    series = Series("ROC", roc.false_positive_rate[kept], roc.true_positive_rate[kept])
+    series = Series("ROC", roc.false_positive_rate[corners], roc.true_positive_rate[corners])
     return line_chart("ROC: one threshold for all pairs", [series], x=x, y=y, note=at)
 
 
@@ -147,7 +147,7 @@ def camera_table(report: Report, benchmark: Benchmark) -> Markup | None:
         return None
     searched = pd.Series([s.camera for s in benchmark.gallery], dtype=object).value_counts()
     rows = []
-    for camera, number in cameras.value_counts().head(MOST_CAMERAS).items():
+    for camera, number in cameras.value_counts().head(MAX_CAMERAS).items():
         own = counted[counted["camera"] == camera]
         figures = (
             [float(own["average_precision"].mean()), float((own["first_rank"] == 1).mean())] if len(own) else [None] * 2
@@ -156,5 +156,5 @@ def camera_table(report: Report, benchmark: Benchmark) -> Markup | None:
         rows.append([camera, int(number), identities, int(searched.get(camera, 0)), *figures])
     rows.sort(key=lambda row: (isinstance(row[0], str), row[0]))
     names = ["camera", "queries", "identities", "gallery", "mAP", "rank 1"]
-    left = f"The {MOST_CAMERAS} cameras with the most queries." if cameras.nunique() > MOST_CAMERAS else ""
+    left = f"The {MAX_CAMERAS} cameras with the most queries." if cameras.nunique() > MAX_CAMERAS else ""
     return table(names, rows, percent=True, caption=left)

@@ -39,13 +39,13 @@ class BearerToken(HTTPBearer):
     def check(self, request: HTTPConnection) -> None:
         """Check a request, as above."""
         header = request.headers.get("authorization", "").encode("latin-1")
-        accepted, other = matches(header, self._accepted), matches(header, self._other)
+        accepted, other = is_among(header, self._accepted), is_among(header, self._other)
         if other and not accepted:
             raise RefusedError(403, "Expected the token that may write; this one may only read.")
         if not accepted:
             raise RefusedError(401, "Expected the server's token as 'Authorization: Bearer TOKEN'.")
 
 
-def matches(header: bytes, tokens: Sequence[bytes]) -> bool:
+def is_among(header: bytes, tokens: Sequence[bytes]) -> bool:
     """Return whether a header is one of some, in a time that says nothing about them."""
     return sum(secrets.compare_digest(header, token) for token in tokens) > 0

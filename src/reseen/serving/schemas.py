@@ -15,7 +15,7 @@ FALSE_ALARMS = 0.01
 """The wanted share of unknown individuals that are taken for a known one."""
 
 Hex = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
-Identity = Annotated[int | str, AfterValidator(lambda value: checked_label(value, "identity"))]
+IdentityField = Annotated[int | str, AfterValidator(lambda value: checked_label(value, "identity"))]
 
 
 class ItemInfo(BaseModel):
@@ -102,14 +102,14 @@ class FeedbackRequest(RequestModel):
 class RelabelRequest(RequestModel):
     """Who an item shows; null for nobody known."""
 
-    identity: Identity | None
+    identity: IdentityField | None
 
 
 class RenameRequest(RequestModel):
     """An identity's new name; where another has it already, the two become one."""
 
-    identity: Identity
-    new: Identity
+    identity: IdentityField
+    new: IdentityField
 
 
 def item_fields(item: Item) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def as_match(match: Match, pictured: set[str]) -> SearchMatch:
     )
 
 
-def threshold_of(calibration: Calibration | None) -> Threshold | None:
+def open_set_threshold(calibration: Calibration | None) -> Threshold | None:
     """Return the open-set threshold at the rate nearest to `FALSE_ALARMS` that the gallery can show."""
     thresholds = () if calibration is None else calibration.open_set
     return min(thresholds, key=lambda each: abs(math.log(each.rate / FALSE_ALARMS)), default=None)

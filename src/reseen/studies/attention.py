@@ -26,13 +26,13 @@ from reseen.reporting import Axis, Section, bar_chart, charts, table
 from reseen.reporting.attention_page import heat, side_by_side
 from reseen.studies.results.table import downloads, show, write_csv
 from reseen.studies.runner import Study, TrainingOptions
-from reseen.studies.runner.networks import BEFORE, before_training, networks_of
+from reseen.studies.runner.networks import BEFORE_TRAINING, before_training, networks_of
 from reseen.types import Benchmark, Sample
 
 HALF = 0.5
 MEASURES = ("area", "height", "spread")
 
-Target = Literal["similarity", "norm"]
+AttentionTarget = Literal["similarity", "norm"]
 Pair = tuple[Sample, Sample]
 
 
@@ -57,7 +57,7 @@ def attention(
     names: Sequence[str] = ("HardTripletLoss", "FIDILoss"),
     runs: Sequence[Path] = (),
     weights: dict[str, float] | None = None,
-    target: Target = "similarity",
+    target: AttentionTarget = "similarity",
     shown: int = 8,
     measured: int = 200,
     seed: int = 0,
@@ -82,13 +82,13 @@ def attention(
     study = Study(attention, locals())
     networks = networks_of(study, runs, names, weights)
     models = {network.name: network.load() for network in networks}
-    models = {BEFORE: before_training(next(iter(models.values())).spec), **models}
+    models = {BEFORE_TRAINING: before_training(next(iter(models.values())).spec), **models}
     pairs = matching(data, measured, seed=seed)
     extents = [_extents(model, name, pairs, target, study.out).assign(network=name) for name, model in models.items()]
     results = pd.concat(extents, ignore_index=True)
     results = results[["network", *(c for c in results if c != "network")]]
     study.csv(results, "attention.csv")
-    cells = compared(results, to=networks[0].name)
+    cells = comparison_rows(results, to=networks[0].name)
     show(["", *MEASURES], [row[:4] for row in cells], title=f"Attention in % of the picture, {data.name}")
     pictures = [query for query, _ in pairs[:shown]]
     others = [other for _, other in pairs[:shown]] if target == "similarity" else None
@@ -148,7 +148,7 @@ def extent(map_: Tensor) -> Extent:
     return Extent(float(wide.double().mean()), float(wide.any(1).double().mean()), even)
 
 
-def compared(results: pd.DataFrame, *, to: str) -> list[list[Any]]:
+def comparison_rows(results: pd.DataFrame, *, to: str) -> list[list[Any]]:
     """Return a row for each network: its measures, and its area above another's on the same pictures, with its ends."""
     area = results.pivot(index="query", columns="network", values="area")
     means = results.groupby("network", sort=False)[list(MEASURES)].mean()
@@ -161,17 +161,17 @@ def compared(results: pd.DataFrame, *, to: str) -> list[list[Any]]:
     return rows
 
 
-def _extents(model: Embedder, name: str, pairs: Sequence[Pair], target: Target, out: Path) -> pd.DataFrame:
+def _extents(model: Embedder, name: str, pairs: Sequence[Pair], target: AttentionTarget, out: Path) -> pd.DataFrame:
     """Return the extents on the first picture of each pair; once measured, they are kept."""
     asked = repr((target, [(s.path, s.box) for pair in pairs for s in pair], fingerprint_of_model(model)))
-    kept = out / "extents" / f"{name}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.csv"
-    if not kept.is_file():
+    table = out / "extents" / f"{name}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.csv"
+    if not table.is_file():
         rows = []
         for number, (query, other) in enumerate(track(pairs, f"Looking: {name}")):
             measures = extent(heat(model, query, reference=other if target == "similarity" else None))
             rows.append({"query": number, "path": query.path, "identity": query.identity, **measures._asdict()})
-        write_csv(pd.DataFrame(rows), kept)
-    return pd.read_csv(kept)
+        write_csv(pd.DataFrame(rows), table)
+    return pd.read_csv(table)
 
 
 def _bars(results: pd.DataFrame) -> Markup:

@@ -12,16 +12,16 @@ from reseen.studies.runner import Run, Study, StudyOptions
 from reseen.studies.settings import changed
 from reseen.types import Benchmark
 
-Parts = dict[str, dict[str, dict[str, Any]]]
-Groups = dict[tuple[tuple[str, ...], str], list[Run]]  # states of the parts, loss -> its runs
-Found = dict[tuple[str, ...], dict[str, Repeated]]  # states of the parts -> loss -> mAP
+RecipeParts = dict[str, dict[str, dict[str, Any]]]
+RunsByState = dict[tuple[tuple[str, ...], str], list[Run]]  # states of the parts, loss -> its runs
+ScoresByState = dict[tuple[str, ...], dict[str, Repeated]]  # states of the parts -> loss -> mAP
 
 
 def components(
     data: Benchmark,
     options: StudyOptions,
     *,
-    parts: Parts | None = None,
+    parts: RecipeParts | None = None,
     which: Literal["all", "without_one"] = "all",
     names: Sequence[str] = ("HardTripletLoss", "HELoss"),
     weights: dict[str, float] | None = None,
@@ -47,7 +47,7 @@ def components(
     if wrong := [name for name, states in chosen.items() if set(states) != {"on", "off"}]:
         raise ValueError(f"expected settings for on and for off of each part, got others for {', '.join(wrong)}")
     losses = study.losses(names, weights)
-    groups: Groups = {}
+    groups: RunsByState = {}
     for states in _combinations(list(chosen), which):
         for loss, settings in losses.items():
             for name, state in states.items():
@@ -55,7 +55,7 @@ def components(
             groups[tuple(map(str, states.values())), loss] = study.train({**states, "loss": loss}, settings)
     study.perform()
     compared = study.differences(_pairs(groups, list(losses)))
-    mean_aps: Found = {}
+    mean_aps: ScoresByState = {}
     for _, row in study.over_seeds(*chosen, "loss").iterrows():
         mean_aps.setdefault(tuple(row[name] for name in chosen), {})[row["loss"]] = row["mean_ap"]
     first, *others = losses
@@ -77,7 +77,7 @@ def components(
     )
 
 
-def default_parts(settings: Mapping[str, Any]) -> Parts:
+def default_parts(settings: Mapping[str, Any]) -> RecipeParts:
     """Return the parts of the HE supplement's table E, as the settings have them."""
     model = settings.get("model") or {}
     resnet, augmentation = model.get("resnet") or {}, settings.get("augmentation") or {}
@@ -103,14 +103,14 @@ def _combinations(parts: Sequence[str], which: str) -> list[dict[str, str | int 
     return [dict(states) for count, states in sorted(on, key=lambda pair: pair[0]) if count in counts]
 
 
-def _pairs(groups: Groups, losses: Sequence[str]) -> list[tuple[list[Run], list[Run]]]:
+def _pairs(groups: RunsByState, losses: Sequence[str]) -> list[tuple[list[Run], list[Run]]]:
     """Return each loss beside the first with the same parts on, then everything on beside all but one part."""
     gains = [(runs, groups[states, losses[0]]) for (states, loss), runs in groups.items() if loss != losses[0]]
     lacking = [key for key in groups if key[0].count("off") == 1]
     return gains + [(groups[("on",) * len(states), loss], groups[states, loss]) for states, loss in lacking]
 
 
-def _effects(mean_aps: Found, parts: Sequence[str], losses: Sequence[str]) -> Section:
+def _effects(mean_aps: ScoresByState, parts: Sequence[str], losses: Sequence[str]) -> Section:
     """Return what each part gives, averaged over the states of the others."""
     gains = {loss: {part: _gain(mean_aps, place, loss) for place, part in enumerate(parts)} for loss in losses}
     every = [0.0, *(gain for of_parts in gains.values() for gain in of_parts.values())]
@@ -120,7 +120,7 @@ def _effects(mean_aps: Found, parts: Sequence[str], losses: Sequence[str]) -> Se
     return Section("What each part gives", charts(*figures), note)
 
 
-def _gain(mean_aps: Found, place: int, loss: str) -> float:
+def _gain(mean_aps: ScoresByState, place: int, loss: str) -> float:
     def level(state: str) -> float:
         return statistics.fmean(by_loss[loss].mean for states, by_loss in mean_aps.items() if states[place] == state)
 

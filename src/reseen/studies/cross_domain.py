@@ -41,10 +41,10 @@ def cross_domain(
     trained = [] if models else [name for name, benchmark in zip(names, data, strict=True) if benchmark.train]
     for name in trained:
         base = study.settings_on(described[name])
-        kept = {key: base[key] for key in ("mirrored", "workers") if key in base}
+        shared = {key: base[key] for key in ("mirrored", "workers") if key in base}
         for seed in range(options.seeds):
             training = Run({"trained on": name, "tested on": name, "seed": seed}, {**base, "seed": seed})
-            tests = {other: {"data": settings, **kept} for other, settings in described.items() if other != name}
+            tests = {other: {"data": settings, **shared} for other, settings in described.items() if other != name}
             study.add(training)
             study.add(*(Run({**training.conditions, "tested on": o}, s, training.name) for o, s in tests.items()))
     sources = list(dict.fromkeys(study.perform()["trained on"]))

@@ -12,7 +12,7 @@ from reseen.studies.results.table import downloads, show
 from reseen.studies.runner import Run, Study, StudyOptions
 from reseen.studies.settings import Settings
 from reseen.training import Schedule
-from reseen.training.schedule import USUAL_EPOCHS
+from reseen.training.schedule import DEFAULT_EPOCHS
 from reseen.types import Benchmark
 
 SUBSET = "reseen.datasets.Subset"
@@ -102,7 +102,7 @@ def data_fraction(
 def _longer(settings: Settings, factor: float) -> Settings:
     """Return settings with every length in epochs times a factor."""
     schedule: Mapping[str, Any] = {
-        "epochs": USUAL_EPOCHS,
+        "epochs": DEFAULT_EPOCHS,
         "warmup": Schedule.warmup,
         **(settings.get("schedule") or {}),
     }

@@ -10,11 +10,11 @@ from markupsafe import Markup
 
 from reseen.evaluation import evaluate, ranked_list
 from reseen.reporting import Axis, Outcome, Section, Series, charts, line_chart
-from reseen.reporting.comparison import compared
+from reseen.reporting.comparison import comparison_sections
 from reseen.reporting.lists import queries_of_first_repeat, searched_together
 from reseen.studies.results.table import downloads, show
 from reseen.studies.runner import Study, TrainingOptions
-from reseen.studies.runner.networks import Network, networks_of, vectors
+from reseen.studies.runner.networks import TrainedNetwork, networks_of, vectors
 from reseen.types import Benchmark
 
 PLACES = 20
@@ -65,7 +65,7 @@ def rankings(
         f"{' and '.join(outcomes)}, {data.name}",
         lead="What two networks find for the queries on which they differ most.",
         sections=[
-            *compared(outcomes, benchmark=data, lists=lists, top=top),
+            *comparison_sections(outcomes, benchmark=data, lists=lists, top=top),
             Section("Place by place", charts(_place_chart(places)), PLACE_BY_PLACE),
             Section("As tables", downloads("queries.csv", "places.csv"), "Every query, and every place, by both."),
         ],
@@ -117,7 +117,7 @@ def _place_chart(places: pd.DataFrame) -> Markup:
     return line_chart("Right, place by place", series, x=Axis("place"), y=Axis("right", limits=(0, 1), percent=True))
 
 
-def _outcome(network: Network, data: Benchmark, out: Path, *, batch_size: int, workers: int) -> Outcome:
+def _outcome(network: TrainedNetwork, data: Benchmark, out: Path, *, batch_size: int, workers: int) -> Outcome:
     model = network.load()
     query, gallery = (
         vectors(out / "embeddings" / f"{network.name}-{part}", model, samples, batch_size=batch_size, workers=workers)

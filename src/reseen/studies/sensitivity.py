@@ -51,7 +51,7 @@ def sensitivity(data: Benchmark, options: StudyOptions, *, grid: dict[str, list[
         f"Scores {study.averaged}. From the worst to the best value mAP rises by {100 * (max(means) - min(means)):.1f}"
         f"; best at {best}."
     )
-    drawn = charts(_drawn("mAP", scores["mean_ap"], grid), _drawn("Rank 1", scores["rank_1"], grid))
+    drawn = charts(_chart("mAP", scores["mean_ap"], grid), _chart("Rank 1", scores["rank_1"], grid))
     study.write(
         f"{' and '.join(names)}, {data.name}",
         lead="Everything else the same: how much does it matter what "
@@ -80,7 +80,7 @@ def _plain(value: Any) -> str | int | float:
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
 
 
-def _drawn(title: str, cells: Cells, grid: Mapping[str, Sequence[Any]]) -> Markup:
+def _chart(title: str, cells: Cells, grid: Mapping[str, Sequence[Any]]) -> Markup:
     """Return a heat map for two settings, a curve for one of numbers, bars for one of anything else."""
     axis = Axis(f"{title}, %", percent=True)
     if len(grid) == 2:

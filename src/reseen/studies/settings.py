@@ -109,8 +109,8 @@ def with_loss(settings: Mapping[str, Any], name: str, *, weight: float | None = 
     terms = terms_of(settings)
     if not any(role_of(term) == "metric" for term in terms):
         terms.append({"output": objective.OUTPUTS["metric"], "role": "metric"})
-    kept = [term for term in terms if not alone or role_of(term) == "metric"]
-    return {**settings, "terms": [{**term, **new} if role_of(term) == "metric" else term for term in kept]}
+    rest = [term for term in terms if not alone or role_of(term) == "metric"]
+    return {**settings, "terms": [{**term, **new} if role_of(term) == "metric" else term for term in rest]}
 
 
 def terms_of(settings: Mapping[str, Any]) -> list[Settings]:

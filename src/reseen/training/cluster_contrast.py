@@ -81,9 +81,9 @@ class ClusterContrast(CandidateSource):
     ) -> None:
         if not 0 <= momentum <= 1 or not 0 <= (teacher or 0) <= 1:
             raise ValueError(f"expected momentum and teacher from 0 to 1, got {momentum} and {teacher}")
-        for given, known in ((update, ("mean", "hardest")), (positives, ("all", "other"))):
-            if given not in known:
-                raise ValueError(f"expected {' or '.join(known)}, got {given!r}")
+        for option, known in ((update, ("mean", "hardest")), (positives, ("all", "other"))):
+            if option not in known:
+                raise ValueError(f"expected {' or '.join(known)}, got {option!r}")
         if labels.shape != (len(vectors),) or (parts is not None and parts.shape != labels.shape):
             raise ValueError(f"expected labels and parts ({len(vectors)},) beside the vectors, got {labels.shape}")
         self.momentum, self.update, self.positives, self.output = momentum, update, positives, output
@@ -110,9 +110,9 @@ class ClusterContrast(CandidateSource):
             ValueError: No loss over pairs stands on the output.
         """
         if self.output not in outputs:
-            found = f"on {', '.join(outputs)}" if outputs else "none"
+            described = f"on {', '.join(outputs)}" if outputs else "none"
             raise ValueError(
-                f"expected a loss over pairs on {self.output} to compare with clusters, got {found}; add one"
+                f"expected a loss over pairs on {self.output} to compare with clusters, got {described}; add one"
             )
         device = next(model.parameters()).device
         self.proxy, self.labels, self.memory = (x.to(device) for x in (self.proxy, self.labels, self.memory))
@@ -130,10 +130,10 @@ class ClusterContrast(CandidateSource):
         require_equal(len(labels))
         followed = output(outputs if self.encoder is None else self.encoder(images, modalities), self.output)
         self.seen.append((gather(F.normalize(followed.detach().float())), gather(self.batch)))
-        kept = None
+        mask = None
         if self.positives == "other":
-            kept = self.batch[:, None] != torch.arange(len(self.labels), device=labels.device)
-        return {self.output: Candidates(self.memory, self.labels, None, kept=kept)}
+            mask = self.batch[:, None] != torch.arange(len(self.labels), device=labels.device)
+        return {self.output: Candidates(self.memory, self.labels, None, kept=mask)}
 
     @torch.no_grad()
     def on_step_end(self, model: Embedder) -> None:

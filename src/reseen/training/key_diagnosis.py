@@ -17,7 +17,7 @@ from reseen.geometry import Candidates, compare, euclidean, masked_mean
 
 
 @dataclass(frozen=True)
-class Sample:
+class KeySample:
     """Batch with its keys, kept whole: keys of other pictures would have other neighbours in a batch norm.
 
     Attributes:
@@ -41,7 +41,7 @@ class Sample:
         return {**self.__dict__, "keys": dict(self.keys)}
 
     @classmethod
-    def load(cls, state: Mapping[str, Any], device: torch.device) -> Sample:
+    def load(cls, state: Mapping[str, Any], device: torch.device) -> KeySample:
         """Return the sample of a state, on a device."""
         modalities = state["modalities"]
         return cls(

@@ -20,7 +20,7 @@ from reseen.training.candidate_source import BatchCandidates, CandidateSource
 from reseen.training.configuration import configuration
 from reseen.training.metrics_logger import require_trackers
 from reseen.training.objective import Objective, Term, default_terms, synchronise_batch_norm
-from reseen.training.run import BestScore, Run
+from reseen.training.run import BestScore, TrainingRun
 from reseen.training.run_folder import RunFolder
 from reseen.training.schedule import Schedule
 from reseen.training.state import InterruptGuard
@@ -178,7 +178,7 @@ def train(
     if precision == "fp16" and len(optimizers) > 1:
         raise ValueError("expected no loss with a learning rate of its own at precision fp16; use bf16 or fp32")
     network = accelerator.prepare_model(objective)
-    candidates.setup(model, objective.compared)
+    candidates.setup(model, objective.pair_outputs)
     set_seed(seed + rank)
 
     # The folder, and what of the run is in it already; then the loop.
@@ -188,7 +188,7 @@ def train(
     with (
         interruption,
         folder.open(resume=resume, config=written),
-        Run(
+        TrainingRun(
             accelerator,
             folder,
             data,
@@ -213,7 +213,7 @@ def train(
             for parameter in pretrained:
                 parameter.requires_grad_(epoch >= schedule.freeze)
 
-            with interruption.held_back():
+            with interruption.delayed():
                 for batch in loader:
                     pictures, labels, rows = (part.to(device, non_blocking=True) for part in batch)
                     side = None if modalities is None else modalities[rows]
@@ -243,11 +243,11 @@ def train(
                 interruption.raise_if_asked()
             if evaluate_every is not None and ((epoch + 1) % evaluate_every == 0 or epoch + 1 == schedule.length):
                 run.evaluate()
-                if patience is not None and run.standing.waited >= patience:
+                if patience is not None and run.best_score.waited >= patience:
                     logger.info("stopped early: no better mAP in %d evaluations", patience)
                     break
         run.warn_if_useless()
-    return run.standing
+    return run.best_score
 
 
 def ignore_interrupts(worker: int) -> None:

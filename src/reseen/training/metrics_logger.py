@@ -55,7 +55,7 @@ class MetricsLogger:
 
     def __init__(self, path: Path, *, log: Callable[[dict[str, float], int], None] | None) -> None:
         self.path = path
-        with self._written():
+        with self._writing():
             self.path.touch()
             require_file(self.path)
         self._log = log
@@ -67,7 +67,7 @@ class MetricsLogger:
             RunError: The disk is full.
         """
         line = seal({"step": step, "epoch": round(epoch, 4), **values})
-        with self._written(), self.path.open("a") as file:
+        with self._writing(), self.path.open("a") as file:
             file.write(f"{line}\n")
         if self._log is not None:
             numbers = {
@@ -87,12 +87,12 @@ class MetricsLogger:
 
     def cut(self, length: int) -> None:
         """Drop what comes after so many bytes."""
-        with self._written():
+        with self._writing():
             if self.path.stat().st_size > length:
                 os.truncate(self.path, length)
 
     @contextmanager
-    def _written(self) -> Iterator[None]:
+    def _writing(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:

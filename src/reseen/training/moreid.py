@@ -21,7 +21,7 @@ from reseen.geometry import Candidates
 from reseen.losses import MemoryBank
 from reseen.models import Embedder, Outputs
 from reseen.training.candidate_source import CandidateSource
-from reseen.training.key_diagnosis import Sample, hardness
+from reseen.training.key_diagnosis import KeySample, hardness
 from reseen.training.objective import dim_of, output
 
 Buffers = Literal["own", "synchronised", "copied", "averaged"]
@@ -94,15 +94,15 @@ class MoReID(CandidateSource):
         """Make the key encoder, and a dictionary for each output."""
         chosen = matching(outputs, self.output)
         if not chosen:
-            found = f"on {', '.join(outputs)}" if outputs else "none"
+            described = f"on {', '.join(outputs)}" if outputs else "none"
             raise ValueError(
-                f"expected a loss over pairs on {self.output!r} to use the dictionary, got {found}; add one"
+                f"expected a loss over pairs on {self.output!r} to use the dictionary, got {described}; add one"
             )
         self.encoder = KeyEncoder(model, self.momentum, self.buffers)
         device = next(model.parameters()).device
         self.dictionaries = {name: MemoryBank(self.memory_size, dim_of(name, model.dims)).to(device) for name in chosen}
         self.steps = self.queued = 0
-        self.sample: Sample | None = None
+        self.sample: KeySample | None = None
         self.compared: dict[str, tuple[Tensor, Tensor, Candidates]] = {}
 
     def candidates(
@@ -128,7 +128,7 @@ class MoReID(CandidateSource):
             )
             dictionary.push(gather(keys[name]), *everyone)  # written when next recalled: after this step
         if self.sample is None or self.queued - self.sample.since >= self.memory_size:
-            self.sample = Sample(images, modalities, keys, since=self.queued)
+            self.sample = KeySample(images, modalities, keys, since=self.queued)
         self.queued += len(everyone[0])
         return candidates
 
@@ -176,7 +176,7 @@ class MoReID(CandidateSource):
             dictionary.load_state_dict(state["dictionaries"][name])
         self.steps, self.queued = state["counters"]["steps"], state["counters"]["queued"]
         device = next(self.encoder.network.parameters()).device
-        self.sample = None if state["sample"] is None else Sample.load(state["sample"], device)
+        self.sample = None if state["sample"] is None else KeySample.load(state["sample"], device)
 
 
 class KeyEncoder:

@@ -94,11 +94,11 @@ class Objective(nn.Module):
                 weights.append(term.weighted().weight)
         self.register_buffer("weights", torch.tensor(weights), persistent=False)
         self.names = distinct(
-            f"{name_of(loss)} on {output}" for loss, output in zip(self.losses, self.outputs, strict=True)
+            f"{loss_name(loss)} on {output}" for loss, output in zip(self.losses, self.outputs, strict=True)
         )
 
     @property
-    def compared(self) -> list[str]:
+    def pair_outputs(self) -> list[str]:
         """Names of the outputs that a loss over pairs is taken on."""
         over_pairs = (any(isinstance(part, PairLoss) for part in loss.modules()) for loss in self.losses)
         return list(dict.fromkeys(name for name, is_one in zip(self.outputs, over_pairs, strict=True) if is_one))
@@ -157,12 +157,12 @@ def size(loss: nn.Module, num_identities: int, dim: int) -> None:
             module.build(num_identities, dim)
 
 
-def name_of(loss: nn.Module) -> str:
+def loss_name(loss: nn.Module) -> str:
     """Return a loss's name and, in brackets, that of the one inside: ``AcrossRanks(HELoss)``."""
     if isinstance(loss, LossAdapter):
-        return name_of(loss.module)
+        return loss_name(loss.module)
     inside = getattr(loss, "loss", None)
-    return f"{type(loss).__name__}({name_of(inside)})" if isinstance(inside, Loss) else type(loss).__name__
+    return f"{type(loss).__name__}({loss_name(inside)})" if isinstance(inside, Loss) else type(loss).__name__
 
 
 def distinct(names: Iterable[str]) -> list[str]:

@@ -53,6 +53,14 @@ class BestScore:
     first: float | None = None
     last: float | None = None
 
+    def note(self, mean_ap: float, epoch: float) -> bool:
+        """Take the mAP of an evaluation, and return whether it is the highest so far."""
+        self.last, self.waited = mean_ap, self.waited + 1
+        if self.best is not None and mean_ap <= self.best:
+            return False
+        self.best, self.best_epoch, self.waited = mean_ap, round(epoch), 0
+        return True
+
     def state_dict(self) -> dict[str, Any]:
         """Return the fields."""
         return dataclasses.asdict(self)
@@ -63,7 +71,7 @@ class BestScore:
 
 
 @dataclass
-class Settings:
+class RunSettings:
     """Settings that stay the same when a run is resumed, but for the epochs, which may become more.
 
     Attributes:
@@ -92,7 +100,7 @@ class Settings:
                 raise ValueError(f"it has {name} {value}, and now it is {now}")
 
 
-class Run:
+class TrainingRun:
     """State of a running training: counts, logs, evaluates and saves. Every rank has one; only the first writes.
 
     Args:
@@ -137,28 +145,28 @@ class Run:
         self._resuming = resume
         self._log_with = log_with
         self.steps_per_epoch = len(batches) // schedule.accumulation
-        self.standing = BestScore()
+        self.best_score = BestScore()
         log = (lambda numbers, step: accelerator.log(numbers, step=step)) if log_with else None
-        self.journal = MetricsLogger(folder.metrics, log=log) if accelerator.is_main_process else None
-        self.watch = LossMonitor(objective.names, log_every * schedule.accumulation, accelerator)
+        self.metrics_logger = MetricsLogger(folder.metrics, log=log) if accelerator.is_main_process else None
+        self.loss_monitor = LossMonitor(objective.names, log_every * schedule.accumulation, accelerator)
         self.optimizers = optimizers
         terms = [[name, weight] for name, weight in zip(objective.names, objective.weights.tolist(), strict=True)]
-        self.settings = Settings({**dataclasses.asdict(schedule), "terms": terms})
+        self.settings = RunSettings({**dataclasses.asdict(schedule), "terms": terms})
         self.parts: dict[str, Stateful] = {
             "settings": self.settings,
             "objective": objective,
             "batches": batches,
             "candidates": candidates,
-            "standing": self.standing,
+            "standing": self.best_score,
             **{f"optimizer {number}": optimizer for number, optimizer in enumerate(optimizers)},
         }
         if accelerator.scaler is not None:
             self.parts["scaler"] = accelerator.scaler
-        if self.journal is not None:
-            self.parts["journal"] = self.journal
+        if self.metrics_logger is not None:
+            self.parts["journal"] = self.metrics_logger
         self._images, self._since = 0, time.perf_counter()
 
-    def __enter__(self) -> Run:
+    def __enter__(self) -> TrainingRun:
         if self._log_with:
             settings = {n: v for n, v in self.settings.values.items() if isinstance(v, (bool, int, float, str))}
             self.accelerator.init_trackers("reseen", config=settings)
@@ -198,8 +206,8 @@ class Run:
                 self._extend(self.settings.extended_from)
         else:
             logger.warning("no state in %s yet: starting from the first step", self.folder.root)
-            if self.journal is not None:
-                self.journal.cut(0)
+            if self.metrics_logger is not None:
+                self.metrics_logger.cut(0)
 
     def _extend(self, epochs: float) -> None:
         change = f"extended from {epochs:g} to {self.schedule.length} epochs after epoch {self.epoch:g}"
@@ -213,8 +221,8 @@ class Run:
         """Count a batch that was used: the terms' values (T,), and how many pictures this rank had of it."""
         self.batches.position += 1
         self._images += num_images * self.accelerator.num_processes
-        self.watch.note(values, self.step)
-        if self.watch.full:
+        self.loss_monitor.note(values, self.step)
+        if self.loss_monitor.full:
             self.look()
 
     def look(self) -> None:
@@ -223,16 +231,16 @@ class Run:
         Raises:
             TrainingError: Names the term and the step.
         """
-        values = self.watch.look()
+        values = self.loss_monitor.look()
         now = time.perf_counter()
         speed, self._images, self._since = self._images / (now - self._since), 0, now
         if not values:
             return
         diagnostics = self.candidates.metrics()
-        if self.journal is None:
+        if self.metrics_logger is None:
             return
         loss = sum(w * v for w, v in zip(self.objective.weights.tolist(), values.values(), strict=True))
-        self.journal.write(
+        self.metrics_logger.write(
             step=self.step,
             epoch=self.epoch,
             loss=loss,
@@ -281,24 +289,22 @@ class Run:
         with torch.random.fork_rng(devices=[]):  # how often it is measured must not change a run
             report = evaluate_model(self.objective.model, self.data, further=False).report
         scores = {"mean_ap": report.mean_ap, "mean_inp": report.mean_inp, "rank_1": report.cmc(1)}
-        if self.journal is not None:
-            self.journal.write(step=self.step, epoch=self.epoch, **scores)
+        if self.metrics_logger is not None:
+            self.metrics_logger.write(step=self.step, epoch=self.epoch, **scores)
             logger.info("epoch %g: mAP %.1f %%, rank-1 %.1f %%", self.epoch, 100 * report.mean_ap, 100 * report.cmc(1))
         if self.step == 0:
-            self.standing.first = report.mean_ap
-        self.standing.last = report.mean_ap
-        self.standing.waited += 1
-        if self.standing.best is None or report.mean_ap > self.standing.best:
-            self.standing.best, self.standing.best_epoch, self.standing.waited = report.mean_ap, round(self.epoch), 0
+            self.best_score.first = report.mean_ap
+        if self.best_score.note(report.mean_ap, self.epoch):
             self.keep(self.folder.best, **scores)
         self._images, self._since = 0, time.perf_counter()
 
     def warn_if_useless(self) -> None:
         """Say so where training ended no better than it began, and what to try."""
-        first, last = self.standing.first, self.standing.last
-        best = self.standing.best
-        if self.journal is not None and first is not None and last is not None and best is not None and last <= first:
-            between = f" (it was {100 * best:.1f} % after epoch {self.standing.best_epoch})"
+        first, last, best = self.best_score.first, self.best_score.last, self.best_score.best
+        if self.metrics_logger is None or first is None or last is None or best is None:
+            return
+        if last <= first:
+            between = f" (it was {100 * best:.1f} % after epoch {self.best_score.best_epoch})"
             logger.warning(
                 "training ended no better than it began: mAP %.1f %% before, %.1f %% after%s; try pretrained weights "
                 "(--model.weights), a lower weight of the metric loss (--loss_weight), another learning rate "

@@ -60,14 +60,14 @@ class RunFolder:
                 raise RunError(f"expected a run to resume in {self.root}, found none; check the path")
             with self._writable():
                 self.state.parent.mkdir(exist_ok=True)
-            stack.enter_context(self._held())
+            stack.enter_context(self._locked())
             return
         if self.taken():
             raise RunError(f"expected a new folder for the run, found {self.root} in use; choose another, or resume it")
         with self._writable():
             self.state.parent.mkdir(parents=True, exist_ok=True)
             self.metrics.unlink(missing_ok=True)
-        stack.enter_context(self._held())
+        stack.enter_context(self._locked())
         if config is not None:
             write_atomically(self.config, config.encode())
 
@@ -81,7 +81,7 @@ class RunFolder:
             ) from error
 
     @contextmanager
-    def _held(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         """Hold the folder's lock, which ends with the process; worker processes do not inherit it.
 
         Raises:

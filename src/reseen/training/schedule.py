@@ -13,9 +13,9 @@ from torch import nn
 from reseen.losses import Loss
 from reseen.training.objective import Objective
 
-USUAL_RATE = 3.5e-3
-USUAL_EPOCHS = 30
-FEWEST_STEPS, FEWEST_STEPS_PRETRAINED = 1_000, 500
+DEFAULT_LEARNING_RATE = 3.5e-3
+DEFAULT_EPOCHS = 30
+MIN_STEPS, MIN_STEPS_PRETRAINED = 1_000, 500
 
 
 @dataclass(frozen=True)
@@ -92,17 +92,17 @@ class Schedule:
         """
         values: dict[str, Any] = {}
         if self.epochs is None:
-            least = FEWEST_STEPS_PRETRAINED if pretrained else FEWEST_STEPS
-            values["epochs"] = max(USUAL_EPOCHS, -(-least // steps_per_epoch))
+            least = MIN_STEPS_PRETRAINED if pretrained else MIN_STEPS
+            values["epochs"] = max(DEFAULT_EPOCHS, -(-least // steps_per_epoch))
         if self.learning_rate is None:
-            values["learning_rate"] = USUAL_RATE * (10 if self.optimizer == "sgd" else 1)
+            values["learning_rate"] = DEFAULT_LEARNING_RATE * (10 if self.optimizer == "sgd" else 1)
             values["pretrained_factor"] = self.pretrained_factor * (0.1 if pretrained else 1.0)
         return dataclasses.replace(self, **values)
 
     @property
     def length(self) -> int:
         """Epochs; where they are left to the data, those of much data."""
-        return USUAL_EPOCHS if self.epochs is None else self.epochs
+        return DEFAULT_EPOCHS if self.epochs is None else self.epochs
 
     def factor(self, epoch: float) -> float:
         """Return the learning rate at a time, in epochs from 0, relative to ``learning_rate``."""

@@ -142,7 +142,7 @@ class InterruptGuard:
             signal.signal(signal.SIGTERM, self._terminate)
 
     @contextmanager
-    def held_back(self) -> Iterator[None]:
+    def delayed(self) -> Iterator[None]:
         """Only note a first signal; a second one interrupts at once."""
         if not self._possible:
             yield

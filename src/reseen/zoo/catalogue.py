@@ -54,8 +54,8 @@ class Entry:
         spec: Fields of a ``ModelSpec``, or of an OpenVINO model's input.
         millions: Parameters, in millions.
         gmacs: Multiply-accumulates of one picture, in 10^9.
-        code: Licence of the authors' code.
-        weights: Licence of the weights and terms of the data behind them.
+        code_licence: Licence of the authors' code.
+        weights_licence: Licence of the weights and terms of the data behind them.
         figures: Scores as published.
         source: Where files and scores are from.
         citation: Of the paper.
@@ -71,8 +71,8 @@ class Entry:
     spec: dict[str, Any]
     millions: float
     gmacs: float
-    code: str
-    weights: str
+    code_licence: str
+    weights_licence: str
     source: str
     citation: str
     kind: Literal["torch", "openvino"] = "torch"
@@ -98,15 +98,15 @@ class Entry:
 @functools.cache
 def entries() -> dict[str, Entry]:
     """Return all entries, by name."""
-    found: dict[str, Entry] = {}
+    by_name: dict[str, Entry] = {}
     for file in sorted(resources.files(__package__).joinpath("entries").iterdir(), key=lambda f: f.name):
         if file.name.endswith(".yaml"):
             content = yaml.load(file.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
             for name, own in content.pop("models").items():
                 values = {"name": name, **content, **own, "spec": content.get("spec", {}) | own.get("spec", {})}
                 values["figures"] = tuple(Figure(*figure) for figure in values.get("figures", ()))
-                found[name] = Entry(**values)
-    return found
+                by_name[name] = Entry(**values)
+    return by_name
 
 
 def find(name: str) -> Entry | None:
@@ -125,19 +125,19 @@ def entry(name: str) -> Entry:
     Raises:
         CheckpointError: There is none of it; the nearest are named.
     """
-    if (found := find(name)) is None:
+    if (known := find(name)) is None:
         hint = f", or did you mean {' or '.join(close)}?" if (close := near(name)) else ""
         raise CheckpointError(f"expected the name of a published model, got {name!r}; reseen models lists them{hint}")
-    return found
+    return known
 
 
-def fetch_entry(wanted: Entry) -> Path:
+def fetch_entry(entry: Entry) -> Path:
     """Return the file of an entry, the first where there are two beside each other.
 
     Raises:
         CheckpointError: It cannot be had, or is not what was published.
         WriteError: The cache cannot be written.
     """
-    paths = [obtain(address, name, digest=digest) for address, name, digest in wanted.files]
-    logger.info("%s: weights %s", wanted.name, wanted.weights)
+    paths = [obtain(address, name, digest=digest) for address, name, digest in entry.files]
+    logger.info("%s: licence of the weights: %s", entry.name, entry.weights_licence)
     return paths[0]

@@ -110,46 +110,46 @@ def of_folder(folder: Path, name: str, digest: str | None, address: str) -> Path
     return path
 
 
-def download(url: str, kept: Path, *, digest: str | None) -> Path:
+def download(url: str, target: Path, *, digest: str | None) -> Path:
     """Return a file that is kept, fetched first if it is not; a cut download goes on where it stopped.
 
     Args:
         url: Where it is.
-        kept: Where it is kept; beside it, what it hashes to.
+        target: Where it is kept; beside it, what it hashes to.
         digest: What it must hash to; None for what was noted when it was fetched.
 
     Raises:
         CheckpointError: The file cannot be fetched, or hashes to something else.
         WriteError: The cache cannot be written.
     """
-    noted = kept.with_name(f"{kept.name}.sha256")
+    noted = target.with_name(f"{target.name}.sha256")
 
     def is_kept() -> bool:
         expected = digest or (noted.read_text().strip() if noted.is_file() else None)
-        return kept.is_file() and expected is not None and hash_of(kept) == expected
+        return target.is_file() and expected is not None and hash_of(target) == expected
 
     if is_kept():
-        return kept
-    make_folder(kept.parent)
-    part = kept.with_name(f"{kept.name}.part")
-    with replacing(kept) as draft:
+        return target
+    make_folder(target.parent)
+    part = target.with_name(f"{target.name}.part")
+    with replacing(target) as draft:
         if is_kept():  # Another process has fetched it while this one waited.
-            kept.replace(draft)
-            return kept
+            target.replace(draft)
+            return target
         try:
             logger.info("fetching %s", url)
-            found = _receive(url, part)
+            actual = _receive(url, part)
         except (OSError, http.client.HTTPException) as error:
             raise CheckpointError(
                 f"expected weights at {url}, got {getattr(error, 'reason', None) or one_line(error)}; fetch them "
-                f"elsewhere and give the file, or put it as {kept.name} into a folder that {MIRROR} names"
+                f"elsewhere and give the file, or put it as {target.name} into a folder that {MIRROR} names"
             ) from error
-        if digest is not None and found != digest:
+        if digest is not None and actual != digest:
             part.unlink()
-            raise CheckpointError(f"expected {url} to hash to {digest}, got {found}; the file is not what was meant")
-        noted.write_text(f"{found}\n")
+            raise CheckpointError(f"expected {url} to hash to {digest}, got {actual}; the file is not what was meant")
+        noted.write_text(f"{actual}\n")
         part.replace(draft)
-    return kept
+    return target
 
 
 def _receive(url: str, part: Path) -> str:
@@ -166,8 +166,8 @@ def _receive(url: str, part: Path) -> str:
         request.add_header("If-Range", tag.read_text())
     with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
         goes_on = answer.status == 206
-        if (named := answer.headers.get("ETag")) and not named.startswith("W/"):
-            tag.write_text(named)
+        if (etag := answer.headers.get("ETag")) and not etag.startswith("W/"):
+            tag.write_text(etag)
         else:
             tag.unlink(missing_ok=True)
         expected, received = answer.headers.get("Content-Length"), 0
@@ -247,12 +247,12 @@ def fetch_from_hub(address: str) -> Path:
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
     name = f"{owner}/{repository}"
-    kept = try_to_load_from_cache(name, file, revision=revision or None)
-    if isinstance(kept, str) and revision:
-        return Path(kept)
+    cached = try_to_load_from_cache(name, file, revision=revision or None)
+    if isinstance(cached, str) and revision:
+        return Path(cached)
     is_reachable = _hub_is_reachable()
-    if isinstance(kept, str) and not is_reachable:
-        return Path(kept)
+    if isinstance(cached, str) and not is_reachable:
+        return Path(cached)
     if not is_reachable:
         raise CheckpointError(
             f"expected {file} of {name} on the Hugging Face hub, which cannot be reached; connect, or put it into a "
@@ -289,8 +289,8 @@ def require_digest(path: Path, digest: str, source: str) -> None:
     Raises:
         CheckpointError: It is not.
     """
-    if (found := hash_of(path)) != digest:
-        raise CheckpointError(f"expected {source} to hash to {digest}, got {found}; the file is not what was meant")
+    if (actual := hash_of(path)) != digest:
+        raise CheckpointError(f"expected {source} to hash to {digest}, got {actual}; the file is not what was meant")
 
 
 def hash_of(path: Path) -> str:

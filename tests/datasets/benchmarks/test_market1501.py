@@ -4,7 +4,7 @@ import pytest
 from tests.datasets.miniatures import duke, market, occluded_duke, picture, pictures
 
 from reseen.datasets import DukeMTMCReID, Market1501, OccludedDuke
-from reseen.datasets.benchmarks.dukemtmc import _say_withdrawn
+from reseen.datasets.benchmarks.dukemtmc import _warn_withdrawn
 from reseen.errors import DataError
 
 
@@ -63,7 +63,7 @@ def test_duke_names_its_distractors(tmp_path, data_set, write):
 
 
 def test_duke_says_once_that_it_was_withdrawn(tmp_path, caplog):
-    _say_withdrawn.cache_clear()
+    _warn_withdrawn.cache_clear()
     arguments = duke(tmp_path)
     DukeMTMCReID(**arguments)
     DukeMTMCReID(**arguments)

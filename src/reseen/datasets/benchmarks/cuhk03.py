@@ -2,15 +2,15 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
 from reseen.datasets.benchmarks.cuhk03_release import read_release, read_test_sets
-from reseen.datasets.benchmarks.layout import MARKET_FOLDERS, read_market_folder, read_matlab
-from reseen.errors import DataError, describe
+from reseen.datasets.benchmarks.layout import MARKET_FOLDERS, TrainQueryGallery, read_market_folder, read_matlab
+from reseen.errors import DataError, contents_of
 from reseen.protocols import cross_camera, cuhk03_classic
-from reseen.types import Benchmark, PublishedData, Sample
+from reseen.types import Benchmark, PublishedData
 
 Boxes = Literal["labeled", "detected"]
 
@@ -65,26 +65,21 @@ class CUHK03(Benchmark):
         return PublishedData(f"cuhk03_{boxes}", PUBLISHED[boxes]) if variant == "new" else PublishedData()
 
 
-class _Parts(NamedTuple):
-    train: tuple[Sample, ...]
-    query: tuple[Sample, ...]
-    gallery: tuple[Sample, ...]
-
-
-def _new(root: Path, boxes: Boxes) -> _Parts:
+def _new(root: Path, boxes: Boxes) -> TrainQueryGallery:
     config = f"cuhk03_new_protocol_config_{boxes}.mat"
     for folder in (root, root / "cuhk03-np", root / "cuhk03"):
         if all((folder / boxes / part).is_dir() for part in MARKET_FOLDERS):
-            return _Parts(*(read_market_folder(folder / boxes / part) for part in MARKET_FOLDERS))
+            train, query, gallery = (read_market_folder(folder / boxes / part) for part in MARKET_FOLDERS)
+            return train, query, gallery
         if (folder / RELEASE).exists() and (folder / config).exists():
             return _configured(folder / RELEASE, folder / config, boxes)
     raise DataError(
         f"expected {boxes}/{{{','.join(MARKET_FOLDERS)}}}, or {RELEASE} with {config}, in {root}, or in its folder "
-        f"cuhk03-np or cuhk03; found {describe(root)}; check the root"
+        f"cuhk03-np or cuhk03; found {contents_of(root)}; check the root"
     )
 
 
-def _configured(release: Path, config: Path, boxes: Boxes) -> _Parts:
+def _configured(release: Path, config: Path, boxes: Boxes) -> TrainQueryGallery:
     """Divide the release as the configuration of the new protocol says."""
     samples = read_release(release, boxes)
     variables = read_matlab(config)
@@ -93,15 +88,16 @@ def _configured(release: Path, config: Path, boxes: Boxes) -> _Parts:
         labels = variables["labels"].ravel().tolist()
         rows = [variables[f"{part}_idx"].ravel().astype(np.intp) - 1 for part in ("train", "query", "gallery")]
         pictures = [dataclasses.replace(samples[n], identity=int(i)) for n, i in zip(names, labels, strict=True)]
-        return _Parts(*(tuple(pictures[row] for row in part) for part in rows))
+        train, query, gallery = (tuple(pictures[row] for row in part) for part in rows)
     except (ValueError, KeyError, IndexError) as error:
         raise DataError(f"expected the new protocol of {release} in {config}, got: {error!r}") from error
+    return train, query, gallery
 
 
-def _classic(root: Path, boxes: Boxes, split: int) -> _Parts:
+def _classic(root: Path, boxes: Boxes, split: int) -> TrainQueryGallery:
     path = next((p for p in (root / RELEASE, root / "cuhk03" / RELEASE, root / RELEASE.name) if p.exists()), None)
     if path is None:
-        raise DataError(f"expected {RELEASE} in {root}, found {describe(root)}; the classic protocol needs it")
+        raise DataError(f"expected {RELEASE} in {root}, found {contents_of(root)}; the classic protocol needs it")
     samples = read_release(path, boxes)
     test_sets = read_test_sets(path)
     if len(test_sets) < split:
@@ -109,4 +105,4 @@ def _classic(root: Path, boxes: Boxes, split: int) -> _Parts:
     tested = test_sets[split - 1]
     train = tuple(s for s in samples.values() if s.identity not in tested)
     test = tuple(s for s in samples.values() if s.identity in tested)
-    return _Parts(train, test, test)
+    return train, test, test

@@ -28,7 +28,7 @@ def read_release(path: Path, boxes: Literal["labeled", "detected"]) -> dict[str,
         DataError: The file is damaged or of another form.
     """
     samples = {}
-    with _opened(path) as file:
+    with _open(path) as file:
         for pair, cells in enumerate(_cells(file, boxes), start=1):
             # MATLAB stores columns first: (pictures, persons) here.
             for picture, person in np.ndindex(cells.shape):
@@ -51,7 +51,7 @@ def read_test_sets(path: Path) -> list[frozenset[str]]:
     Raises:
         DataError: The file is damaged or of another form.
     """
-    with _opened(path) as file:
+    with _open(path) as file:
         return [
             frozenset(f"{int(pair)}_{int(person):03d}" for pair, person in test_set.T)
             for test_set in _cells(file, "testsets")
@@ -75,7 +75,7 @@ def draw_picture(path: str, name: str) -> NDArray[np.uint8]:
         raise DataError(f"expected a picture {name} in {path}, got: {error}") from error
 
 
-def _opened(path: Path) -> h5py.File:
+def _open(path: Path) -> h5py.File:
     with needs("hdf5"):
         import h5py
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from reseen.datasets.benchmarks.layout import Parts, read_market_layout
+from reseen.datasets.benchmarks.layout import TrainQueryGallery, read_market_layout
 from reseen.protocols import cross_camera
 from reseen.types import Benchmark, Identity, PublishedData
 
@@ -57,13 +57,13 @@ class OccludedDuke(Benchmark):
         return PublishedData("occluded_duke", PUBLISHED_OCCLUDED)
 
 
-def _read(root: str | Path, *, inside: Sequence[str]) -> tuple[Parts, frozenset[Identity]]:
+def _read(root: str | Path, *, inside: Sequence[str]) -> tuple[TrainQueryGallery, frozenset[Identity]]:
     """Return the parts, and the gallery's identities that are no query's."""
-    _say_withdrawn()
+    _warn_withdrawn()
     train, query, gallery = read_market_layout(root, inside=inside)[1]
     return (train, query, gallery), frozenset(s.identity for s in gallery) - {s.identity for s in query}
 
 
 @functools.cache
-def _say_withdrawn() -> None:
+def _warn_withdrawn() -> None:
     logger.warning("DukeMTMC was withdrawn by its authors in 2019; think twice before you use or publish it")

@@ -10,14 +10,14 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from reseen.errors import DataError, describe
+from reseen.errors import DataError, contents_of
 from reseen.pictures import is_picture
 from reseen.types import Sample
 
 # Market-1501 has the identity and the camera of a picture in its name, and so have later data sets.
 MARKET_FOLDERS = ("bounding_box_train", "query", "bounding_box_test")
 _MARKET_NAME = re.compile(r"(-?\d+)_c(\d+)")
-Parts = tuple[tuple[Sample, ...], tuple[Sample, ...], tuple[Sample, ...]]
+TrainQueryGallery = tuple[tuple[Sample, ...], tuple[Sample, ...], tuple[Sample, ...]]
 
 
 def find_root(root: str | Path, *, entries: Sequence[str], inside: Sequence[str] = ()) -> Path:
@@ -31,7 +31,7 @@ def find_root(root: str | Path, *, entries: Sequence[str], inside: Sequence[str]
         if all((folder / entry).exists() for entry in entries):
             return folder
     also = "".join(f", or in its folder {name}" for name in inside)
-    raise DataError(f"expected {', '.join(entries)} in {root}{also}; found {describe(root)}; check the root")
+    raise DataError(f"expected {', '.join(entries)} in {root}{also}; found {contents_of(root)}; check the root")
 
 
 def list_folders(folder: Path) -> list[str]:
@@ -54,7 +54,7 @@ def read_lines(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise DataError(f"expected the list {path}, found {describe(path.parent)}") from error
+        raise DataError(f"expected the list {path}, found {contents_of(path.parent)}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"expected a list of text in {path}, found bytes that are not UTF-8") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
@@ -103,7 +103,9 @@ def parse_name(pattern: re.Pattern[str], name: str, *, folder: Path, example: st
     return match
 
 
-def read_market_layout(root: str | Path, *, inside: Sequence[str], further: Sequence[str] = ()) -> tuple[Path, Parts]:
+def read_market_layout(
+    root: str | Path, *, inside: Sequence[str], further: Sequence[str] = ()
+) -> tuple[Path, TrainQueryGallery]:
     """Return the folder of a data set laid out as Market-1501, and its three parts.
 
     Args:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from reseen.datasets.benchmarks.layout import read_pairs
-from reseen.errors import DataError, describe
+from reseen.errors import DataError, contents_of
 from reseen.protocols import cross_camera
 from reseen.tables import require_files
 from reseen.types import Benchmark, PublishedData, Sample
@@ -57,7 +57,7 @@ def _find(root: Path, versions: list[Literal["V1", "V2"]]) -> tuple[Path, Litera
     wanted = " or ".join(", ".join(PICTURES[version]) for version in versions)
     raise DataError(
         f"expected the folders {wanted} in {root}, or in its folder MSMT17_V1, MSMT17_V2 or MSMT17; "
-        f"found {describe(root)}; check the root"
+        f"found {contents_of(root)}; check the root"
     )
 
 

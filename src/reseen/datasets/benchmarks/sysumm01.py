@@ -13,7 +13,7 @@ from reseen.datasets.benchmarks.layout import (
     read_lines,
     read_matlab,
 )
-from reseen.errors import DataError, describe
+from reseen.errors import DataError, contents_of
 from reseen.protocols import sysu_mm01
 from reseen.types import Benchmark, Camera, Identity, PublishedData, Sample
 
@@ -107,7 +107,7 @@ def _read_ids(folder: Path, name: str) -> set[int]:
         if "id" not in variables:
             raise DataError(f"expected the variable id in {mat}, found {', '.join(variables)}")
         return {int(i) for i in variables["id"].ravel()}
-    raise DataError(f"expected the list {name}.txt or {name}.mat in {folder}, found {describe(folder)}")
+    raise DataError(f"expected the list {name}.txt or {name}.mat in {folder}, found {contents_of(folder)}")
 
 
 def _read_permutations(

@@ -2,7 +2,7 @@
 
 ::
 
-    from reseen.loading import read
+    from reseen.storage import read_picture
     checked = check(Market1501("Market-1501-v15.09.15"), read)
     rich.print(checked)
     plot(checked, "market.png")
@@ -89,7 +89,7 @@ def check(benchmark: Benchmark, read: Callable[[Sample], NDArray[np.uint8]], *, 
 
     Args:
         benchmark: The data set.
-        read: Gives a sample's picture (H, W, 3), or raises a DataError: ``reseen.loading.read``.
+        read: Gives a sample's picture (H, W, 3), or raises a DataError: ``reseen.storage.read_picture``.
         progress: Draw a bar.
     """
     samples = [(part, sample) for part in PARTS for sample in getattr(benchmark, part)]

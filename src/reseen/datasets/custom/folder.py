@@ -1,17 +1,11 @@
 """User data from folders or file-name patterns."""
 
-import re
 from pathlib import Path
 from typing import Literal
 
-from reseen.datasets.custom.records import OPTIONAL, read_samples, splits_of
+from reseen.datasets.custom.samples import folder_samples
 from reseen.datasets.custom.splitting import divide
-from reseen.errors import DataError, describe
-from reseen.pictures import find_pictures
-from reseen.tables import TextTable
 from reseen.types import Benchmark
-
-GROUPS = ("identity", *OPTIONAL)
 
 
 class Folder(Benchmark):
@@ -62,16 +56,9 @@ class Folder(Benchmark):
         gallery_modality: Literal["visible", "infrared"] | None = None,
     ) -> None:
         root = Path(root).expanduser()
-        compiled = _compile(pattern if pattern is not None else r"^(?P<identity>[^/]+)/")
-        names = walk(root)
-        kept = [name for name in names if compiled.search(name)] if others == "skip" else names
-        if not kept:
-            example = names[0] if names else describe(root)
-            raise DataError(f"expected pictures that match {compiled.pattern} in {root}, found {example}")
-        rows = TextTable(root, {"path": kept, **columns_of(kept, compiled, root)})
+        pattern = r"^(?P<identity>[^/]+)/" if pattern is None else pattern
         parts = divide(
-            read_samples(rows, root=root),
-            splits_of(rows),
+            *folder_samples(root, pattern=pattern, required=("identity",), others=others),
             source=root,
             same_camera=same_camera,
             test_identities=test_identities,
@@ -83,39 +70,3 @@ class Folder(Benchmark):
             gallery_modality=gallery_modality,
         )
         super().__init__(root.resolve().name, *parts, further=parts.across_modalities())
-
-
-def _compile(pattern: str) -> re.Pattern[str]:
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"expected a regular expression as pattern, got {pattern!r}: {error}") from error
-    if "identity" not in compiled.groupindex or set(compiled.groupindex) - set(GROUPS):
-        raise ValueError(
-            f"expected a pattern with the group identity, and {', '.join(GROUPS[1:])} if known, got "
-            f"{', '.join(compiled.groupindex) or 'no named group'} in {pattern!r}"
-        )
-    return compiled
-
-
-def columns_of(names: list[str], pattern: re.Pattern[str], root: Path) -> dict[str, list[str]]:
-    """Return what a pattern reads from each of some names, by group.
-
-    Raises:
-        DataError: A name does not match.
-    """
-    matches = [pattern.search(name) for name in names]
-    if None in matches:
-        raise DataError(
-            f"expected pictures in {root} to match {pattern.pattern}, found {names[matches.index(None)]}; "
-            f"mend the pattern, or ignore such pictures with others=skip"
-        )
-    matched = [match.groupdict("") for match in matches if match]
-    return {group: [groups[group] for groups in matched] for group in pattern.groupindex}
-
-
-def walk(root: Path) -> list[str]:
-    """Return the paths of all pictures under a folder, from it, with forward slashes, sorted."""
-    if not root.is_dir():
-        raise DataError(f"expected a folder of pictures at {root}, found {describe(root)}")
-    return find_pictures(root)

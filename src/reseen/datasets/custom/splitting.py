@@ -18,7 +18,7 @@ SPLITS = ("train", "test", "query", "gallery")
 SameCamera = Literal["exclude", "exclude_all", "keep", "auto"]
 
 
-class Parts(NamedTuple):
+class Division(NamedTuple):
     """Training, query and gallery pictures, the protocol of the search, and distractors."""
 
     train: tuple[Sample, ...]
@@ -53,7 +53,7 @@ def divide(
     gallery_camera: Camera | None,
     query_modality: str | None,
     gallery_modality: str | None,
-) -> Parts:
+) -> Division:
     """Divide pictures by their splits (``train``, ``test``, ``query``, ``gallery``), or by identity without splits.
 
     Pictures of the split ``test`` give queries and a gallery. Where the query's own camera is excluded, the queries
@@ -70,8 +70,8 @@ def divide(
     if splits is None:
         splits = _draw_splits([s.identity for s in samples], test_identities, generator, source)
     if unknown := set(splits) - set(SPLITS):
-        found = ", ".join(repr(split) for split in sorted(unknown)[:5])
-        raise DataError(f"expected only the splits {', '.join(SPLITS)} in {source}, found {found}")
+        examples = ", ".join(repr(split) for split in sorted(unknown)[:5])
+        raise DataError(f"expected only the splits {', '.join(SPLITS)} in {source}, found {examples}")
     parts: dict[str, list[Sample]] = defaultdict(list)
     distractors: list[Sample] = []
     for sample, split in zip(samples, splits, strict=True):
@@ -115,7 +115,7 @@ def divide(
         for kind, value in enumerate(values)
         if value is not None
     ]
-    return Parts(
+    return Division(
         tuple(parts["train"]),
         tuple(query),
         tuple(gallery),

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from reseen.datasets.custom.records import OPTIONAL, read_samples, splits_of
+from reseen.datasets.custom.samples import table_samples
 from reseen.datasets.custom.splitting import divide
-from reseen.tables import read_table, require_files
 from reseen.types import Benchmark
 
 
@@ -54,12 +53,9 @@ class Table(Benchmark):
         gallery_modality: Literal["visible", "infrared"] | None = None,
     ) -> None:
         path = Path(path).expanduser()
-        rows = read_table(path, required=("path", "identity"), optional=OPTIONAL, boxes=True)
-        samples = read_samples(rows, root=path.parent if root is None else Path(root).expanduser())
-        require_files(dict.fromkeys(s.path for s in samples), source=path)
+        folder = None if root is None else Path(root).expanduser()
         parts = divide(
-            samples,
-            splits_of(rows),
+            *table_samples(path, root=folder, required=("identity",)),
             source=path,
             same_camera=same_camera,
             test_identities=test_identities,

@@ -10,7 +10,7 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.datasets.synthetic.cameras import Camera, clouds
+from reseen.datasets.synthetic.cameras import SyntheticCamera, clouds
 from reseen.datasets.synthetic.painting import Canvas, paint
 from reseen.datasets.synthetic.shapes import Paint, Shape, as_rows, box, place
 
@@ -20,7 +20,7 @@ HANDLE, RADIATOR, LAMP = Paint(0.8, 0.8, 0.75, 0.3), Paint(0.8, 0.8, 0.78, 0.75)
 
 
 @functools.lru_cache(maxsize=256)
-def backdrop(camera: Camera, height: int, width: int) -> Canvas:
+def backdrop(camera: SyntheticCamera, height: int, width: int) -> Canvas:
     """Return what stands behind those who walk by: (4, H, 3 W), of which a picture shows a part; not to be changed."""
     rng = np.random.default_rng((*camera.seed, 1))
     wide = BACKDROP_WIDTH * width

@@ -21,7 +21,7 @@ CHANNELS: dict[Modality, slice] = {"visible": slice(0, 3), "infrared": slice(3, 
 
 
 @dataclass(frozen=True)
-class Camera:
+class SyntheticCamera:
     """Parameters of a camera, the same on all of its pictures.
 
     Attributes:
@@ -49,13 +49,13 @@ class Camera:
     light: float
 
 
-def new_camera(number: int, *, seed: tuple[int, ...], indoor: bool) -> Camera:
+def new_camera(number: int, *, seed: tuple[int, ...], indoor: bool) -> SyntheticCamera:
     """Return a camera at random; together, cameras look from all sides."""
     rng = np.random.default_rng(seed)
     warm = rng.normal(0.06 if indoor else -0.03, 0.08)
     tint = rng.normal(0, 0.04)
     exposure = float(np.exp(rng.normal(-0.15 if indoor else 0.0, 0.18)))
-    return Camera(
+    return SyntheticCamera(
         number=number,
         seed=seed,
         indoor=indoor,
@@ -71,7 +71,7 @@ def new_camera(number: int, *, seed: tuple[int, ...], indoor: bool) -> Camera:
     )
 
 
-def develop(canvas: Canvas, camera: Camera, *, exposure: float, grain: tuple[int, int]) -> NDArray[np.uint8]:
+def develop(canvas: Canvas, camera: SyntheticCamera, *, exposure: float, grain: tuple[int, int]) -> NDArray[np.uint8]:
     """Return what the camera's sensor makes of a canvas (C, H, W): (H, W, 3).
 
     Args:

@@ -8,11 +8,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.datasets.synthetic.cameras import Camera, Modality, new_camera
+from reseen.datasets.synthetic.cameras import Modality, SyntheticCamera, new_camera
 from reseen.datasets.synthetic.latents import Latents, new_latents
-from reseen.datasets.synthetic.scenes import Kind, Subject, new_subject, new_twin, picture
+from reseen.datasets.synthetic.scenes import Subject, new_subject, new_twin, picture
 from reseen.protocols import DrawnShots, cross_camera, drawn_gallery
-from reseen.types import Benchmark, Protocol, Sample
+from reseen.types import Benchmark, ObjectKind, Protocol, Sample
 
 IDENTITY, CAMERA, TRACK = range(3)  # one stream of random numbers for each
 
@@ -49,7 +49,7 @@ class Synthetic(Benchmark):
         ValueError: A number is out of range.
     """
 
-    cameras: dict[int, Camera]
+    cameras: dict[int, SyntheticCamera]
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class Synthetic(Benchmark):
 class Look:
     """Parameters of a `Synthetic` that all of its pictures share; see there."""
 
-    kind: Kind
+    kind: ObjectKind
     seed: int
     height: int
     width: int
@@ -180,7 +180,7 @@ class Drawing:
         )
 
 
-def infrared_searches(cameras: Iterable[Camera], images_per_camera: int) -> list[Protocol]:
+def infrared_searches(cameras: Iterable[SyntheticCamera], images_per_camera: int) -> list[Protocol]:
     """Return the four settings of SYSU-MM01, with these cameras for its own."""
     visible = [camera for camera in cameras if sensor(camera.number) == "visible"]
     searched = {"all": visible, "indoor": [camera for camera in visible if camera.indoor]}
@@ -210,13 +210,13 @@ def latents(sample: Sample) -> Latents:
 
 
 @functools.lru_cache(maxsize=65536)
-def subject_of(kind: Kind, seed: int, identity: int, twin: int | None) -> Subject:
+def subject_of(kind: ObjectKind, seed: int, identity: int, twin: int | None) -> Subject:
     """Return the person or vehicle of an identity."""
     rng = np.random.default_rng((seed, IDENTITY, identity))
     return new_subject(kind, rng) if twin is None else new_twin(subject_of(kind, seed, twin, None), rng)
 
 
 @functools.lru_cache(maxsize=4096)
-def camera_of(seed: int, number: int, indoor: bool) -> Camera:
+def camera_of(seed: int, number: int, indoor: bool) -> SyntheticCamera:
     """Return the camera of a number."""
     return new_camera(number, seed=(seed, CAMERA, number), indoor=indoor)

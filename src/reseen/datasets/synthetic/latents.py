@@ -1,4 +1,4 @@
-"""Latents: what differs between two pictures of one individual, so that what the two share can be told exactly."""
+"""Latents: what differs between two pictures of one individual, so that what the two share can be computed exactly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reseen.datasets.synthetic.cameras import Camera
+from reseen.datasets.synthetic.cameras import SyntheticCamera
 from reseen.datasets.synthetic.shapes import choose
 
 FRONT = 0.4  # without variation, everybody is seen from the front, a little to the side
@@ -62,7 +62,9 @@ class Latents:
     other: int
 
 
-def new_latents(camera: Camera, *, track: tuple[int, ...], index: int, variation: float, occlusion: float) -> Latents:
+def new_latents(
+    camera: SyntheticCamera, *, track: tuple[int, ...], index: int, variation: float, occlusion: float
+) -> Latents:
     """Return the latents of a picture at random.
 
     Args:
@@ -119,10 +121,13 @@ def shared_surface(first: Latents, second: Latents) -> float:
     The surface is a cylinder around the individual, cut into 24 x 16 patches; a picture shows the patches turned to
     it and not hidden, each in proportion to how far it is turned. Two fronts give 1, a front and a back 0.
     """
-    return float(np.minimum(shown(first), shown(second)).sum() / shown(dataclasses.replace(first, hidden=None)).sum())
+    return float(
+        np.minimum(visible_patches(first), visible_patches(second)).sum()
+        / visible_patches(dataclasses.replace(first, hidden=None)).sum()
+    )
 
 
-def shown(latents: Latents) -> NDArray[np.float64]:
+def visible_patches(latents: Latents) -> NDArray[np.float64]:
     """Return how well each patch of the surface shows, (16 heights, 24 angles), 0 to 1."""
     angles = np.arange(24) * (2 * math.pi / 24) + latents.yaw
     facing = np.broadcast_to(np.maximum(np.cos(angles), 0), (16, 24))

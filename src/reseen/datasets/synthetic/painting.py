@@ -20,7 +20,7 @@ Numbers = NDArray[np.float32]
 Counts = NDArray[np.intp]
 
 
-class Boxes(NamedTuple):
+class BoundingBoxes(NamedTuple):
     """The bounding boxes of P shapes on a canvas, each (P,), in whole pixels; ``sizes`` is 0 for those outside."""
 
     left: Counts
@@ -41,7 +41,7 @@ def paint(canvas: Canvas, rows: Rows, *, channels: slice, light: float = 0.0, re
         relief: How much darker a round surface is where it turns away.
     """
     boxes = bounding_boxes(rows, *canvas.shape[1:])
-    colour, keep = evaluate(rows, boxes, channels, light, relief)
+    colour, keep = pixel_values(rows, boxes, channels, light, relief)
     start = 0
     for left, top, wide, high, size in zip(*(column.tolist() for column in boxes), strict=True):
         if size:
@@ -51,7 +51,7 @@ def paint(canvas: Canvas, rows: Rows, *, channels: slice, light: float = 0.0, re
             start += size
 
 
-def bounding_boxes(rows: Rows, height: int, width: int) -> Boxes:
+def bounding_boxes(rows: Rows, height: int, width: int) -> BoundingBoxes:
     """Return which pixels of a canvas (H, W) each shape may touch."""
     x, y, u_x, u_y, v_x, v_y, half_u, half_v, taper, _, soft, *_ = rows.T
     widest = half_u * (1 + np.abs(taper))
@@ -63,10 +63,12 @@ def bounding_boxes(rows: Rows, height: int, width: int) -> Boxes:
     top = np.clip(y - reach_y, 0, height).astype(np.intp)
     wide = np.clip(np.ceil(x + reach_x), 0, width).astype(np.intp) - left
     high = np.clip(np.ceil(y + reach_y), 0, height).astype(np.intp) - top
-    return Boxes(left, top, wide, high, wide * high)
+    return BoundingBoxes(left, top, wide, high, wide * high)
 
 
-def evaluate(rows: Rows, boxes: Boxes, channels: slice, light: float, relief: float) -> tuple[Numbers, Numbers]:
+def pixel_values(
+    rows: Rows, boxes: BoundingBoxes, channels: slice, light: float, relief: float
+) -> tuple[Numbers, Numbers]:
     """Return what each pixel of each box adds to the canvas (C, N), and how much of the canvas it leaves (N,)."""
     x, y, u_x, u_y, v_x, v_y, half_u, half_v, taper, corner, soft, *_ = rows.T
     soft = np.maximum(soft, 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,19 +10,19 @@ from numpy.typing import NDArray
 from reseen.datasets.synthetic.backdrops import BACKDROP_WIDTH, backdrop
 from reseen.datasets.synthetic.body import Pose
 from reseen.datasets.synthetic.bodywork import bodywork
-from reseen.datasets.synthetic.cameras import CHANNELS, Camera, Modality, develop
+from reseen.datasets.synthetic.cameras import CHANNELS, Modality, SyntheticCamera, develop
 from reseen.datasets.synthetic.latents import Latents
 from reseen.datasets.synthetic.painting import paint
 from reseen.datasets.synthetic.people import Person, look_alike, new_person
 from reseen.datasets.synthetic.shapes import Paint, Rows, Shape, View, as_rows, box, place
 from reseen.datasets.synthetic.vehicles import Vehicle, near_double, new_vehicle
-from reseen.datasets.synthetic.walking import figure
+from reseen.datasets.synthetic.walking import person_shapes
+from reseen.types import ObjectKind
 
-Kind = Literal["person", "vehicle"]
 Subject = Person | Vehicle
 
 
-def new_subject(kind: Kind, rng: np.random.Generator) -> Subject:
+def new_subject(kind: ObjectKind, rng: np.random.Generator) -> Subject:
     """Return an individual at random."""
     return new_person(rng) if kind == "person" else new_vehicle(rng)
 
@@ -34,7 +33,13 @@ def new_twin(subject: Subject, rng: np.random.Generator) -> Subject:
 
 
 def picture(
-    subject: Subject, camera: Camera, latents: Latents, *, height: int, width: int, modality: Modality = "visible"
+    subject: Subject,
+    camera: SyntheticCamera,
+    latents: Latents,
+    *,
+    height: int,
+    width: int,
+    modality: Modality = "visible",
 ) -> NDArray[np.uint8]:
     """Return the picture (H, W, 3) that a camera takes of an individual."""
     channels = CHANNELS[modality]
@@ -55,7 +60,7 @@ def picture(
 def stand(subject: Subject, pose: Pose, view: View, *, height: int, width: int, size: float, middle: complex) -> Rows:
     """Return an individual's rows, filling a picture (H, W) times ``size``, moved by ``middle``."""
     if isinstance(subject, Person):
-        shapes, scale, bottom = figure(subject, pose, view), 0.88 * height, 0.955 * height
+        shapes, scale, bottom = person_shapes(subject, pose, view), 0.88 * height, 0.955 * height
     else:
         shapes = bodywork(subject, view, spin=pose.phase)
         # A detector's box is as wide as the vehicle looks; the ground below its middle lies above its lower edge.
@@ -65,7 +70,7 @@ def stand(subject: Subject, pose: Pose, view: View, *, height: int, width: int, 
     return place(as_rows(shapes), scale=scale * size, origin=middle + 1j * bottom)
 
 
-def occluder(latents: Latents, camera: Camera, person: bool, height: int, width: int) -> Rows:
+def occluder(latents: Latents, camera: SyntheticCamera, person: bool, height: int, width: int) -> Rows:
     """Return the rows of whatever hides a part of the picture."""
     assert latents.hidden is not None
     left, top, right, bottom, behind = latents.hidden

@@ -11,7 +11,7 @@ from reseen.datasets.synthetic.shapes import Paint, Shape, View, box, limb
 SHADOW = Paint(0.05, 0.05, 0.06, 0.2)
 
 
-def figure(person: Person, pose: Pose, view: View) -> list[Shape]:
+def person_shapes(person: Person, pose: Pose, view: View) -> list[Shape]:
     """Return a person's shapes; those behind have smaller depth."""
     body = Body(person, pose, view)
     shapes = [box(0.01j, 0.17, 0.03, SHADOW, corner=0.03, soft=0.05, alpha=0.5, depth=-9)]

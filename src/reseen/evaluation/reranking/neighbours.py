@@ -40,10 +40,12 @@ class Neighbours(NamedTuple):
 def nearest(scores: Scores, k: int) -> Neighbours:
     """Return the ``k`` nearest gallery entries of every query, or all where there are fewer."""
     bound = ErrorBound(scores)
-    portions = [
-        bound.until_it_holds(lambda part=part: _nearest(bound, part, min(k, scores.shape[1])))  # type: ignore[misc]
-        for part in chunks(scores.shape[0], MAX_QUERIES)
-    ]
+    portions = []
+    for part in chunks(scores.shape[0], MAX_QUERIES):
+        for attempt in bound.attempts():
+            with attempt:
+                found = _nearest(bound, part, min(k, scores.shape[1]))
+        portions.append(found)
     return Neighbours(*(np.concatenate(parts) for parts in zip(*portions, strict=True)))
 
 

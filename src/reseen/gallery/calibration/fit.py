@@ -21,7 +21,7 @@ RATES = (0.1, 0.01, 0.001)
 FOLDS = 5
 UNFAMILIAR = 0.01
 """Share of the gallery's own pictures that are less similar to everybody else than what is called familiar."""
-FEWEST = 10
+MIN_PAIRS = 10
 """Fewer pairs of either kind than this say nothing."""
 
 
@@ -54,13 +54,13 @@ def calibrate(
         if not 0 < share < 1:
             raise ValueError(f"expected {name} between 0 and 1, got {share:g}")
     num_same, num_different = int(pairs.same.sum()), int((~pairs.same).sum())
-    if min(num_same, num_different) < FEWEST:
+    if min(num_same, num_different) < MIN_PAIRS:
         raise GalleryError(
-            f"expected at least {FEWEST} labelled pairs of one individual and {FEWEST} of two, found {num_same} and "
-            f"{num_different}; name more items, or mark more matches as right and wrong"
+            f"expected at least {MIN_PAIRS} labelled pairs of one individual and {MIN_PAIRS} of two, found {num_same} "
+            f"and {num_different}; name more items, or mark more matches as right and wrong"
         )
-    promised = {method: held_out(pairs, method, prior=prior, seed=seed) for method in get_args(Method)}
-    fits = tuple(score(method, *outcome) for method, outcome in promised.items())
+    promised = {method: predict_held_out(pairs, method, prior=prior, seed=seed) for method in get_args(Method)}
+    fits = tuple(fit_scores(method, *outcome) for method, outcome in promised.items())
     best = min(fits, key=lambda fit: fit.log_loss).method
     knots, values = FITS[best](pairs.similarities, pairs.same, balanced(pairs.same, prior))
     return Calibration(
@@ -84,7 +84,7 @@ def balanced(same: NDArray[np.bool_], prior: float) -> Floats:
     return weights
 
 
-def held_out(
+def predict_held_out(
     pairs: LabelledPairs, method: Method, *, prior: float, seed: int
 ) -> tuple[Floats, NDArray[np.bool_], Floats]:
     """Return probabilities, truths and weights of pairs touching individuals that the curve was fitted without."""
@@ -111,8 +111,8 @@ def held_out(
     return probability, same, balanced(same, prior)
 
 
-def score(method: Method, probability: Floats, same: NDArray[np.bool_], weights: Floats) -> Fit:
-    """Return how well probabilities (N,) foretold what was true."""
+def fit_scores(method: Method, probability: Floats, same: NDArray[np.bool_], weights: Floats) -> Fit:
+    """Return the scores of probabilities (N,) against what was true."""
     safe = np.clip(probability, 1e-12, 1 - 1e-12)
     return Fit(
         method,

@@ -12,9 +12,9 @@ from reseen.gallery.gallery import Gallery
 from reseen.gallery.records import COPY, Item, Label, Where
 from reseen.gallery.rows import normalized
 
-MOST_ITEMS = 4_000
-MOST_OF_EACH = 100
-MOST_PAIRS = 200_000
+MAX_ITEMS = 4_000
+MAX_ITEMS_OF_ONE = 100
+MAX_PAIRS = 200_000
 
 
 def labelled(
@@ -46,7 +46,7 @@ def labelled(
     other = np.where(usable & ~same, similarities, -np.inf).max(1, initial=-np.inf)
     searched = np.isfinite(other)
     probes = Probes(np.where(np.isfinite(own), own, np.nan)[searched], other[searched], who[searched])
-    return pairs.then(marked(gallery, start=len(items))), probes
+    return pairs.then(marked_pairs(gallery, start=len(items))), probes
 
 
 def prior_of(gallery: Gallery, *, strangers: float = 0.5) -> float:
@@ -70,9 +70,9 @@ def named_items(gallery: Gallery, generator: np.random.Generator) -> list[Item]:
     of_each: dict[Label | None, list[Item]] = defaultdict(list)
     for row in generator.permutation(len(named)):
         items = of_each[named[row].identity]
-        if len(items) < MOST_OF_EACH:
+        if len(items) < MAX_ITEMS_OF_ONE:
             items.append(named[row])
-    return [item for items in of_each.values() for item in items][:MOST_ITEMS]
+    return [item for items in of_each.values() for item in items][:MAX_ITEMS]
 
 
 def comparable(
@@ -94,10 +94,10 @@ def comparable(
 
 def some(rows: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
     """Return at most 200,000 of the rows."""
-    return rows if len(rows) <= MOST_PAIRS else generator.choice(rows, MOST_PAIRS, replace=False)
+    return rows if len(rows) <= MAX_PAIRS else generator.choice(rows, MAX_PAIRS, replace=False)
 
 
-def marked(gallery: Gallery, start: int) -> LabelledPairs:
+def marked_pairs(gallery: Gallery, start: int) -> LabelledPairs:
     """Return the matches that users have marked, but for copies of the query; each query is an individual of its own.
 
     These are numbered from ``start`` on.

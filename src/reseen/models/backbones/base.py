@@ -29,7 +29,7 @@ class SideInfo(NamedTuple):
     modalities: Tensor | None = None
 
 
-class Parts(NamedTuple):
+class BackboneParts(NamedTuple):
     """A backbone cut in three, which run one after the other. The modules are the backbone's own, not copies.
 
     Attributes:
@@ -101,7 +101,7 @@ class Backbone(nn.Module, ABC):
         """Return a published tensor in the shape that a weight of this network has at this size of picture."""
         return tensor
 
-    def parts(self) -> Parts:
+    def parts(self) -> BackboneParts:
         """Return the network in three parts.
 
         Raises:

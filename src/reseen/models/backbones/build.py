@@ -18,7 +18,7 @@ from reseen.models.layers.ibn import add_ibn_a, add_ibn_b
 from reseen.models.layers.non_local import add_non_local
 from reseen.models.layers.two_stream import TwoStream
 from reseen.models.spec import ModelSpec, ResNetOptions, ViTOptions
-from reseen.models.weights import Published, hub_weights, load_published, read_tensors
+from reseen.models.weights import LoadedBackbone, hub_weights, load_published, read_tensors
 from reseen.trust import import_class
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ EXPECTED = (
 )
 
 
-def build_backbone(spec: ModelSpec, *, pretrained: bool = True) -> tuple[Backbone, Published | None]:
+def build_backbone(spec: ModelSpec, *, pretrained: bool = True) -> tuple[Backbone, LoadedBackbone | None]:
     """Return the backbone of a spec, and the report of loading its weights, if these are wanted.
 
     Raises:

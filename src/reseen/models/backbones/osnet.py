@@ -12,7 +12,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reseen.models.backbones.base import Backbone, Parts, SideInfo
+from reseen.models.backbones.base import Backbone, BackboneParts, SideInfo
 
 # Output channels of the stem and the three stages (section 3.3, table 1), at each width multiplier.
 WIDTHS = {
@@ -192,6 +192,6 @@ class OSNet(Backbone):
         """Remove the linear layer."""
         self.fc = nn.Identity()
 
-    def parts(self) -> Parts:
+    def parts(self) -> BackboneParts:
         """Return the network cut after the first layer and before the last stage."""
-        return Parts(self.conv1, self._body, nn.Sequential(self.conv4, self.conv5))
+        return BackboneParts(self.conv1, self._body, nn.Sequential(self.conv4, self.conv5))

@@ -6,8 +6,8 @@ from collections import OrderedDict
 
 from torch import nn
 
-from reseen.models.backbones.base import Parts
-from reseen.models.backbones.timm import Body, TimmBackbone
+from reseen.models.backbones.base import BackboneParts
+from reseen.models.backbones.timm import SequentialBody, TimmBackbone
 
 STAGES = (1, 2, 3, 4)
 
@@ -77,12 +77,12 @@ def change_stem(network: nn.Module, stem: str) -> None:
 class ResNetBackbone(TimmBackbone):
     """A ResNet of timm, cut where MGN cuts it."""
 
-    def parts(self) -> Parts:
+    def parts(self) -> BackboneParts:
         """Return the network cut after the stem and after the first block of stage 3 (arXiv:1804.01438, 3.1)."""
         network = self.network
         third = list(network.layer3)
-        return Parts(
+        return BackboneParts(
             super().parts().stem,
-            Body(network.layer1, network.layer2, third[0]),
+            SequentialBody(network.layer1, network.layer2, third[0]),
             nn.Sequential(OrderedDict(layer3=nn.Sequential(*third[1:]), layer4=network.layer4)),
         )

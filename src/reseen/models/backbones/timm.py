@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reseen.models.backbones.base import Backbone, Parts, SideInfo
+from reseen.models.backbones.base import Backbone, BackboneParts, SideInfo
 from reseen.models.mode import eval_mode
 
 
@@ -75,8 +75,8 @@ class TimmBackbone(Backbone):
         """Return the layer of every parameter by its name, as timm groups them."""
         from timm.models import group_parameters
 
-        found: dict[str, int] = group_parameters(self.network, self.network.group_matcher(), reverse=True)
-        return {f"network.{name}": layer for name, layer in found.items()}
+        groups: dict[str, int] = group_parameters(self.network, self.network.group_matcher(), reverse=True)
+        return {f"network.{name}": layer for name, layer in groups.items()}
 
     def checkpoint_gradients(self) -> None:
         """Keep no activations within blocks for the gradient, which computes them again."""
@@ -143,7 +143,7 @@ class TimmBackbone(Backbone):
             if called.isdisjoint(child.modules()):
                 setattr(self.network, name, nn.Identity())
 
-    def parts(self) -> Parts:
+    def parts(self) -> BackboneParts:
         """Return the network cut after its first layer and before the first module that gives its smallest map.
 
         The first layer comes with the norm, activation and pooling that follow it.
@@ -159,7 +159,9 @@ class TimmBackbone(Backbone):
                 x = module(x)
                 sizes.append(x.shape[1:3] if self.layout == "NHWC" else x.shape[2:])
         cut = max(first, sizes.index(sizes[-1]))
-        return Parts(nn.Sequential(*modules[:first]), Body(*modules[first:cut]), nn.Sequential(*modules[cut:]))
+        return BackboneParts(
+            nn.Sequential(*modules[:first]), SequentialBody(*modules[first:cut]), nn.Sequential(*modules[cut:])
+        )
 
     @torch.no_grad()
     def _in_order(self) -> list[nn.Module]:
@@ -183,7 +185,7 @@ class TimmBackbone(Backbone):
         return modules[:reached]
 
 
-class Body:
+class SequentialBody:
     """Modules in the form of ``Parts.body``, one after the other."""
 
     def __init__(self, *modules: nn.Module) -> None:

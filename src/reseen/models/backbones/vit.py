@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from reseen.models.backbones.base import Parts, SideInfo
+from reseen.models.backbones.base import BackboneParts, SideInfo
 from reseen.models.backbones.timm import TimmBackbone
 from reseen.upstream import with_positions
 
@@ -129,7 +129,7 @@ class ViTBackbone(TimmBackbone):
         resampled: Tensor = resample_abs_pos_embed(tensor, self.grid, (side, side), num_prefix_tokens=prefix)
         return resampled
 
-    def parts(self) -> Parts:
+    def parts(self) -> BackboneParts:
         """Return the network cut after the patches' embedding and before the last block."""
         network = self.network
-        return Parts(network.patch_embed, self._body, nn.Sequential(network.blocks[-1], network.norm))
+        return BackboneParts(network.patch_embed, self._body, nn.Sequential(network.blocks[-1], network.norm))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from reseen.models.backbones.base import Backbone, Parts, SideInfo
+from reseen.models.backbones.base import Backbone, BackboneParts, SideInfo
 
 
 def route(modules: Sequence[nn.Module], x: Tensor, modalities: Tensor | None) -> Tensor:
@@ -67,9 +67,9 @@ class TwoStream(Backbone):
     def _body(self, images: Tensor, side: SideInfo) -> Tensor:
         return self._parts.body(route([self._parts.stem, self.infrared], images, side.modalities), side)
 
-    def parts(self) -> Parts:
+    def parts(self) -> BackboneParts:
         """Return the backbone's parts, with both stems in the body."""
-        return Parts(nn.Identity(), self._body, self._parts.tail)
+        return BackboneParts(nn.Identity(), self._body, self._parts.tail)
 
     def map(self, raw: Tensor) -> Tensor:
         """Return the raw features as a map (B, C, h, w)."""

@@ -65,7 +65,7 @@ def wrapper_of(names: Collection[str], own: Collection[str]) -> str:
         prefix += wrapper
 
 
-def _marked(one: str, *others: str) -> Callable[[Collection[str]], bool]:
+def _has_names(one: str, *others: str) -> Callable[[Collection[str]], bool]:
     """Return a predicate: whether a file has one name and some name that starts with one of the others."""
     return lambda names: one in names and any(n.startswith(others) for n in names)
 
@@ -281,8 +281,8 @@ FORMATS = (
         _in_order,
         normalisation=(127 / 255, 128 / 255),
     ),
-    Format("fast-reid", _marked("backbone.conv1.weight", "heads.", "pixel_mean"), _fast_reid, stem="fast-reid"),
-    Format("fast-reid", _marked("backbone.conv1.0.weight", "heads.", "pixel_mean"), _fast_reid),
+    Format("fast-reid", _has_names("backbone.conv1.weight", "heads.", "pixel_mean"), _fast_reid, stem="fast-reid"),
+    Format("fast-reid", _has_names("backbone.conv1.0.weight", "heads.", "pixel_mean"), _fast_reid),
     Format("expAT", lambda names: "feature_generator.base.conv1.weight" in names, _exp_at),
     Format(
         "CLIP-ReID",
@@ -293,11 +293,11 @@ FORMATS = (
     ),
     Format("SOLIDER", lambda names: "stages.0.blocks.0.attn.w_msa.qkv.weight" in names, _solider, convert=_of_solider),
     Format("PASS", lambda names: "part_token1" in names, _as_they_are, convert=_of_pass),
-    Format("MiewID", _marked("backbone.conv_stem.weight", "bn."), _miew_id),
+    Format("MiewID", _has_names("backbone.conv_stem.weight", "bn."), _miew_id),
     Format("TransReID", lambda names: "base.cls_token" in names, _trans_reid, normalisation=(0.5, 0.5)),
     # Of its networks only those with IBN have the stem's ReLU.
     Format("strong-baseline", lambda names: "base.layer1.0.bn1.IN.weight" in names, _strong_baseline),
-    Format("strong-baseline", _marked("base.conv1.weight", "bottleneck."), _strong_baseline, stem="strong-baseline"),
+    Format("strong-baseline", _has_names("base.conv1.weight", "bottleneck."), _strong_baseline, stem="strong-baseline"),
     Format("torchreid, OSNet-AIN", lambda names: "conv2.0.conv2.0.layers.0.bn.weight" in names, _osnet_ain),
     Format("torchreid", lambda names: "conv2.0.gate.fc1.weight" in names, _as_they_are),
     Format("IBN-Net", lambda names: any(".IN." in n for n in names), _ibn_net),

@@ -50,7 +50,7 @@ class WeightsReport:
         return f"{self.source} ({self.format}): {', '.join(counts)}"
 
 
-class Published(NamedTuple):
+class LoadedBackbone(NamedTuple):
     """Result of loading a backbone: its report, and the tensors left for the head.
 
     Attributes:
@@ -64,7 +64,7 @@ class Published(NamedTuple):
     format: Format
 
 
-def load_published(backbone: Backbone, tensors: dict[str, Tensor], *, source: str) -> Published:
+def load_published(backbone: Backbone, tensors: dict[str, Tensor], *, source: str) -> LoadedBackbone:
     """Load weights into a backbone; their format is detected from parameter names.
 
     Non-local blocks and embeddings of cameras, which weights from ImageNet lack, may keep their first values.
@@ -95,17 +95,17 @@ def load_published(backbone: Backbone, tensors: dict[str, Tensor], *, source: st
     renamed = {
         n: new.removeprefix("backbone.") for n, new in names.items() if new is not None and new != f"backbone.{n}"
     }
-    return Published(replace(report, renamed=renamed, left=tuple(left), format=form.name), head, form)
+    return LoadedBackbone(replace(report, renamed=renamed, left=tuple(left), format=form.name), head, form)
 
 
-def hub_weights(backbone: Backbone, name: str) -> Published:
+def hub_weights(backbone: Backbone, name: str) -> LoadedBackbone:
     """Return the account of a backbone that timm made with weights from its hub."""
-    kept = tuple(n for n in backbone.state_dict() if _may_be_new(n))
-    used = tuple(n for n in backbone.state_dict() if n not in kept)
-    return Published(WeightsReport(f"imagenet for {name}", used, {}, (), kept, "timm"), {}, FORMATS[-1])
+    own = tuple(n for n in backbone.state_dict() if _may_be_new(n))
+    used = tuple(n for n in backbone.state_dict() if n not in own)
+    return LoadedBackbone(WeightsReport(f"imagenet for {name}", used, {}, (), own, "timm"), {}, FORMATS[-1])
 
 
-def load_head(network: nn.Module, published: Published) -> WeightsReport:
+def load_head(network: nn.Module, published: LoadedBackbone) -> WeightsReport:
     """Put what published weights have for the head where the network has a place of that shape for it.
 
     Returns:
@@ -143,8 +143,8 @@ def load_weights(
             no classifier: these are the weights of another network.
     """
     own = network.state_dict()
-    kept = [n for n in own if n not in tensors and not n.endswith("num_batches_tracked")]
-    missing = [n for n in kept if not optional(n)]
+    absent = [n for n in own if n not in tensors and not n.endswith("num_batches_tracked")]
+    missing = [n for n in absent if not optional(n)]
     shapes = [
         f"{n} {tuple(tensors[n].shape)} for {tuple(own[n].shape)}"
         for n in own
@@ -161,7 +161,7 @@ def load_weights(
         )
     used = [n for n in own if n in tensors]
     network.load_state_dict({n: tensors[n] for n in used}, strict=False)
-    return WeightsReport(source, tuple(used), {}, tuple(left), tuple(kept))
+    return WeightsReport(source, tuple(used), {}, tuple(left), tuple(absent))
 
 
 def _may_be_new(name: str) -> bool:

@@ -122,10 +122,10 @@ def read_pickled(path: Path) -> Any:
 
 
 def _unreadable(path: Path, error: Exception) -> CheckpointError:
-    found = one_line(error, limit=120)
-    if " " not in found:  # the name of an exception, or of a key
-        found = f"no file of torch's, or a damaged one: {type(error).__name__}"
-    return CheckpointError(f"expected a file of weights, got {path}, which cannot be read ({found}); fetch it again")
+    reason = one_line(error, limit=120)
+    if " " not in reason:  # the name of an exception, or of a key
+        reason = f"no file of torch's, or a damaged one: {type(error).__name__}"
+    return CheckpointError(f"expected a file of weights, got {path}, which cannot be read ({reason}); fetch it again")
 
 
 def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:

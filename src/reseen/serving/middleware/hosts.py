@@ -40,7 +40,7 @@ class HostsMiddleware:
         headers = Headers(scope=scope)
         host = headers.get("host", "").lower()
         name = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
-        if self.names is not None and name not in self.names and not is_address(name):
+        if self.names is not None and name not in self.names and not is_ip_address(name):
             return RefusedError(421, "Expected a request to this server's own name; `reseen serve --names` adds one.")
         if route_path(scope) in OPEN_PATHS:
             return None
@@ -67,7 +67,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def is_address(name: str) -> bool:
+def is_ip_address(name: str) -> bool:
     """Return whether a host is an IP address."""
     try:
         ipaddress.ip_address(name.strip("[]"))

@@ -33,7 +33,7 @@ class LimitsMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        body = Body(self, receive)
+        body = RequestBody(self, receive)
         self.num_requests += 1
         try:
             if error := self.check(scope):
@@ -59,7 +59,7 @@ class LimitsMiddleware:
         return None
 
 
-class Body:
+class RequestBody:
     """The body of one request, received for as long as it is small and comes in time.
 
     Attributes:

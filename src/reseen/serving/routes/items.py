@@ -66,10 +66,10 @@ async def add(
 @reading.get("/items/{item}")
 def look_up(item: ItemId, services: ServicesDependency) -> ItemInfo:
     """Show what is known of an item."""
-    (found,) = services.gallery.items([item])
-    if found is None:
+    (record,) = services.gallery.items([item])
+    if record is None:
         raise no_such_item()
-    return ItemInfo(**item_fields(found))
+    return ItemInfo(**item_fields(record))
 
 
 @reading.get("/items/{item}/picture", response_class=Response)

@@ -15,7 +15,7 @@ from reseen.labels import listed
 from reseen.pictures import Pixels, digest, resized
 from reseen.serving.dependencies import ServicesDependency
 from reseen.serving.errors import RefusedError
-from reseen.serving.schemas import GalleryInfo, SearchResponse, as_match, threshold_of
+from reseen.serving.schemas import GalleryInfo, SearchResponse, as_match, open_set_threshold
 from reseen.serving.uploads import UPLOAD, read_upload, until_disconnect
 from reseen.serving.validation import as_label
 
@@ -62,7 +62,7 @@ async def search(
         matches = gallery.search(vector[None], k, where=where, by=by)[0]
         pictured = gallery.pictured([match.item.id for match in matches])
         calibration = gallery.calibration()
-        threshold = threshold_of(calibration)
+        threshold = open_set_threshold(calibration)
         nearest = matches if where == EVERYTHING else gallery.search(vector[None], 1)[0]
         return SearchResponse(
             query=query,

@@ -20,9 +20,9 @@ from reseen.evaluation import evaluate
 from reseen.recipes import FOLDER, published_data
 from reseen.reporting import Axis, Repeated, Section, bar_chart, charts, histogram, table
 from reseen.studies.fidelity.distances import Spread, average_distances, binned
-from reseen.studies.results.table import downloads, over_seeds, show, spread
+from reseen.studies.results.table import cell_text, downloads, over_seeds, show
 from reseen.studies.runner import Study, StudyOptions
-from reseen.studies.runner.networks import BEFORE, Network, before_training, networks_of, vectors
+from reseen.studies.runner.networks import BEFORE_TRAINING, TrainedNetwork, before_training, networks_of, vectors
 from reseen.types import Benchmark, Embeddings, Sample
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ ERRORS = ("error_1", "error_2")
 MAP = "mean_ap"
 COLUMNS = ["train Error-I", "train Error-II", "test Error-I", "test Error-II", "mAP"]
 # Rows of Table I, by what the tables here call them.
-PAPER = {"PF": BEFORE, "BCL": "CE + HardContrastive", "BTL": "CE + HardTriplet", "FIDI": "CE + FIDI"}
+PAPER = {"PF": BEFORE_TRAINING, "BCL": "CE + HardContrastive", "BTL": "CE + HardTriplet", "FIDI": "CE + FIDI"}
 
 
 def fidelity(
@@ -70,9 +70,9 @@ def fidelity(
     parts = {"train": data.train, "test": unique(test)}
     rows: list[dict[str, Any]] = []
     spreads: list[Spread] = []
-    for number, network in enumerate([Network(BEFORE, 0, study.out), *networks]):
+    for number, network in enumerate([TrainedNetwork(BEFORE_TRAINING, 0, study.out), *networks]):
         logger.info("network %d of %d: %s, seed %d", number + 1, len(networks) + 1, network.name, network.seed)
-        model = before_training(spec) if network.name == BEFORE else network.load()
+        model = before_training(spec) if network.name == BEFORE_TRAINING else network.load()
         for part, samples in parts.items():
             folder = study.out / "embeddings" / f"{network.name}-{network.seed}-{part}".replace(" ", "_")
             embeddings = vectors(folder, model, samples, batch_size=batch_size, workers=workers)
@@ -98,7 +98,7 @@ def fidelity(
     distances = binned(spreads)
     study.csv(distances, "distances.csv")
     table_1 = _table_1(results)
-    show(["", *COLUMNS], _written(table_1), title=f"Fidelity, {data.name}")
+    show(["", *COLUMNS], _formatted(table_1), title=f"Fidelity, {data.name}")
     study.write(
         f"Fidelity, {data.name}",
         lead="How many pictures of others stand nearer than one's own, before training and after it with each loss?",
@@ -134,8 +134,8 @@ def _table_1(results: pd.DataFrame) -> list[list[Any]]:
     ]
 
 
-def _written(table_1: list[list[Any]]) -> list[list[str]]:
-    return [[row[0], *map(_plain, row[1:-1]), spread(row[-1])] for row in table_1]
+def _formatted(table_1: list[list[Any]]) -> list[list[str]]:
+    return [[row[0], *map(_plain, row[1:-1]), cell_text(row[-1])] for row in table_1]
 
 
 def _plain(cell: Repeated) -> str:
@@ -149,7 +149,7 @@ def _sections(
     return [
         Section(
             "Erroneous cases",
-            table(["", *COLUMNS], _written(table_1)) + downloads("fidelity.csv"),
+            table(["", *COLUMNS], _formatted(table_1)) + downloads("fidelity.csv"),
             f"Error-I: pictures of others nearer than the farthest of one's own. Error-II: one's own farther than the "
             f"nearest of others. Means over {anchors['train']:,} pictures to train on and {anchors['test']:,} to test "
             "on; fewer is better. mAP in percent.",

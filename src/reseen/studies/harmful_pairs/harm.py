@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reseen.datasets.synthetic.dataset import Drawing, latents
-from reseen.datasets.synthetic.latents import shown
+from reseen.datasets.synthetic.latents import visible_patches
 from reseen.evaluation.report import NORMAL_95
 from reseen.geometry import compare
 from reseen.loading import IdentityBatchSampler, number_identities
@@ -52,14 +52,14 @@ def judge_of(samples: Sequence[Sample], vectors: Tensor, *, seed: int = 0) -> tu
     apart = labels[one] != labels[other]
     limit = float((vectors[one[apart]] * vectors[other[apart]]).sum(1).median())
     rule = f"two pictures of one identity with a cosine under {limit:.2f}, the median of pairs of different identities"
-    return lambda rows: cosines(vectors, rows) < limit, rule
+    return lambda rows: block_cosines(vectors, rows) < limit, rule
 
 
 def _by_surface(samples: Sequence[Sample]) -> Judge:
     """Return the judge that compares surfaces, as `shared_surface` does for one pair."""
     seen = [latents(sample) for sample in samples]
-    surface = np.stack([shown(one).ravel() for one in seen])
-    whole = np.array([shown(dataclasses.replace(one, hidden=None)).sum() for one in seen])
+    surface = np.stack([visible_patches(one).ravel() for one in seen])
+    whole = np.array([visible_patches(dataclasses.replace(one, hidden=None)).sum() for one in seen])
 
     def judge(rows: Rows) -> Mask:
         first, second = np.triu_indices(rows.shape[1], 1)
@@ -83,7 +83,7 @@ def rows_of(batches: IdentityBatchSampler, samples: Sequence[Sample], count: int
     return np.array(rows[:count], dtype=np.int64)
 
 
-def cosines(vectors: Tensor, rows: Rows) -> Reals:
+def block_cosines(vectors: Tensor, rows: Rows) -> Reals:
     """Return the cosines (B, M, M) within blocks (B, M) of vectors (N, D) of length 1."""
     block = vectors[torch.from_numpy(rows)].double()
     within: Reals = (block @ block.mT).numpy()
@@ -106,7 +106,7 @@ def measured(similarity: Reals, harmful: Mask, identities: Rows) -> pd.DataFrame
         ``above_dense``, the share above that of each image's hardest, and ``half``, half of its 95 % interval over
         identities.
     """
-    drawn = pp.drawn(similarity, harmful)
+    drawn = pp.harmful_shares(similarity, harmful)
     mean_shares = {name: float(shares.mean()) for name, shares in drawn.items()}
     ordered, by_chance = pp.if_least_alike(harmful), pp.with_share(harmful.shape[1], mean_shares[ALL])
     terms, less_alike = pp.situations(similarity, harmful), pp.how_often_less_alike(similarity, harmful)
@@ -171,7 +171,7 @@ def simulated(instances: int, *, blocks: int, seed: int = 0) -> pd.DataFrame:
     rows = []
     for pairs in sorted(count for count in counts if 0 < count <= total):
         drawn, closed = (
-            pp.drawn(*pp.simulated(instances, pairs, blocks=blocks, rng=rng)),
+            pp.harmful_shares(*pp.simulated(instances, pairs, blocks=blocks, rng=rng)),
             pp.with_count(instances, pairs),
         )
         rows += [

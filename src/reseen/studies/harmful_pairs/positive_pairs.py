@@ -23,7 +23,7 @@ ALL, DENSE, EASY = "every pair", "each image's hardest", "each image's easiest"
 SPH, SPLH, ADASP = "SP-H", "SP-LH", "AdaSP"
 
 
-def drawn(similarity: Reals, harmful: Mask) -> dict[str, Reals]:
+def harmful_shares(similarity: Reals, harmful: Mask) -> dict[str, Reals]:
     """Return for each sampling which share (B,) of what it draws from a block is harmful.
 
     ``every pair`` is dense without mining (SupCon); ``each image's hardest`` what the supplement calls dense
@@ -164,7 +164,7 @@ def situations(similarity: Reals, harmful: Mask) -> Situations:
     """Return the terms of equations S1 to S3 for blocks (B, M, M)."""
     instances = harmful.shape[1]
     rare = (harmful & ~np.eye(instances, dtype=bool)).sum((1, 2)) < instances
-    shares = drawn(similarity, harmful)
+    shares = harmful_shares(similarity, harmful)
     dense, sparse = instances * shares[DENSE], shares[SPLH]
     return Situations(
         rare=float(rare.mean()),

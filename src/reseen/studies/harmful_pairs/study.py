@@ -23,7 +23,7 @@ from reseen.studies.harmful_pairs import harm, positive_pairs
 from reseen.studies.harmful_pairs.positive_pairs import ADASP, ALL, DENSE, EASY, SPH, SPLH
 from reseen.studies.results.table import downloads, show
 from reseen.studies.runner import OutputOptions, Study
-from reseen.studies.runner.networks import BEFORE, before_training, finished, vectors
+from reseen.studies.runner.networks import BEFORE_TRAINING, before_training, finished_networks, vectors
 from reseen.types import Benchmark
 
 SAMPLINGS = (ALL, DENSE, SPH, ADASP, SPLH, EASY)
@@ -80,8 +80,8 @@ def harmful_pairs(
     losses = {name: _pair_loss(name) for name in names}
     if model is None and not runs:
         raise ValueError("expected a network to embed with, got none: name --model.weights FILE or --runs '[FOLDER]'")
-    networks = {} if model is None else {BEFORE: before_training(model)}
-    networks |= {network.name: network.load() for network in finished(runs)}
+    networks = {} if model is None else {BEFORE_TRAINING: before_training(model)}
+    networks |= {network.name: network.load() for network in finished_networks(runs)}
     units = {}
     for name, network in networks.items():
         folder = study.out / "embeddings" / name.replace(" ", "_")
@@ -95,7 +95,7 @@ def harmful_pairs(
         blocks = batches.reshape(-1, count)
         harmful = judge(blocks)
         for name, u in units.items():
-            drawn = harm.measured(harm.cosines(u, blocks), harmful, labels[blocks[:, 0]])
+            drawn = harm.measured(harm.block_cosines(u, blocks), harmful, labels[blocks[:, 0]])
             pulls = [harm.pull(loss, u[batches], harmful) for loss in losses.values()]
             pulled = pd.DataFrame({"sampling": list(losses), "share": pulls, "harmful": drawn["harmful"].iloc[0]})
             for part, rows in (("drawn", drawn), ("pull", pulled)):

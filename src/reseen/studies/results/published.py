@@ -19,7 +19,7 @@ from reseen.reporting import Repeated, Section, table
 from reseen.studies.settings import Settings, changed, terms_of
 
 # What changes neither the training's outcome nor what is measured.
-ASIDE = {"data", "evaluate_every", "init", "log_with", "out", "resume", "save_every", "seed", "workers"}
+INCOMPARABLE = {"data", "evaluate_every", "init", "log_with", "out", "resume", "save_every", "seed", "workers"}
 DEFAULT_OUTPUT = "embedding"
 
 
@@ -53,7 +53,7 @@ def beside(measured: Sequence[Measured]) -> Section | None:
 
 
 @functools.cache
-def counted() -> tuple[dict[str, str], ...]:
+def published_counts() -> tuple[dict[str, str], ...]:
     """Return what the papers say of the size of data sets: paper, table, data, identities, images, note."""
     with (FOLDER / "published_counts.csv").open(encoding="utf-8", newline="") as file:
         return tuple(csv.DictReader(file))
@@ -62,7 +62,7 @@ def counted() -> tuple[dict[str, str], ...]:
 def _count_note(row: Published) -> str:
     """Return how large a row's data is by its paper, where that is not what others say."""
     here = {"paper": row.paper, "data": row.data.partition("_")[0]}
-    count = next((count for count in counted() if count["note"] and here.items() <= count.items()), None)
+    count = next((count for count in published_counts() if count["note"] and here.items() <= count.items()), None)
     if count is None:
         return ""
     return f"it counts {count['identities']} identities on {count['images']} pictures; {count['note']}"
@@ -84,10 +84,10 @@ def _settings_of(recipe: str, changes: str) -> Settings | None:
         settings = settings_of(recipe) if recipe else None
     except RunError:
         return None
-    return None if settings is None else canonical(changed(settings, parsed(changes)))
+    return None if settings is None else canonical(changed(settings, parse_changes(changes)))
 
 
-def parsed(changes: str) -> Settings:
+def parse_changes(changes: str) -> Settings:
     """Return ``loss_weight=0.3; loss.temperature=0.05`` as values by name."""
     pairs = (part.split("=", 1) for part in changes.split(";") if part.strip())
     return {name.strip(): yaml.safe_load(value) for name, value in pairs}
@@ -95,11 +95,11 @@ def parsed(changes: str) -> Settings:
 
 def canonical(settings: Mapping[str, Any]) -> Settings:
     """Return the settings that count, in one form: short names of classes, losses as terms, nothing empty."""
-    kept = {key: value for key, value in settings.items() if key not in ASIDE}
-    kept["terms"] = [
+    comparable = {key: value for key, value in settings.items() if key not in INCOMPARABLE}
+    comparable["terms"] = [
         {"output": DEFAULT_OUTPUT, **term, "weight": weight_of(term), "role": None} for term in terms_of(settings)
     ]
-    plain: Settings = _plain(kept)
+    plain: Settings = _plain(comparable)
     return plain
 
 

@@ -43,10 +43,10 @@ def over_seeds(results: pd.DataFrame, by: Sequence[str], *, figures: Sequence[st
     return table
 
 
-def spread(cell: object) -> str:
+def cell_text(cell: object) -> str:
     """Return a share of one, single or repeated, as the field writes it: in percent without the sign."""
     if isinstance(cell, Repeated):
-        return spread(cell.mean) + (f" ± {100 * cell.deviation:.1f}" if len(cell.values) > 1 else "")
+        return cell_text(cell.mean) + (f" ± {100 * cell.deviation:.1f}" if len(cell.values) > 1 else "")
     return f"{100 * cell:.1f}" if isinstance(cell, float) else "" if cell is None else str(cell)
 
 
@@ -54,7 +54,7 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str
     """Print a table to the terminal; floating numbers are shares of one."""
     grid = Grid(*columns, title=title)
     for row in rows:
-        grid.add_row(*map(spread, row))
+        grid.add_row(*map(cell_text, row))
     Terminal().print(grid)
 
 

@@ -91,7 +91,7 @@ def perform(runs: Sequence[Run], out: Path, *, jobs: int = 1) -> pd.DataFrame:
         )
     folder = out / "runs"
     folder.mkdir(parents=True, exist_ok=True)
-    with _held(out / "lock") as lock:
+    with _locked(out / "lock") as lock:
         take_idle_cores()
         keep_threads(out / "threads")
         for run in runs:
@@ -208,7 +208,7 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _held(path: Path) -> Iterator[int]:
+def _locked(path: Path) -> Iterator[int]:
     """Hold a study's lock; its runs hold it too, so that it is free once all of them have ended.
 
     Raises:

@@ -14,11 +14,11 @@ from reseen.models import Embedder, ModelSpec
 from reseen.studies.runner.study import Study
 from reseen.types import Embeddings, Sample
 
-BEFORE = "before training"
+BEFORE_TRAINING = "before training"
 
 
 @dataclass(frozen=True)
-class Network:
+class TrainedNetwork:
     """A trained network.
 
     Attributes:
@@ -40,7 +40,7 @@ class Network:
         return checkpoint.load(self.folder / "last.safetensors")
 
 
-def finished(runs: Sequence[Path]) -> list[Network]:
+def finished_networks(runs: Sequence[Path]) -> list[TrainedNetwork]:
     """Return networks that were trained elsewhere, under the names of their folders, spaces for underscores.
 
     Raises:
@@ -49,10 +49,10 @@ def finished(runs: Sequence[Path]) -> list[Network]:
     names = [run.resolve().name.replace("_", " ") for run in runs]
     if len(set(names)) < len(names):
         raise ValueError(f"expected runs in folders with names of their own, got {', '.join(names)}")
-    return [Network(name, 0, run) for name, run in zip(names, runs, strict=True)]
+    return [TrainedNetwork(name, 0, run) for name, run in zip(names, runs, strict=True)]
 
 
-def trained(study: Study, names: Sequence[str], weights: Mapping[str, float] | None = None) -> list[Network]:
+def trained(study: Study, names: Sequence[str], weights: Mapping[str, float] | None = None) -> list[TrainedNetwork]:
     """Train with each loss beside the identity loss, where that is not done yet.
 
     Args:
@@ -66,14 +66,14 @@ def trained(study: Study, names: Sequence[str], weights: Mapping[str, float] | N
     for title, settings in study.losses(names, weights).items():
         study.train({"loss": title}, settings)
     study.perform()
-    return [Network(str(r.conditions["loss"]), int(r.conditions["seed"]), study.folder(r)) for r in study.runs]
+    return [TrainedNetwork(str(r.conditions["loss"]), int(r.conditions["seed"]), study.folder(r)) for r in study.runs]
 
 
 def networks_of(
     study: Study, runs: Sequence[Path], names: Sequence[str], weights: Mapping[str, float] | None = None
-) -> list[Network]:
+) -> list[TrainedNetwork]:
     """Return the networks that a study looks at: those of finished runs, or where none are given, trained ones."""
-    return finished(runs) if runs else trained(study, names, weights)
+    return finished_networks(runs) if runs else trained(study, names, weights)
 
 
 def before_training(spec: ModelSpec) -> Embedder:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from reseen.gallery.backends.sqlite_faiss.nearest import (
-    found_again,
     looked_into,
     make_lists,
+    measure_recall,
     search_exactly,
     search_lists,
 )
-from reseen.gallery.backends.sqlite_faiss.view import Codes, Columns, View
+from reseen.gallery.backends.sqlite_faiss.view import Columns, GalleryView, LabelCodes
 from reseen.gallery.records import EVERYTHING, Where
 from reseen.gallery.rows import normalized
 
@@ -52,7 +52,7 @@ def test_fewer_rows_than_answers_leave_absent_ones() -> None:
 
 
 def test_a_view_grows_in_few_parts_and_stays_as_it_was() -> None:
-    everything, view = vectors(1000), View()
+    everything, view = vectors(1000), GalleryView()
     views = [view]
     for start in range(0, 1000, 10):
         view = view.appended(columns(np.arange(start, start + 10) * 2 + 1), everything[start : start + 10])
@@ -80,7 +80,7 @@ def test_deletions_and_changes_touch_their_rows_only() -> None:
 
 
 def test_codes_tell_7_from_its_text_and_know_the_unmet() -> None:
-    codes = Codes()
+    codes = LabelCodes()
     assert codes.encode([7, "7", None, 7]).tolist() == [0, 1, -1, 0]
     assert codes.known(["7", "never", None]).tolist() == [1, -1]
     assert codes.labels == [7, "7"]
@@ -100,7 +100,7 @@ def test_lists_reach_the_recall_they_were_made_for(crowd: np.ndarray) -> None:
     queries = normalized(crowd[::40] + 0.02 * np.random.default_rng(4).normal(size=(150, 32)).astype(np.float32))
     products, truth = search_exactly(crowd, queries, 10)
     similarity, found = search_lists(lists, crowd, queries, 10)
-    assert found_again(np.insert(found, 0, -1, 1), np.insert(truth, 0, -1, 1)) >= 0.97
+    assert measure_recall(np.insert(found, 0, -1, 1), np.insert(truth, 0, -1, 1)) >= 0.97
     np.testing.assert_allclose(similarity[:, 0], products[:, 0], atol=1e-6)  # scores are the vectors' own
     # With fewer rows kept, more lists are looked into.
     mask = np.random.default_rng(5).random(len(crowd)) < 0.5
@@ -113,10 +113,10 @@ def test_lists_reach_the_recall_they_were_made_for(crowd: np.ndarray) -> None:
 def test_a_filter_that_keeps_little_is_searched_exactly(crowd: np.ndarray) -> None:
     lists = make_lists(crowd, recall=0.5)
     lists.nprobe = 1
-    view = replace(View().appended(columns(np.arange(len(crowd))), crowd), lists=lists)
+    view = replace(GalleryView().appended(columns(np.arange(len(crowd))), crowd), lists=lists)
     times = np.random.default_rng(6).permutation(len(crowd)).astype(float)
     view = replace(view, columns=replace(view.columns, times=times))
-    few = view.kept(Where(until=100.0))
+    few = view.mask(Where(until=100.0))
     np.testing.assert_array_equal(
         view.search(crowd[:20], 60, few, exact=False)[1], view.search(crowd[:20], 60, few, exact=True)[1]
     )
@@ -131,11 +131,11 @@ def test_ever_more_lists_are_looked_into_up_to_all() -> None:
 
 def test_recall_leaves_the_query_out() -> None:
     truth = np.array([[0, 1, 2], [3, 4, 5]])
-    assert found_again(np.array([[0, 9, 9], [3, 9, 9]]), truth) == 0
-    assert found_again(np.array([[0, 2, 1], [3, 9, 4]]), truth) == 0.75
+    assert measure_recall(np.array([[0, 9, 9], [3, 9, 9]]), truth) == 0
+    assert measure_recall(np.array([[0, 2, 1], [3, 9, 4]]), truth) == 0.75
 
 
 def test_unasked_filters_make_no_mask() -> None:
-    view = View().appended(columns(np.arange(5)), vectors(5))
-    assert view.kept(EVERYTHING) is None
-    assert view.kept(Where(until=0.0)).tolist() == [False] * 5  # type: ignore[union-attr]
+    view = GalleryView().appended(columns(np.arange(5)), vectors(5))
+    assert view.mask(EVERYTHING) is None
+    assert view.mask(Where(until=0.0)).tolist() == [False] * 5  # type: ignore[union-attr]

@@ -443,9 +443,9 @@ class MilvusBackend(Backend):
         try:
             yield
         except MilvusException as error:
-            found = " ".join(str(error.message).split())
+            reason = " ".join(str(error.message).split())
             raise GalleryError(
-                f"expected an answer from {self.location}, found: {found}; check the address and the server's log"
+                f"expected an answer from {self.location}, found: {reason}; check the address and the server's log"
             ) from None
 
 
@@ -466,8 +466,8 @@ def address_of(location: str) -> Address:
     if scheme == LITE or not (place.hostname and port and name.isidentifier()):
         form = f"{LITE}://file.db/name" if scheme == LITE else f"{scheme}://host:port/name"
         raise GalleryError(f"expected {form} with a name of letters and digits, got {without_password(location)}")
-    given = ":".join(unquote(part) for part in (place.username, place.password) if part)
-    token = given or os.environ.get("RESEEN_MILVUS_TOKEN", "")
+    credentials = ":".join(unquote(part) for part in (place.username, place.password) if part)
+    token = credentials or os.environ.get("RESEEN_MILVUS_TOKEN", "")
     return Address(f"{'https' if scheme == TLS else 'http'}://{place.hostname}:{port}", token, name)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Kind:
+class IndexKind:
     """A kind of index.
 
     Attributes:
@@ -36,11 +36,11 @@ _NPROBE = tuple(2**n for n in range(3, 11))
 _EF = tuple(2**n for n in range(4, 13))
 
 KINDS = {
-    "FLAT": Kind(),
-    "IVF_FLAT": Kind({"nlist": LISTS}, "nprobe", _NPROBE),
-    "IVF_SQ8": Kind({"nlist": LISTS}, "nprobe", _NPROBE),
-    "SCANN": Kind({"nlist": LISTS, "with_raw_data": True}, "nprobe", _NPROBE),
-    "HNSW": Kind({"M": 16, "efConstruction": 200}, "ef", _EF, at_least_answers=True),
-    "DISKANN": Kind({}, "search_list", _EF, at_least_answers=True),
+    "FLAT": IndexKind(),
+    "IVF_FLAT": IndexKind({"nlist": LISTS}, "nprobe", _NPROBE),
+    "IVF_SQ8": IndexKind({"nlist": LISTS}, "nprobe", _NPROBE),
+    "SCANN": IndexKind({"nlist": LISTS, "with_raw_data": True}, "nprobe", _NPROBE),
+    "HNSW": IndexKind({"M": 16, "efConstruction": 200}, "ef", _EF, at_least_answers=True),
+    "DISKANN": IndexKind({}, "search_list", _EF, at_least_answers=True),
 }
 """By Milvus's names; FLAT compares with every vector."""

@@ -18,7 +18,7 @@ from reseen.gallery.backends.base import Backend, Facts, Groups, Hit
 from reseen.gallery.backends.sqlite_faiss.item_store import ItemStore, keys, translate_errors
 from reseen.gallery.backends.sqlite_faiss.nearest import ABSENT
 from reseen.gallery.backends.sqlite_faiss.vector_index import VectorIndex
-from reseen.gallery.backends.sqlite_faiss.view import View
+from reseen.gallery.backends.sqlite_faiss.view import GalleryView
 from reseen.gallery.records import Compaction, Item, Label, Mark, Where
 from reseen.gallery.rows import Rows
 from reseen.labels import ordered
@@ -87,7 +87,7 @@ class SqliteFaissBackend(Backend):
         self, queries: NDArray[np.float32], k: int, where: Where, *, exact: bool, answered: Groups | None = None
     ) -> list[list[Hit]]:
         view = self.index.current()
-        keep = view.kept(where)
+        keep = view.mask(where)
         if answered is not None:
             keep = view.without(keep, COLUMN[answered.by], answered.labels, self.store.rows(answered.ids))
         similarities, rows = view.search(queries, k, keep, exact=exact or not self._approximate)
@@ -112,21 +112,21 @@ class SqliteFaissBackend(Backend):
 
     def select(self, where: Where, limit: int) -> list[str]:
         view = self.index.current()
-        keep = view.kept(where)
+        keep = view.mask(where)
         rows = (view.columns.rows if keep is None else view.columns.rows[keep])[:limit]
         names = self.store.names(rows)
         return [names[row] for row in rows.tolist() if row in names]
 
     def count(self, where: Where) -> int:
         view = self.index.current()
-        keep = view.kept(where)
+        keep = view.mask(where)
         return len(view.columns) if keep is None else int(keep.sum())
 
     def cameras(self) -> list[Label]:
-        return labels_of(self.index.current(), "cameras")
+        return distinct_labels(self.index.current(), "cameras")
 
     def identities(self) -> list[Label]:
-        return labels_of(self.index.current(), "identities")
+        return distinct_labels(self.index.current(), "identities")
 
     def times(self) -> tuple[float, float] | None:
         columns = self.index.current().columns
@@ -184,7 +184,7 @@ class SqliteFaissBackend(Backend):
             self.store.close()
 
 
-def labels_of(view: View, column: str) -> list[Label]:
+def distinct_labels(view: GalleryView, column: str) -> list[Label]:
     """Return the labels of a view's items, each once, in order."""
     codes = getattr(view.columns, column)[view.columns.alive]
     return ordered(view.codes[column].labels[code] for code in np.unique(codes) if code != ABSENT)

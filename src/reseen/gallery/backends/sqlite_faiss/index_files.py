@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 from reseen.files import force, require_file
 from reseen.gallery.backends.sqlite_faiss.item_store import Revision
 from reseen.gallery.backends.sqlite_faiss.nearest import make_lists
-from reseen.gallery.backends.sqlite_faiss.view import CODED, Codes, Columns, View
+from reseen.gallery.backends.sqlite_faiss.view import CODED, Columns, GalleryView, LabelCodes
 
 PREFIX, DRAFT = "index-", "draft-"
 FACTS, COLUMNS, VECTORS, LISTS = "index.json", "columns.npz", "vectors.npy", "lists.faiss"
-BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, OverflowError, zipfile.BadZipFile)
+READ_ERRORS = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, OverflowError, zipfile.BadZipFile)
 """What a damaged or vanished file may raise; the database is asked instead."""
 CHECKED_AT_ONCE = 2**29
 """Bytes of vectors up to which their checksum is checked on opening; that of more is checked in the background."""
@@ -46,7 +46,7 @@ class Block(NamedTuple):
     vectors: NDArray[np.float32]
 
 
-def written(folder: Path) -> list[Path]:
+def index_folders(folder: Path) -> list[Path]:
     """Return the index folders, newest first."""
     folders = [path for path in folder.glob(PREFIX + "*") if path.name.removeprefix(PREFIX).isdecimal()]
     return sorted(folders, key=number_of, reverse=True)
@@ -57,11 +57,11 @@ def number_of(path: Path) -> int:
     return int(path.name.removeprefix(PREFIX))
 
 
-def read(path: Path) -> View:
+def read(path: Path) -> GalleryView:
     """Return the view kept in a folder; its vectors are unchecked where there are many, see `require_whole_vectors`.
 
     Raises:
-        One of `BROKEN`: A file is damaged or not there.
+        One of `READ_ERRORS`: A file is damaged or not there.
     """
     facts = read_facts(path)
     for name in facts["checksums"]:
@@ -72,8 +72,8 @@ def read(path: Path) -> View:
     place = {"offset": facts["offset"], "shape": tuple(facts["shape"])}
     vectors = np.memmap(path / VECTORS, np.float32, "r", **place)
     lists = faiss.read_index(str(path / LISTS), faiss.IO_FLAG_MMAP_IFC) if LISTS in facts["checksums"] else None
-    codes = {name: Codes(facts["codes"][name]) for name in CODED}
-    return View(Revision(*facts["revision"]), columns, (vectors,), lists, codes)
+    codes = {name: LabelCodes(facts["codes"][name]) for name in CODED}
+    return GalleryView(Revision(*facts["revision"]), columns, (vectors,), lists, codes)
 
 
 def read_facts(path: Path) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def write(
     *,
     shape: tuple[int, int],
     blocks: Iterable[Block],
-    codes: Mapping[str, Codes],
+    codes: Mapping[str, LabelCodes],
     recall: float | None,
 ) -> None:
     """Write an index folder, and remove older ones.
@@ -140,7 +140,7 @@ def write(
     Raises:
         OSError: The disk is full, or the folder cannot be written; what was there before is intact.
     """
-    older = written(folder)
+    older = index_folders(folder)
     target = folder / f"{PREFIX}{1 + max(map(number_of, older), default=0)}"
     with drafting(folder) as draft:
         columns = [Columns.empty()]

@@ -114,7 +114,8 @@ class ItemStore:
             facts = dict(self._db.execute("SELECT name, value FROM facts"))
         if (found := facts.get("format")) != FORMAT:
             raise GalleryError(
-                f"expected a gallery of format {FORMAT} at {folder}, found {found}; use the reseen of then"
+                f"expected a gallery of format {FORMAT} at {folder}, found {found}; open it with the version of reseen "
+                "that wrote it"
             )
 
     def _open(self) -> None:

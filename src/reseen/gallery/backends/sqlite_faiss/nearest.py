@@ -27,15 +27,15 @@ NEAREST = 10
 """The wanted recall is that of so many."""
 SPARE = 8
 """Answers that are looked for besides those wanted, of which several may be as good as the last."""
-SMALLEST = 100
+MIN_TO_COMPRESS = 100
 """Fewer vectors than this are not enough to learn how to compress them."""
 
 Vectors = NDArray[np.float32]
-Found = tuple[NDArray[Any], NDArray[np.int64]]
+Nearest = tuple[NDArray[Any], NDArray[np.int64]]
 """Similarities and positions (Q, k), best first."""
 
 
-def share(mask: NDArray[np.bool_] | None) -> float:
+def kept_share(mask: NDArray[np.bool_] | None) -> float:
     """Return the share of the rows that are kept."""
     return 1.0 if mask is None else float(mask.mean())
 
@@ -48,7 +48,7 @@ def selector(mask: NDArray[np.bool_] | None) -> tuple[Any, Any]:
     return faiss.IDSelectorBitmap(len(mask), faiss.swig_ptr(bits)), bits
 
 
-def search_exactly(vectors: Vectors, queries: Vectors, k: int, mask: NDArray[np.bool_] | None = None) -> Found:
+def search_exactly(vectors: Vectors, queries: Vectors, k: int, mask: NDArray[np.bool_] | None = None) -> Nearest:
     """Return the best among the rows kept of vectors (N, D), by their cosines in float64; of equals the first rows.
 
     FAISS finds in float32 a few more than are wanted, and those near enough to the last are put in order exactly. The
@@ -74,7 +74,7 @@ def search_exactly(vectors: Vectors, queries: Vectors, k: int, mask: NDArray[np.
     return similarity, position
 
 
-def knn(vectors: Vectors, queries: Vectors, k: int, mask: NDArray[np.bool_] | None) -> Found:
+def knn(vectors: Vectors, queries: Vectors, k: int, mask: NDArray[np.bool_] | None) -> Nearest:
     """Return the best among the rows kept of vectors (N, D) by FAISS's inner products, with its order of equals."""
     similarity = np.empty((len(queries), k), np.float32)
     position = np.empty((len(queries), k), np.int64)
@@ -98,7 +98,7 @@ def similarities(
 
 def search_lists(
     lists: Any, vectors: Vectors, queries: Vectors, k: int, mask: NDArray[np.bool_] | None = None
-) -> Found:
+) -> Nearest:
     """Return about the best among the rows kept of the vectors (N, D) that the lists were made of.
 
     More lists are looked into the fewer rows are kept. Compressed vectors give the candidates, ten times as many as
@@ -106,7 +106,7 @@ def search_lists(
     """
     chosen, _bits = selector(mask)
     parameters = faiss.SearchParametersIVF()
-    parameters.nprobe = min(lists.nlist, int(np.ceil(lists.nprobe / max(share(mask), 1e-9))))
+    parameters.nprobe = min(lists.nlist, int(np.ceil(lists.nprobe / max(kept_share(mask), 1e-9))))
     parameters.sel = chosen
     depth = 10 * k + 100
     similarity = np.full((len(queries), k), -np.inf)
@@ -139,7 +139,7 @@ def make_lists(vectors: Vectors, *, recall: float, seed: int = 0) -> Any:
     probes = vectors[generator.permutation(count)[:256]]
     truth = search_exactly(vectors, probes, 1 + NEAREST)[1]
     for lists.nprobe in looked_into(number):
-        if found_again(search_lists(lists, vectors, probes, truth.shape[1])[1], truth) >= recall:
+        if measure_recall(search_lists(lists, vectors, probes, truth.shape[1])[1], truth) >= recall:
             break
     return lists
 
@@ -153,7 +153,7 @@ def looked_into(number: int) -> Iterator[int]:
     yield number
 
 
-def found_again(neighbours: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
+def measure_recall(neighbours: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
     """Return the share of the true neighbours (Q, k), the query itself (the first) left out, that was found."""
     hits = [len(np.intersect1d(f, t[1:])) for f, t in zip(neighbours, truth, strict=True)]
     return sum(hits) / max(1, truth[:, 1:].size)

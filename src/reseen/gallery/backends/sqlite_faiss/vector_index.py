@@ -27,8 +27,8 @@ from reseen.gallery.backends.sqlite_faiss.item_store import (
     latest,
     require_whole_vectors,
 )
-from reseen.gallery.backends.sqlite_faiss.nearest import ABSENT, SMALLEST
-from reseen.gallery.backends.sqlite_faiss.view import CODED, Codes, Columns, View
+from reseen.gallery.backends.sqlite_faiss.nearest import ABSENT, MIN_TO_COMPRESS
+from reseen.gallery.backends.sqlite_faiss.view import CODED, Columns, GalleryView, LabelCodes
 from reseen.gallery.rows import normalized
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class VectorIndex:
     """
 
     def __init__(self, store: ItemStore, *, approximate_above: int | None, recall: float) -> None:
-        self.base = View()
+        self.base = GalleryView()
         self._store = store
         self._approximate_above, self._recall = approximate_above, recall
         self._lock = threading.RLock()
@@ -58,14 +58,14 @@ class VectorIndex:
         self._stop = threading.Event()
         self._load()
 
-    def current(self) -> View:
+    def current(self) -> GalleryView:
         """Return a view of everything committed by now."""
         with self._store.reading() as db, self._lock:
             revision, view = latest(db), self._view
             if revision == view.revision:
                 return view
             if not has_had(db, view.revision):  # The database was put back from a copy while this process ran.
-                view = View()
+                view = GalleryView()
             since = (view.revision.number,)
             gone = [row for (row,) in db.execute("SELECT row FROM deleted WHERE revision > ?", since)]
             changed = db.execute(
@@ -78,7 +78,7 @@ class VectorIndex:
             if changed:
                 columns = columns.changed(as_columns(changed, view.codes))
             view = replace(view, revision=revision, columns=columns)
-            for block, vectors in blocks(db, last(view), view.codes):
+            for block, vectors in read_blocks(db, last(view), view.codes):
                 view = view.appended(block, vectors)
             self._view = view
             return view
@@ -93,12 +93,12 @@ class VectorIndex:
             count, dim = count_of(db), self._store.read_facts().dim
             if dim is None:
                 return
-            codes = {name: Codes() for name in CODED}
+            codes = {name: LabelCodes() for name in CODED}
             index_files.write(
                 self._store.folder,
                 latest(db),
                 shape=(count, dim),
-                blocks=blocks(db, ABSENT, codes),
+                blocks=read_blocks(db, ABSENT, codes),
                 codes=codes,
                 recall=self._recall if self._wants_lists(count) else None,
             )
@@ -118,7 +118,7 @@ class VectorIndex:
         """Let go of the files."""
         self._stop.set()
         with self._lock:
-            self._view = self.base = View()
+            self._view = self.base = GalleryView()
 
     def _write_if_possible(self) -> None:
         try:
@@ -130,8 +130,8 @@ class VectorIndex:
         """Take up the newest index files that are whole and of this history."""
         self._stop.set()
         self._stop = threading.Event()
-        base, checking = View(), None
-        for path in index_files.written(self._store.folder):
+        base, checking = GalleryView(), None
+        for path in index_files.index_folders(self._store.folder):
             try:
                 loaded = index_files.read(path)
                 with self._store.reading() as db:
@@ -139,14 +139,14 @@ class VectorIndex:
                         raise ValueError("the database has not been as it says; it was put back from a copy, or lost")
                 base, checking = loaded, path if index_files.has_many_vectors(path) else None
                 break
-            except index_files.BROKEN as error:
+            except index_files.READ_ERRORS as error:
                 logger.warning("search index %s is passed over: %s", path, error)
         with self._lock:
             self._view = self.base = base
         if checking is not None:
             threading.Thread(target=self._check, args=(checking, base, self._stop), daemon=True).start()
 
-    def _check(self, path: Path, base: View, stop: threading.Event) -> None:
+    def _check(self, path: Path, base: GalleryView, stop: threading.Event) -> None:
         """Let go of index files whose vectors are damaged."""
         try:
             index_files.require_whole_vectors(path, stop)
@@ -156,16 +156,16 @@ class VectorIndex:
             logger.warning("search index %s is passed over: %s", path, error)
             with self._lock:
                 if self.base is base and not stop.is_set():
-                    self._view = self.base = View()
+                    self._view = self.base = GalleryView()
 
     def _wants_lists(self, count: int) -> bool:
         asked = self._approximate_above is not None and count > self._approximate_above
-        return count > SMALLEST and (asked or self.base.lists is not None)  # Lists, once made, are kept up.
+        return count > MIN_TO_COMPRESS and (asked or self.base.lists is not None)  # Lists, once made, are kept up.
 
     def _holds_removed(self) -> bool:
         base, now = self.base.columns, self.current().columns
-        kept = now.alive[: len(base)]
-        if not np.array_equal(now.rows[: len(base)], base.rows) or not kept.all():
+        alive = now.alive[: len(base)]
+        if not np.array_equal(now.rows[: len(base)], base.rows) or not alive.all():
             return True
         gone = [np.setdiff1d(getattr(base, name), getattr(now, name)[now.alive]) for name in CODED]
         return any((codes != ABSENT).any() for codes in gone)
@@ -184,7 +184,7 @@ def count_of(db: sqlite3.Connection) -> int:
     return int(db.execute("SELECT count(*) FROM items").fetchone()[0])
 
 
-def blocks(db: sqlite3.Connection, after: int, codes: Mapping[str, Codes]) -> Iterator[index_files.Block]:
+def read_blocks(db: sqlite3.Connection, after: int, codes: Mapping[str, LabelCodes]) -> Iterator[index_files.Block]:
     """Read the rows after one from the database, a block at a time."""
     cursor = db.execute(
         f"SELECT id, vector, {checksum(db)}, row, identity, camera, track, time FROM items JOIN vectors USING (row)"
@@ -198,12 +198,12 @@ def blocks(db: sqlite3.Connection, after: int, codes: Mapping[str, Codes]) -> It
         yield index_files.Block(as_columns([record[3:] for record in block], codes), normalized(vectors))
 
 
-def last(view: View) -> int:
+def last(view: GalleryView) -> int:
     """Return the last row of the database that a view has met."""
     return int(view.columns.rows[-1]) if len(view.columns) else ABSENT
 
 
-def as_columns(rows: Sequence[Sequence[Any]], codes: Mapping[str, Codes]) -> Columns:
+def as_columns(rows: Sequence[Sequence[Any]], codes: Mapping[str, LabelCodes]) -> Columns:
     """Return (row, identity, camera, track, time) of the database as columns."""
     number, identity, camera, track, time = zip(*rows, strict=True)
     if wrong := [row[0] for row in rows if not isinstance(row[4], (float, int, type(None)))]:

@@ -1,7 +1,7 @@
 """View of a gallery in memory, for searching: vectors and filter columns, as of one revision.
 
-A `View` is never changed. Catching up gives another that shares what did not change, so searches in other threads
-finish on the view they began with.
+A `GalleryView` is never changed. Catching up gives another that shares what did not change, so searches in other
+threads finish on the view they began with.
 
 Dimensions: N rows, Q queries, D components of a vector, k answers.
 """
@@ -16,7 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseen.gallery.backends.sqlite_faiss.item_store import NOTHING, Revision
-from reseen.gallery.backends.sqlite_faiss.nearest import ABSENT, Found, Vectors, search_exactly, search_lists, share
+from reseen.gallery.backends.sqlite_faiss.nearest import (
+    ABSENT,
+    Nearest,
+    Vectors,
+    kept_share,
+    search_exactly,
+    search_lists,
+)
 from reseen.gallery.records import Label, Where
 
 CODED = ("identities", "cameras", "tracks")
@@ -25,7 +32,7 @@ FEW = 0.02
 """Where a filter keeps no more than this share, exact search is as quick as the lists are."""
 
 
-class Codes:
+class LabelCodes:
     """Numbers labels in the order of their coming; only ever grows, so views share one."""
 
     def __init__(self, labels: Iterable[Label] = ()) -> None:
@@ -97,7 +104,7 @@ class Columns:
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class GalleryView:
     """A gallery as of one revision, ready to search.
 
     Attributes:
@@ -113,16 +120,16 @@ class View:
     columns: Columns = field(default_factory=Columns.empty)
     parts: tuple[NDArray[np.float32], ...] = ()
     lists: Any = None
-    codes: Mapping[str, Codes] = field(default_factory=lambda: {name: Codes() for name in CODED})
+    codes: Mapping[str, LabelCodes] = field(default_factory=lambda: {name: LabelCodes() for name in CODED})
 
-    def appended(self, columns: Columns, vectors: NDArray[np.float32]) -> View:
+    def appended(self, columns: Columns, vectors: NDArray[np.float32]) -> GalleryView:
         """Return the view with N more rows; small parts are joined, so that there are never many."""
         first, *parts = [*self.parts, vectors]
         while len(parts) > 1 and len(parts[-2]) <= 2 * len(parts[-1]):
             parts[-2:] = [np.concatenate(parts[-2:])]
         return replace(self, columns=self.columns.then(columns), parts=(first, *parts))
 
-    def kept(self, where: Where) -> NDArray[np.bool_] | None:
+    def mask(self, where: Where) -> NDArray[np.bool_] | None:
         """Return the mask (N,) of the rows asked for, or None where all are."""
         columns, keep = self.columns, self.columns.alive
         if where.identities is not None:
@@ -143,7 +150,7 @@ class View:
         left &= ~np.isin(self.columns.rows, rows)
         return left if keep is None else keep & left
 
-    def search(self, queries: Vectors, k: int, keep: NDArray[np.bool_] | None, *, exact: bool) -> Found:
+    def search(self, queries: Vectors, k: int, keep: NDArray[np.bool_] | None, *, exact: bool) -> Nearest:
         """Return cosines and rows of the database (Q, k), best first, for unit queries (Q, D); absent are rows -1.
 
         Args:
@@ -157,7 +164,7 @@ class View:
         similarities, positions, start = [], [], 0
         for number, part in enumerate(self.parts):
             mask = None if keep is None else keep[start : start + len(part)]
-            if number == 0 and self.lists is not None and not exact and share(mask) > FEW:
+            if number == 0 and self.lists is not None and not exact and kept_share(mask) > FEW:
                 similarity, position = search_lists(self.lists, part, queries, k, mask)
             else:
                 similarity, position = search_exactly(part, queries, k, mask)
