@@ -2,6 +2,7 @@
 
 import ctypes
 import dataclasses
+import hashlib
 import json
 import re
 import signal
@@ -19,8 +20,9 @@ from PIL import Image
 
 from reseen import checkpoint, export
 from reseen.cli import main
-from reseen.embedding.encoder import OnnxEncoder, TorchEncoder, load
+from reseen.embedding.encoder import NO_DIGEST, OnnxEncoder, TorchEncoder, load, require_digest
 from reseen.embedding.parts import open_embeddings
+from reseen.embedding.picture_input import PictureInput
 from reseen.errors import CheckpointError, ExportError, ReseenError, WriteError
 from reseen.models import Embedder, ModelSpec
 from reseen.models.spec import ModalityOptions, ResNetOptions, ViTOptions
@@ -185,6 +187,23 @@ def test_openvino_files_are_read_as_they_were_exported_or_not_at_all(model: Embe
     with pytest.raises(CheckpointError, match="expected a digest"):
         load(tmp_path / "model.xml")
     load(tmp_path / "model.xml", unchecked=True)
+
+
+def test_weights_in_another_file_are_not_covered_by_a_digest(tmp_path: Path) -> None:
+    tensor = onnx.numpy_helper.from_array(np.ones((3, 8), np.float32), "weights")
+    onnx.external_data_helper.set_external_data(tensor, "weights.bin")
+    content = tensor.SerializeToString() + NO_DIGEST.encode()
+    digest = hashlib.sha256(content).hexdigest()
+    (tmp_path / "a.onnx").write_bytes(content.replace(NO_DIGEST.encode(), digest.encode()))
+    with pytest.raises(CheckpointError, match="all weights within"):
+        require_digest(tmp_path / "a.onnx", digest, unchecked=False)
+    require_digest(tmp_path / "a.onnx", digest, unchecked=True)
+
+
+@pytest.mark.parametrize("mean", ["x", [0.0], None, [0.0, 1.0], [float("nan")] * 3, [[]] * 3])
+def test_numbers_of_the_input_that_are_none_are_refused(mean: object) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        PictureInput.of({"mean": mean, "std": [1.0, 0.0, 1.0]})
 
 
 @pytest.mark.parametrize("said", ["{", "[]", "3", "null", '{"spec": {"height": "a", "width": 2}}', "[" * 50_000])

@@ -207,6 +207,14 @@ def parquets() -> Iterator[Case]:
 
         return words
 
+    def many(house: House, folder: Path) -> Words:
+        block = pa.table({"path": pa.DictionaryArray.from_arrays(np.zeros(5_000_000, np.int32), [str(good(house))])})
+        with parquet.ParquetWriter(folder / "t.parquet", block.schema, compression="zstd") as file:
+            for _ in range(2):
+                file.write_table(block, row_group_size=len(block))
+        return ["index", folder / "g", "--model", house.onnx, "--table", folder / "t.parquet"]
+
+    yield Case("Parquet", "ten million rows", many, taken=False)
     for name, values in odd.items():
         for column in ("path", "identity", "time", "bbox"):
             yield Case("Parquet", f"{column} of {name}", strange(column, values))
@@ -268,6 +276,17 @@ def settings() -> Iterator[Case]:
 
     for name, text in texts.items():
         yield Case("YAML", name, written(text), taken=name == "merge")
+
+    def group(flag: str, name: str) -> Callable[[House, Path], Words]:
+        def words(house: House, folder: Path) -> Words:
+            (folder / name).write_text('{"class_path": "canary.Net"}')
+            return ["train", *house.training, "--out", folder / "run", f"--{flag}", folder / name]
+
+        return words
+
+    for flag in ("schedule", "batches", "augmentation", "candidates", "loss", "terms"):
+        for name in ("a.json", "a"):
+            yield Case("YAML", f"--{flag} {name}", group(flag, name), taken=False)
 
 
 def words() -> Iterator[Case]:
@@ -403,6 +422,29 @@ def checkpoints() -> Iterator[Case]:
         ),
         *("canary.Net", "timm:hf_hub:timm/resnet18", "timm:../x", "reseen.losses.AdaSPLoss", "reseen.cli.main"),
     )
+    configs = {
+        "broken": "{",
+        "list": "- a\n",
+        "text": "hello",
+        "within itself": "data: &a {class_path: *a}\n",
+        "bomb": "data: &a [x, x]\n"
+        + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdef", "bcdefg", strict=True)),
+        "deep": "data: " + "[" * 5000,
+        "long": "data: [" + "a, " * 700_000 + "]\n",
+        "code": "data: !!python/object/apply:os.abort []\n",
+    }
+
+    def evaluated(text: str) -> Callable[[House, Path], Words]:
+        def words(house: House, folder: Path) -> Words:
+            run = house.copy("run", folder / "run")
+            foreign(lambda parts: {**parts, "config": text})(house, folder)
+            (folder / "m.safetensors").replace(run / "last.safetensors")
+            return ["evaluate", run, "--out", folder / "scores"]
+
+        return words
+
+    for name, text in configs.items():
+        yield Case("checkpoint", f"configuration {name}", evaluated(text), taken=False)
     for name in others:
         yield Case(
             "checkpoint",
@@ -535,6 +577,19 @@ def runs() -> Iterator[Case]:
         torch.save(state, buffer)
         return buffer.getvalue()
 
+    def piped(name: str, given: Callable[[Path, Path], Words]) -> Callable[[House, Path], Words]:
+        def words(house: House, folder: Path) -> Words:
+            run = house.copy("run", folder / "run")
+            (run / name).unlink(missing_ok=True)
+            os.mkfifo(run / name)
+            return given(run, folder)
+
+        return words
+
+    for name in ("state/last.pt", "state/lock", "state/.last.pt.partial", "metrics.jsonl"):
+        yield Case("state", f"{name} a pipe", piped(name, resumed))
+    for name in ("config.yaml", "report.json", "per_query.csv", "last.safetensors"):
+        yield Case("config.yaml", f"{name} a pipe", piped(name, lambda run, folder: ["evaluate", run]))
     for seed in range(8):
         yield Case("state", f"bytes {seed}", spoilt("state/last.pt", seed, damaged, resumed))
     for seed in range(10):
@@ -580,6 +635,19 @@ def galleries() -> Iterator[Case]:
 
         return words
 
+    def described(seed: int) -> Callable[[House, Path], Words]:
+        def words(house: House, folder: Path) -> Words:
+            whole = house.copy("vectors", folder / "v")
+            known = json.loads((whole / "embedding.json").read_text())
+            (whole / "embedding.json").write_text(json.dumps(twisted(known, Random(f"described {seed}"))))
+            if seed % 2:
+                return ["index", folder / "g", "--vectors", whole]
+            return ["embed", house.onnx, "--pictures", house.pictures, "--out", whole]
+
+        return words
+
+    for seed in range(20):
+        yield Case("embeddings", f"description {seed}", described(seed))
     for seed in range(15):
         yield Case("gallery", f"database {seed}", gallery("truth.sqlite", seed))
         yield Case(

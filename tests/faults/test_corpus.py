@@ -38,9 +38,11 @@ def ended_well(case: Case, house: House, folder: Path, count: Callable[[str, str
 
 
 def some() -> list[Case]:
-    """Return three of each kind."""
+    """Return one of each kind, and those that would run something or never end."""
     kinds = {case.kind: [other for other in ALL if other.kind == case.kind] for case in ALL}
-    return [case for kind, found in kinds.items() for case in Random(kind).sample(found, 3)]
+    worst = ("--schedule a.json", "backbone os.abort", "foreign class", "bomb", "a pipe that nobody writes to")
+    chosen = [Random(kind).choice(found) for kind, found in kinds.items()]
+    return [*chosen, *(case for case in ALL if case.name in worst and case not in chosen)]
 
 
 def test_there_are_five_hundred() -> None:

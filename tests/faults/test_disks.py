@@ -8,7 +8,7 @@ import ctypes
 import os
 import pickle
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,20 +145,22 @@ def again(verb: str, house: House, disk: Path) -> Outcome:
     return outcome
 
 
-VERBS = [
-    pytest.param(verb, marks=[] if verb in ("embed", "label", "index") else [pytest.mark.slow]) for verb in ON_DISK
-]
+LEFT = (0, 4096, 16_384, 65_536, 262_144)
+"""Bytes: no room at all, a page, and more and more."""
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_full(verb: str, house: House, tmp_path: Path, count: Count) -> None:
-    """With no room at all, with a page, and with more and more."""
+@pytest.mark.parametrize(
+    ("verb", "lefts"),
+    [*(("label", LEFT[:1]), ("index", LEFT[2:3])), *(pytest.param(v, LEFT, marks=pytest.mark.slow) for v in ON_DISK)],
+    ids=str,
+)
+def test_full(verb: str, lefts: Sequence[int], house: House, tmp_path: Path, count: Count) -> None:
     (disk := tmp_path / "disk").mkdir()
 
     def work(disk: Path) -> list[tuple[int, str | None, str]]:
         endings = []
         before = furnish(house, disk)
-        for left in (0, 4096, 16_384, 65_536, 262_144):
+        for left in lefts:
             fill(disk, left)
             outcome = tried(verb, house, disk)
             fault = outcome.fault(refused=left == 0 and verb not in READING, limit=SECONDS.get(verb, LIMIT_SECONDS))
@@ -179,7 +181,7 @@ def test_full(verb: str, house: House, tmp_path: Path, count: Count) -> None:
     _noted(on_a_disk(disk, work), f"full disk: {verb}", count)
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", ["embed", *(pytest.param(v, marks=pytest.mark.slow) for v in ON_DISK if v != "embed")])
 def test_read_only(verb: str, house: House, tmp_path: Path, count: Count) -> None:
     (disk := tmp_path / "disk").mkdir()
 

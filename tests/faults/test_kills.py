@@ -110,7 +110,7 @@ def rows(gallery: Path | str) -> list[Any]:
         return [*zip(items, kept.vectors(ids).tolist(), [kept.picture(name) for name in ids], strict=True)]
 
 
-@pytest.mark.parametrize("kills", KILLS)
+@pytest.mark.parametrize("kills", [pytest.param(10, marks=pytest.mark.slow)])
 def test_index(house: House, many: Path, tmp_path: Path, kills: int, count: Count) -> None:
     def words(out: Path) -> list[object]:
         return ["index", out, "--model", house.onnx, "--pictures", many]

@@ -307,9 +307,10 @@ def test_two_hundred_wrong_requests(address: str) -> None:
         b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # the beginning of TLS
         b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
+        b"nonsense\r\n\r\n" * 20_000,
     ],
 )
-def test_what_is_not_http_is_turned_away(address: str, sent: bytes) -> None:
+def test_what_is_not_http_is_turned_away(address: str, sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
     port = int(address.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
         connection.sendall(sent)
@@ -322,6 +323,7 @@ def test_what_is_not_http_is_turned_away(address: str, sent: bytes) -> None:
             pass
     assert not answer or answer.startswith(b"HTTP/1.1 4"), answer[:200]
     assert b"Traceback" not in answer
+    assert not [record for record in caplog.records if record.exc_info]
     with client(address) as asking:
         assert asking.get("/health").status_code == 200
 

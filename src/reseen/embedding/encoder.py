@@ -33,6 +33,8 @@ Vectors = NDArray[np.float32]
 
 MAX_NUMBER = 65_536
 """Rows, columns or components of an exported model at most."""
+WEIGHTS_ELSEWHERE = b"\n\x08location\x12"
+"""The beginning of a field of ONNX (``TensorProto.external_data``) that says in which other file a tensor is."""
 NO_DIGEST = "0" * 64
 """What stands in the place of a file's digest while that is being computed."""
 
@@ -215,7 +217,7 @@ class OnnxEncoder(Encoder):
             raise CheckpointError(
                 f"expected a model of this version of reseen at {path}, got a damaged description; export it again"
             ) from None
-        _require_digest(Path(path), described.get("sha256"), unchecked=unchecked or may_be_unchecked())
+        require_digest(Path(path), described.get("sha256"), unchecked=unchecked or may_be_unchecked())
 
     def encode(self, images: Pixels) -> Vectors:
         """Return the vectors (B, D) of pictures (B, H, W, 3) of one size."""
@@ -236,7 +238,7 @@ class OnnxEncoder(Encoder):
         )
 
 
-def _require_digest(path: Path, digest: Any, *, unchecked: bool) -> None:
+def require_digest(path: Path, digest: Any, *, unchecked: bool) -> None:
     """Make sure that an ONNX file is as it was written: its digest is of the file with zeros in the digest's place.
 
     Raises:
@@ -249,8 +251,14 @@ def _require_digest(path: Path, digest: Any, *, unchecked: bool) -> None:
                 "--unchecked true (in code: unchecked=True) to read it as it is"
             )
         return
-    if hashlib.sha256(path.read_bytes().replace(digest.encode(), NO_DIGEST.encode())).hexdigest() != digest:
+    content = path.read_bytes()
+    if hashlib.sha256(content.replace(digest.encode(), NO_DIGEST.encode())).hexdigest() != digest:
         raise CheckpointError(f"expected a whole ONNX file at {path}, got a damaged one; copy it again")
+    if WEIGHTS_ELSEWHERE in content and not unchecked:
+        raise CheckpointError(
+            f"expected all weights within {path}, found some in another file, which its digest leaves out; export it "
+            "again, or say --unchecked true (in code: unchecked=True)"
+        )
 
 
 def load(

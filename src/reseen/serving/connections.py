@@ -151,7 +151,8 @@ class BoundedProtocol(H11Protocol):
             if self._has_too_many_chunks(piece):
                 logger.warning("a body came in far too many chunks; its connection is closed")
                 self.transport.abort()
-                return
+            if self.transport.is_closing():
+                break
         self._update()
 
     def _has_too_many_chunks(self, piece: bytes) -> bool:
