@@ -4,6 +4,7 @@ import csv
 import io
 import logging
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -225,3 +226,22 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     with pytest.raises(DataError, match="a pipe or device"):
         read_table(tmp_path / name, required=("path",))
+
+
+@pytest.mark.parametrize("first", ["path", "other"])
+def test_a_hundred_thousand_columns_are_no_days_work_and_no_page_of_names(
+    tmp_path: Path, first: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    names = [first, *(f"c{number}" for number in range(100_000))]
+    (tmp_path / "a.csv").write_text(f"{','.join(names)}\n{','.join(names)[::-1]}\n")
+    began = time.process_time()
+    if first == "path":
+        assert len(read_table(tmp_path / "a.csv", required=("path",))) == 1
+        said = caplog.text
+    else:
+        with pytest.raises(DataError, match="and 99,981 more; rename them") as refused:
+            read_table(tmp_path / "a.csv", required=("path",))
+        said = str(refused.value)
+    assert len(said) < 1000
+    assert time.process_time() - began < 10

@@ -14,7 +14,7 @@ import logging
 import math
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,12 +203,11 @@ def as_text_table(
     Raises:
         DataError: As `read_table`, as far as the columns are concerned.
     """
-    every = ", ".join(name or "a column without a name" for name in header)
     if set(required) - set(header):
         wanted = f"{'columns' if len(required) > 1 else 'a column'} {' and '.join(required)}"
-        raise DataError(f"expected {wanted} in {path}, found {every}; rename them")
-    if twice := sorted({name for name in header if name and header.count(name) > 1}):
-        raise DataError(f"expected each column once in {path}, found {', '.join(twice)} twice; rename one")
+        raise DataError(f"expected {wanted} in {path}, found {_in_words(header)}; rename them")
+    if twice := sorted(name for name, count in Counter(header).items() if name and count > 1):
+        raise DataError(f"expected each column once in {path}, found {_in_words(twice)} twice; rename one")
     box = form_of_boxes(header, path) if boxes else ()
     try:
         read = {name: columns(header.index(name)) for name in header if name in {*required, *optional, *box}}
@@ -216,7 +215,7 @@ def as_text_table(
         raise _no_table(path, error) from None
     passed_over = [name for name in header if name and name not in read]
     if passed_over:
-        log.info("ignored columns of %s: %s", path, ", ".join(passed_over))
+        log.info("ignored columns of %s: %s", path, _in_words(passed_over))
     table = TextTable(path, read, box)
     if not len(table) and not empty:
         raise DataError(f"expected one row or more in {path}, found none")
@@ -225,6 +224,11 @@ def as_text_table(
             if not value.isprintable() and ("\0" in value or len(value.splitlines()) > 1):
                 raise DataError(f"expected {name} on one line in {path}, found {value[:60]!r} in row {row}; mend it")
     return table
+
+
+def _in_words(columns: Sequence[str], *, most: int = 20) -> str:
+    more = f" and {len(columns) - most:,} more" if len(columns) > most else ""
+    return ", ".join(name or "a column without a name" for name in columns[:most]) + more
 
 
 def _no_table(path: Path | str, error: Exception) -> DataError:
@@ -242,7 +246,7 @@ def form_of_boxes(header: Sequence[str], path: Path | str) -> tuple[str, ...]:
     like = [name for name in header if name in _OF_A_BOX or _LIKE_A_BOX.search(name)]
     if len(forms) == 1 or not like:
         return forms[0] if forms else ()
-    names = " and of ".join(", ".join(form) for form in forms) or ", ".join(like)
+    names = " and of ".join(", ".join(form) for form in forms) or _in_words(like)
     raise DataError(
         f"expected the box of a picture in one form in {path}, as left, top, width, height, or xmin, ymin, xmax, ymax, "
         f"or bbox (x y width height), found columns of {names}; rename them, or what is no box"

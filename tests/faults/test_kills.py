@@ -29,7 +29,7 @@ from tests.serving.conftest import client, packed, paint
 from tests.serving.test_load import server
 
 Count = Callable[[str, str], None]
-KILLS = [1, pytest.param(10, marks=pytest.mark.slow)]
+MANY_KILLS = pytest.mark.parametrize("kills", [pytest.param(10, marks=pytest.mark.slow)])
 FEW_KILLS = pytest.mark.parametrize("kills", [pytest.param(5, marks=pytest.mark.slow)])
 
 
@@ -90,7 +90,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("kills", KILLS)
+@MANY_KILLS
 def test_embed(house: House, many: Path, tmp_path: Path, kills: int, count: Count) -> None:
     def words(out: Path) -> list[object]:
         return ["embed", house.onnx, "--pictures", many, "--out", out, "--batch_size", "4"]
@@ -110,7 +110,7 @@ def rows(gallery: Path | str) -> list[Any]:
         return [*zip(items, kept.vectors(ids).tolist(), [kept.picture(name) for name in ids], strict=True)]
 
 
-@pytest.mark.parametrize("kills", [pytest.param(10, marks=pytest.mark.slow)])
+@MANY_KILLS
 def test_index(house: House, many: Path, tmp_path: Path, kills: int, count: Count) -> None:
     def words(out: Path) -> list[object]:
         return ["index", out, "--model", house.onnx, "--pictures", many]
@@ -174,7 +174,7 @@ def test_export(house: House, tmp_path: Path, kills: int, count: Count) -> None:
     assert contents(tmp_path / "out") == {"m.onnx": whole}
 
 
-@pytest.mark.parametrize("kills", KILLS)
+@pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.slow)])
 def test_server(tmp_path: Path, kills: int, count: Count) -> None:
     """Four clients add and delete; whatever was answered is so when the server is there again."""
     chance, added, deleted = random.Random(0), set[str](), set[str]()
