@@ -267,6 +267,15 @@ def test_an_impossible_description_is_told_in_one_line(tmp_path: Path, field: st
         open_embeddings(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["embedding.json", "parts/00000000.parquet"])
+def test_a_pipe_among_them_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    embedded_to(tmp_path, Tiny(), samples())
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(RunError, match=r"found it damaged|parts in .* are missing"):
+        open_embeddings(tmp_path)
+
+
 @pytest.mark.parametrize(("same_size", "seconds"), [(True, 11), (False, 10)])
 def test_a_changed_picture_is_embedded_anew_and_no_other_part(tmp_path: Path, same_size: bool, seconds: int) -> None:
     model, paths = Tiny(), [tmp_path / f"{n}.bmp" for n in range(4)]
