@@ -1,5 +1,6 @@
 """What words on a command line become."""
 
+import contextlib
 import inspect
 import json
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from reseen import losses
+from reseen.cli import main
 from reseen.cli.parser import WrongArgumentsError, parse
 from reseen.errors import ReseenError
 
@@ -50,6 +52,19 @@ def test_a_file_of_settings_imports_no_module(
         with pytest.raises((WrongArgumentsError, ReseenError)):
             parse("train", [*DRAWN, *words])
     assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["study", "--help"]])
+def test_an_output_without_room_is_one_line(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no device that is always full")
+    with contextlib.suppress(OSError), open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit, match="1"):
+            main(words)
+    assert capsys.readouterr().err.startswith("reseen: expected room and permission for the output, got: No space")
 
 
 def test_the_help_of_train_imports_nothing_that_it_does_not_need() -> None:

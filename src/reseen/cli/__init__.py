@@ -4,6 +4,7 @@ Each verb is a typed function under ``reseen.commands``. What it needs is import
 ``reseen --help`` answers at once.
 """
 
+import contextlib
 import errno
 import logging
 import os
@@ -55,12 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb; exit 0 when done, 1 on what a user can mend, 2 on wrong arguments, 130 on Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
-        print(overview())
+        show(overview())
         return
     if words[0] == "--version":
         from reseen import __version__
 
-        print(f"reseen {__version__}")
+        show(f"reseen {__version__}")
         return
     name, rest = words[0], words[1:]
     if name not in COMMANDS:
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if name == "study":
         studies = summaries()
         if rest and rest[0] in ("-h", "--help"):
-            print("usage: reseen study NAME --data ... --out FOLDER\n\n" + name_list(studies))
+            show("usage: reseen study NAME --data ... --out FOLDER\n\n" + name_list(studies))
             return
         if not rest or rest[0] not in studies:
             known = ", ".join(studies)
@@ -137,6 +138,16 @@ def overview() -> str:
 def name_list(names: Mapping[str, str]) -> str:
     """Return names with a line on each."""
     return "\n".join(f"  {name:<13} {line}" for name, line in names.items())
+
+
+def show(text: str) -> None:
+    """Print a text, to wherever the output goes."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            sys.stdout.close()  # Python would try again at the end.
+        fail(1, f"expected room and permission for the output, got: {error.strerror}; send it to another place")
 
 
 def fail(status: int, message: str) -> None:
