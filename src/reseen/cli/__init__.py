@@ -73,9 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if name == "study":
         studies = summaries()
         if rest and rest[0] in ("-h", "--help"):
-            show("usage: reseen study NAME --data ... --out FOLDER
-
-" + name_list(studies))
+            show("usage: reseen study NAME --data ... --out FOLDER\n\n" + name_list(studies))
             return
         if not rest or rest[0] not in studies:
             known = ", ".join(studies)
