@@ -321,7 +321,7 @@ def test_no_embeddings_there(tmp_path: Path) -> None:
 
 
 def test_integers_beside_text_come_back_as_they_were(tmp_path: Path) -> None:
-    names = [7, "007", "anna", -1, 2**62, "7.0", 8, 9]
+    names = [7, "007", "anna", -1, 2**62, "7.5", 8, 9]
     known = [Sample(s.path, names[i], [None, 1, "gate"][i % 3], draw=s.draw) for i, s in enumerate(samples(8))]
     found = embedded_to(tmp_path, Tiny(), known, part_rows=3)
     assert found.identities.tolist() == names

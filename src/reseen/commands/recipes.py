@@ -1,7 +1,5 @@
 """``reseen recipes``: list the recipes with their published figures and costs."""
 
-from itertools import groupby
-
 from rich import box
 from rich.padding import Padding
 from rich.syntax import Syntax
@@ -43,7 +41,9 @@ def recipes(
     if name is not None:
         _show(console, name, teraflops=teraflops, speed=speed)
         return
-    groups = {group: list(members) for group, members in groupby(names(), key=lambda n: n.rpartition("/")[0])}
+    groups: dict[str, list[str]] = {}
+    for recipe in names():
+        groups.setdefault(recipe.rpartition("/")[0], []).append(recipe)
     if data is not None and data not in groups:
         raise RunError(f"expected a data set among {', '.join(filter(None, groups))}, got {data!r}")
     for group, members in groups.items():
