@@ -17,15 +17,16 @@ from tests.training.tiny import data, model, paint, same
 
 from reseen import checkpoint
 from reseen.adaptation import Adaptation, Memory, Target, adapt, write_adaptation_page
-from reseen.adaptation.rounds import pseudo_labelled
+from reseen.adaptation.rounds import memory_of, pseudo_labelled, with_instances
 from reseen.datasets import Transfer
 from reseen.discovery import Clustering, Clusters, Links
 from reseen.errors import RunError, TrainingError
 from reseen.geometry import Candidates
 from reseen.loading import IdentityBatchSampler
 from reseen.losses import AdaSPLoss, IdentityLoss, SupConLoss
+from reseen.models import Outputs
 from reseen.training import Schedule, Term
-from reseen.types import Benchmark, Sample
+from reseen.types import Benchmark, Embeddings, Sample
 
 
 def target_data(rename: Any = lambda identity: identity) -> Benchmark:
@@ -125,12 +126,52 @@ def test_pseudo_labels_are_the_clusters() -> None:
         pseudo_labelled(samples, dataclasses.replace(clusters, labels=np.array([0, 0, 0, -1, -1, -1])), [])
 
 
+def test_pictures_in_no_group_are_instances_of_their_own(tmp_path: Path) -> None:
+    """SpCL's loss by hand: the positive of such a picture is its own vector, everybody's else are negatives."""
+    clusters = with_instances(Clusters(np.array([1, -1, 0, 1, 0, -1]), np.zeros(6), 0.5))
+    assert clusters.labels.tolist() == [1, 2, 0, 1, 0, 3]
+    samples = [Sample(f"{n}", "unknown", camera=n % 2) for n in range(6)]
+    training = pseudo_labelled(samples, clusters, [])
+    assert [s.identity for s in training.train] == [1, 2, 0, 1, 0, 3]
+    vectors = torch.nn.functional.normalize(torch.randn(6, 5, generator=torch.Generator().manual_seed(0)))
+    options = Memory(by_camera=False, left_out="instances", momentum=0.2)
+    source = memory_of(options, training, Embeddings(vectors, [*range(6)]), clusters, None)
+    source.setup(model(), ["embedding"])
+    rows = torch.tensor([1, 4, 5, 0])
+    source.on_batch(rows)
+    anchors = torch.nn.functional.normalize(torch.randn(4, 5, generator=torch.Generator().manual_seed(1)))
+    labels = torch.tensor(clusters.labels)[rows]
+    outputs = Outputs(feature=anchors, embedding=anchors, branches={})
+    candidates = source.candidates(outputs, torch.empty(0), labels, None)["embedding"]
+    found = SupConLoss(0.05)(anchors, labels, candidates)
+    proxies = [vectors[[2, 4]].mean(0), vectors[[0, 3]].mean(0), vectors[1], vectors[5]]
+    memory = torch.nn.functional.normalize(torch.stack(proxies))
+    torch.testing.assert_close(found, torch.nn.functional.cross_entropy(anchors @ memory.T / 0.05, labels))
+    source.on_step_end(model())
+    moved = torch.nn.functional.normalize(0.2 * vectors[1] + 0.8 * anchors[0], dim=0)
+    torch.testing.assert_close(source.memory[2], moved)  # The instance follows its picture.
+
+
+def test_instances_are_trained_on(tmp_path: Path) -> None:
+    """Where many pictures are in no group, the losses see their labels too; the groups kept are without them."""
+    SEEN.clear()
+    strict = settings(clustering=Clustering(k1=6, k2=2, min_samples=3, eps=0.2), rounds=1)
+    terms = [Term(Spy(0.05))]
+    result = adapt(model(), target(), tmp_path / "run", terms=terms, memory=Memory(left_out="instances"), **strict)
+    first = result.rounds[0]
+    assert first.num_left_out > 0
+    assert set(range(first.num_clusters + first.num_left_out)) == SEEN
+    labels = np.array(json.loads((tmp_path / "run" / "rounds" / "00" / "clusters.json").read_text()))
+    assert (labels < 0).sum() == first.num_left_out
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"terms": [Term(IdentityLoss()), Term(AdaSPLoss(), "feature", 0.5)]},
         {"terms": [Term(AdaSPLoss())], "memory": Memory(by_camera=False, left_out="negatives")},
         {"memory": Memory(update="hardest", positives="other")},
+        {"memory": Memory(left_out="instances")},
         {"clustering": Clustering("hdbscan", k1=6, k2=2, min_samples=3)},
     ],
 )

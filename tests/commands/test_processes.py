@@ -15,8 +15,9 @@ import torch
 from accelerate.state import PartialState
 
 from reseen import checkpoint
-from reseen.cli import main
+from reseen.cli import COMMANDS, SHARED, main
 from reseen.embedding.parts import open_embeddings
+from reseen.studies import summaries
 from tests.commands.test_verbs import TINY, failing, run, table  # noqa: F401  (fixtures)
 from tests.training.test_resume import in_child
 
@@ -121,6 +122,21 @@ def test_other_verbs_refuse(verb, tmp_path):
             f"reseen: expected one process for reseen {' '.join(verb[: 2 if verb[0] == 'study' else 1])}, got 2; start "
             "it without torchrun, accelerate or mpirun, which are for train, evaluate, embed\n"
         )
+
+
+VERBS = [[verb] for verb in COMMANDS if verb not in (*SHARED, "study")] + [["study", name] for name in summaries()]
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_every_other_verb_refuses_before_anything_else(verb, monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SystemExit) as stopped:
+        main([*verb, "--no_such_flag", "1"])
+    assert stopped.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"reseen: expected one process for reseen {' '.join(verb)}, got 2; start it without")
+    assert said.err.count("\n") == 1
 
 
 def test_an_error_of_the_first_ends_both_with_a_line(trained_by_two, table, tmp_path):  # noqa: F811

@@ -18,7 +18,7 @@ from reseen import storage
 from reseen.embedding import open_embeddings
 from reseen.embedding.making import PartOptions, Share, make_parts
 from reseen.embedding.manifest import ParquetManifest
-from reseen.embedding.parts import read_quarantine
+from reseen.embedding.parts import read_part, read_quarantine
 from reseen.errors import DataError, RunError
 from reseen.pictures import decode
 from reseen.storage import StorageFolder, fetch_picture
@@ -45,6 +45,33 @@ def test_parts_hold_the_manifest_and_vectors(tmp_path: Path) -> None:
     assert found.identities.tolist() == [None if n % 5 == 0 else n % 4 for n in range(33)]
     assert found.cameras is not None
     assert found.cameras.tolist() == ["007" if n % 2 else 7 for n in range(33)]  # by the one rule of labels
+
+
+@pytest.mark.parametrize("differs", [None, 0, 15, 32], ids=str)
+def test_mapped_vectors_take_one_look_at_each_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, differs: int | None
+) -> None:
+    """Also where the file is there, whole or with a row that differs, from which on it is written anew."""
+    make(draw(tmp_path / "pictures", 33), tmp_path / "out")
+    looks: list[int] = []
+
+    def look(folder: StorageFolder, number: int) -> pa.Table:
+        looks.append(number)
+        return read_part(folder, number)
+
+    monkeypatch.setattr("reseen.embedding.parts.read_part", look)
+    expected = open_embeddings(tmp_path / "out")
+    for _ in range(2):
+        looks.clear()
+        found = open_embeddings(tmp_path / "out", mapped=True)
+        assert looks == [0, 1, 2, 3]
+        np.testing.assert_array_equal(found.vectors, expected.vectors)
+        assert np.array_equal(found.paths, expected.paths)
+        assert found.identities.tolist() == expected.identities.tolist()
+        if differs is not None:
+            written = np.load(tmp_path / "out" / "vectors.npy")
+            written[differs, 3] += 1
+            np.save(tmp_path / "out" / "vectors.npy", written)
 
 
 def test_any_division_gives_the_same_bytes(tmp_path: Path) -> None:

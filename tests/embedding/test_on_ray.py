@@ -90,6 +90,38 @@ def test_two_workers_one_killed(tmp_path: Path, model: Path, kills: int) -> None
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_machine_is_lost(tmp_path: Path, model: Path) -> None:
+    """Of two, the one that is not the head: the part of its actor, and what its tasks had read, are made again."""
+    from ray.cluster_utils import Cluster
+
+    manifest = draw(tmp_path / "pictures", 240, rows_of_group=50)
+    alone, out = StorageFolder(str(tmp_path / "one")), tmp_path / "ray"
+    make_parts(alone, ParquetManifest(str(manifest)), vector_model(load(model)), OPTIONS, workers=1)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    lost = threading.Event()
+    try:
+        other = cluster.add_node(num_cpus=2)
+        cluster.wait_for_nodes()
+
+        def lose() -> None:
+            while len(list(out.glob("parts/*"))) < 2:
+                time.sleep(0.01)
+            cluster.remove_node(other, allow_graceful=False)
+            lost.set()
+
+        killer = threading.Thread(target=lose, daemon=True)
+        killer.start()
+        where = (StorageFolder(str(out)), str(manifest), str(model), OPTIONS)
+        made = make_parts_on_ray(*where, address=cluster.address, actors=4, progress=False)
+        killer.join(60)
+    finally:
+        cluster.shutdown()
+    assert lost.is_set()
+    assert (made.parts, made.rows, made.quarantined) == (12, 240, 0)
+    assert parts(out) == parts(tmp_path / "one")
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_what_the_user_can_mend_is_said_as_it_is(tmp_path: Path, model: Path) -> None:
     manifest = draw(tmp_path / "pictures", 20)
     for n in range(20):

@@ -7,10 +7,10 @@ import pytest
 from reseen.cli import main
 from reseen.embedding.making import PartOptions, make_parts
 from reseen.embedding.manifest import ParquetManifest
-from reseen.embedding.parts import part_name
+from reseen.embedding.parts import finished_work, part_name
 from reseen.errors import GalleryError, RunError
 from reseen.gallery import Gallery, Where
-from reseen.gallery.ingest import add_parts
+from reseen.gallery.ingest import BEGUN, add_parts, part_notes
 from reseen.pictures import decode, digest
 from reseen.storage import StorageFolder
 from tests.embedding.drawn import Mean, draw
@@ -49,6 +49,23 @@ def test_a_part_that_has_changed_is_added_again(folder: StorageFolder, tmp_path:
         part.write_bytes(b"junk")
         with pytest.raises(RunError, match="embed again"):
             list(add_parts(gallery, folder))
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_who_was_named_since_stays_named(folder: StorageFolder, open_gallery, stopped: bool) -> None:
+    """Of a part that is made again, and of one whose rows were written and not yet noted when its adding ended."""
+    gallery = open_gallery(Mean.fingerprint)
+    list(add_parts(gallery, folder))
+    (named,) = [item.id for item in gallery.items(gallery.select()) if item is not None and item.source == "12.png"]
+    gallery.update([named], identity="Ann")
+    if stopped:
+        (note,) = (name for name in part_notes(finished_work(folder)) if name.endswith(":00000001"))
+        gallery.put_note(note, BEGUN)
+    else:
+        (Path(str(folder)) / part_name(1)).touch()
+    assert list(add_parts(gallery, folder)) == [(0, 0), (10, 0), (0, 0)]
+    assert [item.identity for item in gallery.items([named]) if item is not None] == ["Ann"]
+    assert len(gallery) == 25
 
 
 def test_the_verb(folder: StorageFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

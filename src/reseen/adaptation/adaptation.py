@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from reseen import checkpoint
-from reseen.adaptation.rounds import Memory, Round, memory_of, one_camera, pseudo_labelled
+from reseen.adaptation.rounds import Memory, Round, memory_of, one_camera, pseudo_labelled, with_instances
 from reseen.discovery import Clustering, Clusters, Links, group
 from reseen.discovery.agreement import agreement, alone
 from reseen.embedding.model import embed
@@ -236,6 +236,8 @@ def _train_round(
     if resume and (place / "clusters.json").is_file():
         model.load_state_dict(checkpoint.load(place / "last.safetensors").state_dict())
         return
+    if memory.left_out == "instances" and clusters.count > 1:
+        clusters = with_instances(clusters)
     data = pseudo_labelled(target.samples, clusters, target.source)
     source = embed(model, target.source, num_workers=workers) if target.source else None
     num_identities = len({sample.identity for sample in data.train})

@@ -30,7 +30,8 @@ class Memory:
         update: A proxy follows the mean of its pictures in a batch, or the hardest of them.
         by_camera: A proxy for each camera's part of a cluster, where cameras are known; false: one for each cluster.
         positives: Proxies that an anchor is drawn to: all of its cluster, or those of other cameras only.
-        left_out: Pictures in no cluster: ignored, or negatives for everybody.
+        left_out: Pictures in no cluster: ignored; negatives for everybody; or instances, each a group of its own, which
+            is trained on (SpCL).
         teacher: Momentum of a mean teacher, whose vectors the proxies follow in place of the network's; null for none.
     """
 
@@ -38,7 +39,7 @@ class Memory:
     update: Literal["mean", "hardest"] = "mean"
     by_camera: bool = True
     positives: Literal["all", "other"] = "all"
-    left_out: Literal["ignore", "negatives"] = "ignore"
+    left_out: Literal["ignore", "negatives", "instances"] = "ignore"
     teacher: float | None = None
 
 
@@ -75,6 +76,13 @@ class Round:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields."""
         return dataclasses.asdict(self)
+
+
+def with_instances(clusters: Clusters) -> Clusters:
+    """Return clusters with each picture that is in none as one of its own, numbered after the others."""
+    labels, lonely = clusters.labels.copy(), clusters.labels < 0
+    labels[lonely] = clusters.count + np.arange(lonely.sum())
+    return dataclasses.replace(clusters, labels=labels)
 
 
 def pseudo_labelled(target: Sequence[Sample], clusters: Clusters, source: Sequence[Sample]) -> Benchmark:

@@ -16,10 +16,11 @@ Dimensions: N rows, n rows of a part, D components.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -33,6 +34,7 @@ from reseen.embedding.manifest import Manifest, Piece
 from reseen.errors import RunError, one_line
 from reseen.files import replacing
 from reseen.labels import parse_identity, parse_label
+from reseen.slicing import chunks
 from reseen.storage import StorageFolder, is_url
 from reseen.tables import require_possible_rows
 from reseen.types import Embeddings, Labels, as_labels
@@ -323,19 +325,20 @@ def open_embeddings(folder: str | Path, *, mapped: bool = False) -> Embeddings:
     """
     place = StorageFolder(str(folder))
     work = finished_work(place)
-    names = list(COLUMNS)
-    columns: dict[str, list[Any]] = {name: [] for name in names}
-    blocks = []
-    for table in part_tables(place, work):
-        for name in names:
-            columns[name] += label_column(table, name, work)
-        if not mapped:
-            blocks.append(vectors_of(table))
-    labels = {plural: _labels(columns[name], name) for name, plural in COLUMNS.items()}
+    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+
+    def label(table: pa.Table) -> pa.Table:
+        for name, values in columns.items():
+            values += label_column(table, name, work)
+        return table
+
     if mapped:
-        vectors: Any = np.load(export_npy(place), mmap_mode="r") if columns["path"] else np.empty((0, work.dim), "f4")
+        path = _npy_of(place, work, label)
+        vectors: Any = np.load(path, mmap_mode="r" if columns["path"] else None)
     else:
+        blocks = [vectors_of(label(table)) for table in part_tables(place, work)]
         vectors = np.concatenate(blocks) if blocks else np.empty((0, work.dim), work.dtype)
+    labels = {plural: _labels(columns[name], name) for name, plural in COLUMNS.items()}
     return Embeddings(vectors, **{name: column for name, column in labels.items() if column is not None})
 
 
@@ -371,16 +374,36 @@ def export_npy(folder: StorageFolder) -> Path:
         RunError: A part is damaged or missing, or the folder is not on this machine.
         WriteError: There is no room.
     """
+    return _npy_of(folder, finished_work(folder), lambda table: table)
+
+
+def _npy_of(folder: StorageFolder, work: Work, met: Callable[[pa.Table], pa.Table]) -> Path:
+    """Return ``vectors.npy``, as `export_npy`; every part is read once, and ``met`` is called with it.
+
+    A file that is there is compared with the parts, and written anew from where they differ.
+    """
     if folder.path is None:
         raise RunError(f"expected a folder of this machine to write {VECTORS} to, got {folder}; copy the parts first")
-    path, work = folder.path / VECTORS, finished_work(folder)
+    path = folder.path / VECTORS
     count = sum(parquet.read_metadata(folder.path / part_name(number)).num_rows for number in range(work.num_parts))
     header = {"descr": np.dtype(work.dtype).str, "fortran_order": False, "shape": (count, work.dim)}
-    if not (_is_vectors(path, header) and _is_of_parts(path, folder, work)):
-        with replacing(path) as partial, partial.open("wb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            for table in part_tables(folder, work):
-                file.write(np.ascontiguousarray(vectors_of(table)).data)
+    found: Iterator[NDArray[Any]] = map(vectors_of, map(met, part_tables(folder, work)))
+    there, same = np.load(path, mmap_mode="r") if count and _is_vectors(path, header) else None, 0
+    if there is not None:
+        for vectors in found:
+            if not np.array_equal(there[same : same + len(vectors)], vectors):
+                found = itertools.chain([vectors], found)
+                break
+            same += len(vectors)
+        else:
+            return path
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        if there is not None:
+            for part in chunks(same, work.part_rows):
+                file.write(np.ascontiguousarray(there[part]).data)
+        for vectors in found:
+            file.write(np.ascontiguousarray(vectors).data)
     return path
 
 
@@ -395,15 +418,6 @@ def _is_vectors(path: Path, header: dict[str, Any]) -> bool:
             return known == header and file.seek(0, os.SEEK_END) == length
     except (*DAMAGE, SyntaxError, EOFError):
         return False
-
-
-def _is_of_parts(path: Path, folder: StorageFolder, work: Work) -> bool:
-    vectors, at = np.load(path, mmap_mode="r"), 0
-    for table in part_tables(folder, work):
-        if not np.array_equal(vectors[at : at + len(table)], vectors_of(table)):
-            return False
-        at += len(table)
-    return True
 
 
 def label_column(table: pa.Table, name: str, work: Work) -> list[int | str | None]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from reseen.embedding.parts import checked_part, finished_work, label_column, part_name, vectors_of
+from reseen.embedding.parts import Work, checked_part, finished_work, label_column, part_name, vectors_of
 from reseen.errors import DataError
 from reseen.gallery.gallery import Gallery
 from reseen.gallery.records import Label
@@ -135,11 +135,15 @@ def from_video(
         )
 
 
+BEGUN = "begun"
+
+
 def add_parts(gallery: Gallery, folder: StorageFolder) -> Iterator[tuple[int, int]]:
     """Add the vectors that `reseen embed` wrote to a gallery, a part at a time; parts that are in it are passed over.
 
     A picture is the same sighting as if it were indexed by itself: its id comes from its pixels. The gallery keeps a
-    note for each part, with the size and time of its file.
+    note for each part: that it was begun, and then the size and time of its file. Sightings of a part that it has met
+    before keep what is known of them.
 
     Args:
         gallery: Of the model of the parts.
@@ -153,12 +157,13 @@ def add_parts(gallery: Gallery, folder: StorageFolder) -> Iterator[tuple[int, in
         GalleryError: The gallery is of another model.
     """
     work = finished_work(folder)
-    key = hashlib.blake2b(repr(work).encode(), digest_size=16).hexdigest()
-    for number in range(work.num_parts):
-        note, state = f"part:{key}:{number:08d}", repr(folder.file_info(part_name(number)))
-        if gallery.note(note) == state:
+    for number, note in enumerate(part_notes(work)):
+        state = repr(folder.file_info(part_name(number)))
+        if (noted := gallery.note(note)) == state:
             yield 0, 0
             continue
+        if noted is None:
+            gallery.put_note(note, BEGUN)
         table = checked_part(folder, work, number)
         times = table["time"].to_pylist() if "time" in table.column_names else None
         added = gallery.add(
@@ -169,10 +174,17 @@ def add_parts(gallery: Gallery, folder: StorageFolder) -> Iterator[tuple[int, in
             times=times,
             sources=table["path"].to_pylist(),
             contents=table["digest"].to_pylist(),
-            look_up=False,
+            # Rows that are held may have been named since: of a part made again, or stopped in the middle.
+            look_up=noted is not None,
         )
         gallery.put_note(note, state)
         yield len(table), added.new
+
+
+def part_notes(work: Work) -> Iterator[str]:
+    """Yield the name of a gallery's note of each part."""
+    key = hashlib.blake2b(repr(work).encode(), digest_size=16).hexdigest()
+    yield from (f"part:{key}:{number:08d}" for number in range(work.num_parts))
 
 
 def naming(people: Path | None, *, tracks: bool) -> Callable[[int | None], Label | None]:

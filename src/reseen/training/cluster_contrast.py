@@ -14,6 +14,13 @@ where cameras agree (CAP, equation 6)::
 
     L = -1/|P| sum_{p in P} log( exp(q . m_p / t) / sum_{k in P or N} exp(q . m_k / t) )
 
+A picture that is in no cluster may be one of its own, as in SpCL (Ge et al., arXiv:2006.02713, equation 1), whose
+memory has cluster centroids c and instances v; the positive z+ of an anchor f is its cluster's, or itself::
+
+    L = -log( exp(f . z+ / t) / ( sum_k exp(f . c_k / t) + sum_k exp(f . v_k / t) ) )
+
+Here that is a label of a single picture, whose proxy is v and follows it as every other does.
+
 Dimensions: N training pictures, M proxies, B pictures of this rank's batch, D components.
 """
 
@@ -50,8 +57,8 @@ class ClusterContrast(CandidateSource):
         update: ``mean``: a proxy follows the mean of its pictures in the batch; ``hardest``: the one least like it.
         positives: ``all`` proxies of an anchor's cluster; ``other``: those of the other parts only, so that an anchor
             of a cluster of one part has no positive (CAP's inter-camera loss).
-        strangers: (S, D) vectors of pictures in no cluster, which are negatives for everybody, as the un-clustered
-            instances of SpCL (Ge et al., arXiv:2006.02713); None for none. They do not change.
+        strangers: (S, D) vectors of pictures in no cluster, which are negatives for everybody and not trained on; None
+            for none. They do not change.
         teacher: Momentum of a mean teacher, a copy of the network that follows it slowly: the proxies then follow what
             the teacher makes of the pictures (ICE, section 3.2). None: what the network itself makes of them.
         output: The output that is compared; those of other terms are compared with the batch.
@@ -61,9 +68,10 @@ class ClusterContrast(CandidateSource):
 
     Note:
         The paper updates a proxy with each picture of the batch in turn; here once, with their mean. CAP compares with
-        the 50 nearest negative proxies and, besides, within each camera; here with all, in one loss. SpCL's instances
-        follow their pictures; here they stay, since pictures without a cluster are not in the batches. Of MMT (Ge et
-        al., arXiv:2001.01526) there is the mean teacher, and neither its soft labels nor its second network.
+        the 50 nearest negative proxies and, besides, within each camera; here with all, in one loss. SpCL's
+        instances are drawn as single pictures and its centroids are means of instances; here a single picture is drawn
+        as often in a batch as a cluster is, each time varied anew, and all proxies are alike. Of MMT (Ge et al.,
+        arXiv:2001.01526) there is the mean teacher, and neither its soft labels nor its second network.
     """
 
     def __init__(
