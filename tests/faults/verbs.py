@@ -39,7 +39,7 @@ EXECUTING = (
 )
 """What Python reports before a program is run or the network is used."""
 CRASH = 70
-LIBRARIES = re.compile(r"tempfile\.tif: |TIFF[A-Z]|\[\w+ @ 0x|\s*\d+ % ")
+LIBRARIES = re.compile(r"tempfile\.tif: |TIFF[A-Z]|\[\w+ @ 0x|\s*\d+ % |\d+ of \d+ runs ")
 """Lines that libtiff and FFmpeg print by themselves, and the progress of a study."""
 HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What moves the cursor, breaks lines or turns text."""
