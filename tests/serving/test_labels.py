@@ -16,7 +16,8 @@ from reseen.serving.validation import as_label
         ("-0", "-0"),
         (" 7", " 7"),
         ('"7"', "7"),
-        ("7.0", "7.0"),
+        ("7.0", 7),
+        ("7.5", "7.5"),
         ("gate", "gate"),
     ],
 )
