@@ -30,8 +30,8 @@ from reseen.evaluation import evaluate
 from reseen.evaluation.reranking import k_reciprocal
 from reseen.models import Embedder, ModelSpec
 from reseen.protocols import cross_camera
-from reseen.recipes import names
-from reseen.recipes.costs import MEASURED, MeasuredCost
+from reseen.recipes import costs, names
+from reseen.recipes.costs import MeasuredCost
 from reseen.recipes.files import settings_of as file_settings
 from reseen.training import BatchCandidates, Objective
 from reseen.types import Embeddings
@@ -65,11 +65,11 @@ def settings_of(recipe: str) -> dict[str, Any]:
     return parse("train", ["--config", recipe, *data, "--out", "unused"])[1]
 
 
-def says(recipe: str) -> str:
-    """Return what a recipe says of its step; where two say the same, the step is the same."""
+def step_key(recipe: str) -> str:
+    """Return the settings of a recipe that its step depends on; where two have the same, the step is the same."""
     settings = file_settings(recipe)
-    said = {name: settings.get(name) for name in ("model", "terms", "batches", "candidates")}
-    return json.dumps([said, settings.get("schedule", {}).get("optimizer")], sort_keys=True)
+    parts = {name: settings.get(name) for name in ("model", "terms", "batches", "candidates")}
+    return json.dumps([parts, settings.get("schedule", {}).get("optimizer")], sort_keys=True)
 
 
 def step_of(recipe: str, precision: str, device: torch.device, spec: ModelSpec | None = None) -> Step:
@@ -161,7 +161,7 @@ def recipes(chosen: Sequence[str], minutes: float) -> Iterator[MeasuredCost]:
     started, device = perf_counter(), torch.device("cuda")
     same: dict[str, list[str]] = {}
     for recipe in chosen:
-        same.setdefault(says(recipe), []).append(recipe)
+        same.setdefault(step_key(recipe), []).append(recipe)
     print(f"  {'recipe':40}{'':6}{'pictures/s':>12}{'outside':>9}{'GB':>7}")
     for number, (recipe, *others) in enumerate(same.values()):
         if perf_counter() - started > 60 * minutes:
@@ -185,16 +185,14 @@ def recipes(chosen: Sequence[str], minutes: float) -> Iterator[MeasuredCost]:
                 yield dataclasses.replace(cost, recipe=name)
 
 
-def write(costs: Sequence[MeasuredCost], path: Path) -> None:
+def write(measured_costs: Sequence[MeasuredCost], path: Path) -> None:
     """Write what was measured as CSV."""
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow([field.name for field in dataclasses.fields(MeasuredCost)])
-        for cost in costs:
-            few = dataclasses.replace(
-                cost, pictures_per_second=round(cost.pictures_per_second), outside=round(cost.outside, 3)
-            )
-            rows.writerow(dataclasses.astuple(few))
+        for cost in measured_costs:
+            speed, outside = round(cost.pictures_per_second), round(cost.outside, 3)
+            rows.writerow(dataclasses.astuple(dataclasses.replace(cost, pictures_per_second=speed, outside=outside)))
 
 
 def searching(sizes: tuple[int, int, int], device: torch.device) -> dict[str, float]:
@@ -245,13 +243,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(
         f"{' x '.join(f'{size:,}' for size in MARKET)}: {', '.join(f'{name} {s:.3f} s' for name, s in found.items())}"
     )
-    costs: list[MeasuredCost] = []
-    for cost in recipes(chosen.recipe or [name for name in names() if "/" in name], chosen.minutes):
-        costs.append(cost)
-        if chosen.keep:  # at once: a lent machine may be taken back
-            write(costs, MEASURED)
+    of_papers = [name for name in names() if "/" in name]
+    kept = {(cost.recipe, cost.precision): cost for name in of_papers for cost in costs.measured_costs(name)}
+    for cost in recipes(chosen.recipe or of_papers, chosen.minutes):
+        kept[cost.recipe, cost.precision] = cost
+        if chosen.keep:  # at once, for a run that is cut off
+            write(list(kept.values()), costs.MEASURED)
     if chosen.keep:
-        print(f"wrote {MEASURED}")
+        print(f"wrote {costs.MEASURED}")
 
 
 if __name__ == "__main__":

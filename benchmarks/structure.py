@@ -36,7 +36,7 @@ CAPABILITIES = {
     "trust in files, environment": ["trust", "sealed", "cli/environment", "cli/yaml_files"],
     "slow and costly clients": ["serving/connections", "serving/middleware/hosts", "serving/middleware/limits"],
     "recipes checked": ["recipes/check", "recipes/published_rows", "training/key_diagnosis"],
-    "help of the command line": ["cli/mistakes", "cli/models", "cli/foreign_losses", "description"],
+    "help of the command line": ["cli/help", "cli/mistakes", "cli/models", "cli/foreign_losses", "description"],
     "published models, trackers": [
         *("zoo/*", "adapters", "commands/models", "models/backbones/published"),
         *("embedding/openvino", "embedding/picture_input", "upstream"),

@@ -139,6 +139,30 @@ def test_what_was_measured_stands_with_the_recipe(
     )
 
 
+def test_what_is_measured_anew_takes_the_place_of_its_own_rows_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = [costs.MeasuredCost(f"market1501/{name}", "bf16", "Old GPU", 100.0, 0.5, 1) for name in ("bot", "sbs")]
+    again = costs.MeasuredCost("market1501/bot", "bf16", "New GPU", 200.0, 0.1, 2)
+    monkeypatch.setattr(costs, "MEASURED", tmp_path / "measured.csv")
+    gpu.write(before, costs.MEASURED)
+    for name, instead in {
+        "require_gpu": lambda: None,
+        "searching": lambda *_: {},
+        "recipes": lambda *_: iter([again]),
+    }.items():
+        monkeypatch.setattr(gpu, name, instead)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "New GPU")
+    gpu.main(["--keep", "--recipe", "market1501/bot"])
+    assert costs.measured_costs("market1501/bot") == [again]
+    assert costs.measured_costs("market1501/sbs") == before[1:]
+
+
+def test_steps_of_the_same_settings_have_one_key() -> None:
+    assert gpu.step_key("market1501/bot") == gpu.step_key("dukemtmc/bot")  # other data alone
+    assert gpu.step_key("market1501/bot") != gpu.step_key("market1501/sbs")
+
+
 def test_evaluation_and_reranking_are_timed() -> None:
     assert min(gpu.searching((200, 900, 8), torch.device("cpu")).values()) > 0
 

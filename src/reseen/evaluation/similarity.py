@@ -142,12 +142,8 @@ class Cosine(Scores):
             both = None if lengths is None else lengths[0][row] * lengths[1][column]
             distinct[part] = cosines(vectors(self.query, rows[row]), vectors(self.gallery, columns[column]), both)
 
-        parts = chunks(len(pairs), size)
-        if on_cpu and len(pairs) > MANY_PAIRS and torch.get_num_threads() > 1:
-            parallel_for(compare, parts)
-        else:
-            for part in parts:
-                compare(part)
+        threads = on_cpu and len(pairs) > MANY_PAIRS and torch.get_num_threads() > 1
+        parallel_for(compare, chunks(len(pairs), size), threads=threads)
         self.gallery.forget()
         exact: Floats = distinct[pair]
         return exact
