@@ -238,18 +238,27 @@ class OnnxEncoder(Encoder):
         )
 
 
+def has_digest(path: Path, digest: Any, *, unchecked: bool) -> bool:
+    """Return whether an exported file has a digest to compare it with.
+
+    Raises:
+        CheckpointError: It has none, and may not be read without one.
+    """
+    if not isinstance(digest, str) and not unchecked:
+        raise CheckpointError(
+            f"expected a digest in {path}, found none, as in files of earlier versions; export it again, or say "
+            "--unchecked true (in code: unchecked=True) to read it as it is"
+        )
+    return isinstance(digest, str)
+
+
 def require_digest(path: Path, digest: Any, *, unchecked: bool) -> None:
     """Make sure that an ONNX file is as it was written: its digest is of the file with zeros in the digest's place.
 
     Raises:
         CheckpointError: It is not, or it has no digest and may not be read without one.
     """
-    if not isinstance(digest, str):
-        if not unchecked:
-            raise CheckpointError(
-                f"expected a digest in {path}, found none, as in files of earlier versions; export it again, or say "
-                "--unchecked true (in code: unchecked=True) to read it as it is"
-            )
+    if not has_digest(path, digest, unchecked=unchecked):
         return
     content = path.read_bytes()
     if hashlib.sha256(content.replace(digest.encode(), NO_DIGEST.encode())).hexdigest() != digest:

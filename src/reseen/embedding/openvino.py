@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from reseen.embedding.encoder import MAX_NUMBER, NO_DIGEST, Encoder, Vectors
+from reseen.embedding.encoder import MAX_NUMBER, NO_DIGEST, Encoder, Vectors, has_digest
 from reseen.embedding.picture_input import PictureInput
 from reseen.errors import CheckpointError, one_line
 from reseen.extras import needs
@@ -95,13 +95,7 @@ class OpenVinoEncoder(Encoder):
                 f"expected a model of this version of reseen at {path}, got a damaged description; export it again"
             ) from None
         digest = ours.get("sha256")
-        if not isinstance(digest, str):
-            if not unchecked:
-                raise CheckpointError(
-                    f"expected a digest in {path}, found none, as in files of earlier versions; export it again, or "
-                    "say --unchecked true (in code: unchecked=True) to read it as it is"
-                )
-        elif digest_of_ir(Path(path), digest) != digest:
+        if has_digest(Path(path), digest, unchecked=unchecked) and digest_of_ir(Path(path), digest) != digest:
             raise CheckpointError(
                 f"expected {path} and its .bin file as they were exported, got damaged ones, or ones of two exports; "
                 "copy both again"
