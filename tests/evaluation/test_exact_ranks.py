@@ -190,7 +190,7 @@ def in_tiles(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiles_module, "MAX_QUERIES", [2**12, 3][number % 2])
     monkeypatch.setattr(ranks_module, "SORT_CHUNK", [2**17, 20, 1][number % 3])
     monkeypatch.setattr(ranks_module, "SORT_WIDTH", [2**9, 8, 5, 1][number % 4])
-    monkeypatch.setattr(similarity, "PAIR_CHUNK", [2**8, 5][number % 2])
+    monkeypatch.setattr(similarity, "PAIR_ELEMENTS", [2**18, 40][number % 2])
 
 
 def test_a_gallery_of_copies(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,8 +34,9 @@ TileFunction = Callable[[Rows], Tensor]
 # What one tile holds at most: 8 MB of scores, which stay near the core, of so many gallery rows.
 TILE_ELEMENTS = 2**21
 MAX_ROWS = 2**12
-# Pairs whose exact scores are computed at once: on a CPU they stay near the core. Of so many all cores take some.
-PAIR_CHUNK, DEVICE_PAIR_CHUNK, MANY_PAIRS = 2**8, 2**13, 2**14
+# Components of the pairs whose exact scores are computed at once: on a CPU they stay near the core. Of many pairs all
+# cores take some.
+PAIR_ELEMENTS, DEVICE_PAIR_ELEMENTS, MANY_PAIRS = 2**18, 2**24, 2**14
 # Rows that are brought to unit length at once, in float64.
 ROW_CHUNK = 2**8
 # One row here and one there of a mapped file may each make the 2 MB around it resident.
@@ -124,7 +125,7 @@ class Cosine(Scores):
         distinct = np.empty(len(pairs))
         device = self.query.vectors.device
         on_cpu = device.type in ("cpu", "mps")  # the second has no float64
-        size = PAIR_CHUNK if on_cpu else DEVICE_PAIR_CHUNK
+        size = max(1, (PAIR_ELEMENTS if on_cpu else DEVICE_PAIR_ELEMENTS) // max(1, self.query.vectors.shape[1]))
 
         def vectors(side: Embeddings, rows: Codes) -> Any:
             found = _read(side, rows)
