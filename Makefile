@@ -8,6 +8,9 @@ export OMP_NUM_THREADS ?= 1
 # The demonstration takes all idle cores, unless it is told how many.
 DEMO := $(if $(THREADS),,env -u OMP_NUM_THREADS) $(BIN)/reseen demo
 
+# A process a core, up to eight (tests/conftest.py); each takes the next tests when it has done its own.
+PARALLEL := --numprocesses auto --dist worksteal
+
 NUMERICAL := tests/losses tests/contract/test_losses.py tests/test_geometry.py tests/evaluation tests/protocols \
 	tests/gallery/backends/sqlite_faiss/test_view.py tests/gallery/test_gallery.py
 
@@ -32,12 +35,14 @@ demo: install            ## train, evaluate and report on the built-in synthetic
 demo-infrared: install   ## the same with visible and infrared pictures
 	$(DEMO) --recipe demo_infrared
 
-test: install            ## every test but those marked slow
-	$(BIN)/python -m pytest
+test: install            ## every test but those marked slow, on all cores
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-kernels: install    ## the numerical tests with the kernels of processors without AVX-512, and without AVX
-	MKL_ENABLE_INSTRUCTIONS=AVX2 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest $(NUMERICAL)
-	MKL_ENABLE_INSTRUCTIONS=SSE4_2 ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 $(BIN)/python -m pytest $(NUMERICAL)
+	MKL_ENABLE_INSTRUCTIONS=AVX2 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 \
+		$(BIN)/python -m pytest $(PARALLEL) $(NUMERICAL)
+	MKL_ENABLE_INSTRUCTIONS=SSE4_2 ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 \
+		$(BIN)/python -m pytest $(PARALLEL) $(NUMERICAL)
 
 test-faults: install     ## malformed inputs, kills, bit flips, full and read-only disks: docs/reliability.md
 	$(BIN)/python -m pytest -m "slow or not slow" $(FAULTS)

@@ -11,11 +11,20 @@ from pathlib import Path
 import pytest
 import torch
 
+from reseen.parallel import num_cores
 from tests.gpus import Gpu, cuda, pretended
 
 torch.set_num_threads(1)
 
+MAX_PROCESSES = 8
+"""Of tests that run side by side: each holds a torch of its own."""
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes `make test` starts: one for each core that this process may use."""
+    return min(MAX_PROCESSES, num_cores())
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,15 @@
 import io
 import logging
+import sys
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from reseen.cli import fail
 from reseen.labels import visible
-from reseen.terminal import Terminal, VisibleFormatter
+from reseen.terminal import LogHandler, Terminal
 
 NAME = "[/b] [red]Bob[/red] :dog: \x1b[31m\x07\u202e [link=file:///]x"
 
@@ -30,9 +33,33 @@ def test_lines_and_tables_show_names_as_they_are() -> None:
     assert "\nnext" in file.getvalue()
 
 
+def message(text: str, *arguments: object) -> logging.LogRecord:
+    return logging.LogRecord("reseen", logging.INFO, "", 0, text, arguments, None)
+
+
 def test_messages_show_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    record = logging.LogRecord("reseen", logging.INFO, "", 0, "passed over %s\nand more", (NAME,), None)
-    assert VisibleFormatter("%(message)s").format(record) == f"passed over {visible(NAME)}\nand more"
+    LogHandler().emit(message("passed over %s\nand more", NAME))
+    assert capsys.readouterr().out == f"passed over {visible(NAME)}\nand more\n"
     with pytest.raises(SystemExit):
         fail(1, NAME)
     assert capsys.readouterr().err == f"reseen: {visible(NAME)}\n"
+
+
+def test_a_long_path_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    path = "/pictures" * 30
+    Terminal().print(f"written: {path}")
+    LogHandler().emit(message("passed over %s", path))
+    assert capsys.readouterr().out == f"written: {path}\npassed over {path}\n"
+
+
+def test_messages_stand_above_a_progress_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", drawn := io.StringIO())
+    console = Console(file=drawn, force_terminal=True, width=80)
+    with Progress(console=console, auto_refresh=False) as bar:
+        bar.add_task("training", total=2)
+        bar.refresh()
+        LogHandler().emit(message("epoch 1: mAP 40.3 %"))
+    above, _, last = drawn.getvalue().rpartition("epoch 1: mAP 40.3 %")
+    assert above.endswith("\x1b[2K")  # the bar's own line was cleared first ...
+    assert "training" in last  # ... and drawn again below

@@ -30,13 +30,25 @@ class Terminal(Console):
         """Return text as rich draws it; lines, and the cells, headers and titles of tables come through here."""
         return super().render_str(visible(text, keep=LAYOUT), **options)
 
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as rich does, but leave breaking lines to the terminal: a path stays whole in a file or a pipe."""
+        if all(isinstance(printed, str | Text) for printed in objects):
+            options = {"soft_wrap": True, **options}
+        super().print(*objects, **options)
 
-class VisibleFormatter(logging.Formatter):
-    """Formats the library's log messages with control characters escaped."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return a record's line."""
-        return visible(super().format(record), keep=LAYOUT)
+class LogHandler(logging.Handler):
+    """Prints the library's log messages, one line each, with control characters escaped.
+
+    They go to what ``sys.stdout`` is at that moment, by which rich keeps them above a progress bar.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record's line."""
+        try:
+            print(visible(self.format(record), keep=LAYOUT), flush=True)
+        except Exception:
+            self.handleError(record)
 
 
 def plain_table(headers: Sequence[str | Column], rows: Iterable[Sequence[str]], *, title: str | None = None) -> Table:

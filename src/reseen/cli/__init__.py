@@ -44,7 +44,7 @@ COMMANDS = {
     "study": "measure on your own data what the papers measure: reseen study --help lists the studies",
 }
 SHARED = ("train", "evaluate", "embed")  # Several processes divide the work of these.
-WITH_HUGE_PAGES = ("demo", "train", "study")
+WITH_HUGE_PAGES = ("demo", "train", "adapt", "study")
 
 MAX_WORD = 400
 """Letters of a word in a message, such as a path; of a longer one only the ends are said."""
@@ -114,14 +114,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def log_to_terminal() -> None:
     """Show what the library logs, one line each, and not what Pillow warns of in damaged pictures."""
-    from rich.logging import RichHandler
+    from reseen.terminal import LogHandler
 
-    from reseen.terminal import VisibleFormatter
-
-    handler = RichHandler(show_path=False, show_level=False, show_time=False, markup=False, highlighter=None)
-    handler.setFormatter(VisibleFormatter("%(message)s"))
     logger = logging.getLogger("reseen")
-    logger.handlers = [handler]
+    logger.handlers = [LogHandler()]
     logger.setLevel(logging.INFO if is_first() else logging.WARNING)
     warnings.filterwarnings("ignore", module=r"PIL\.")
 

@@ -118,7 +118,7 @@ def adapt(
     )
     name = data.name if data is not None else (pictures or table or out).name
     page = write_adaptation_page(out / "adaptation.html", result, title=name)
-    console = Terminal(soft_wrap=True)
+    console = Terminal()
     console.print(f"ended: {result.reason}; kept the model of round {result.chosen}")
     console.print(adaptation.outcome_in_words(result))
     console.print(f"model: {out / 'last.safetensors'}, page: {page}")

@@ -11,7 +11,7 @@ def compact(gallery: str, /) -> None:
         gallery: A folder, or milvus://host:port/name.
     """
     with Gallery(gallery, create=False) as store:
-        console = Terminal(soft_wrap=True)
+        console = Terminal()
         console.print(f"{compact_and_tell(store, console).num_items:,} items in {store.location}")
 
 

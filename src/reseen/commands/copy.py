@@ -16,4 +16,4 @@ def copy(gallery: str, to: Path, /) -> None:
     with Gallery(gallery, create=False) as store:
         store.copy(to)
     with Gallery(to, create=False) as copied:
-        Terminal(soft_wrap=True).print(f"{len(copied):,} items in {copied.location}")
+        Terminal().print(f"{len(copied):,} items in {copied.location}")

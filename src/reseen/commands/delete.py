@@ -35,7 +35,7 @@ def delete(gallery: str, /, *, ids: str = "", identity: str | int = "", table: P
             store.require_known(Where(identities=[parse_argument(identity)]))
             chosen = ids_of(store, parse_argument(identity))
         count = store.delete(chosen)
-        console = Terminal(soft_wrap=True)
+        console = Terminal()
         console.print(f"{count:,} items deleted; {len(store):,} in {store.location}")
         compact_and_tell(store, console)
 

@@ -193,7 +193,7 @@ def _write_groups(
     how: dict[str, Any] = {"method": clustering.method, **{name: facts[name] for name in notes if name in facts}}
     page = write_individuals(result, pictures.samples, out / "index.html", title=title, notes=how)
     low, high = result.interval
-    console = Terminal(soft_wrap=True)
+    console = Terminal()
     console.print(
         f"{len(pictures.samples):,} pictures: {result.clusters.count:,} groups, "
         f"{facts['pictures in none']:,} pictures in none; between {low:,} and {high:,} individuals"

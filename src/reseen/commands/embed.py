@@ -142,6 +142,6 @@ def print_tally(folder: StorageFolder, tally: Tally, *, npy: bool, part: str | N
     assert work is not None, "embed has just written it"
     share = f"part {part}: " if part is not None else ""
     shape = f"{tally.rows - tally.quarantined:,} vectors of {work.dim} components, {work.dtype}"
-    Terminal(soft_wrap=True).print(f"{share}{shape} in {folder}")
+    Terminal().print(f"{share}{shape} in {folder}")
     if npy:
         export_npy(folder)

@@ -65,7 +65,7 @@ def evaluate(
     make_folder(folder)
     outcome.save(folder, data=benchmark.name, reranking=reranking, mirrored=mirrored)
     print_scores(outcome, title=benchmark.name, reranking=reranking)
-    Terminal(soft_wrap=True).print(f"written: {folder / 'report.json'}, {folder / 'per_query.csv'}")
+    Terminal().print(f"written: {folder / 'report.json'}, {folder / 'per_query.csv'}")
 
 
 def reranking_of(name: RerankingName | FunctionPath | None) -> Reranking | None:

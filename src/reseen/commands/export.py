@@ -54,14 +54,14 @@ def export(
         sightings = from_folder(pictures, folders=False, camera=None)
         examples = [sighting.pixels for sighting, _ in zip(sightings, range(64), strict=False)]
     exported = write(model_of(run), out, precision=precision, input=input, opset=opset, ir=ir, pictures=examples)
-    Terminal(soft_wrap=True).print(
+    Terminal().print(
         f"{exported.path}: {exported.precision}, {exported.num_bytes / 1e6:.1f} MB; on {exported.num_pictures} "
         f"pictures its vectors have a cosine of {exported.least_cosine:.6f} or more with the trained model's, "
         f"{exported.mean_cosine:.6f} in the mean, and the same nearest picture for {exported.same_nearest:.0%}"
     )
     if card is not None:
         write_atomically(card, model_card(run, exported).encode())
-        Terminal(soft_wrap=True).print(f"card: {card}")
+        Terminal().print(f"card: {card}")
 
 
 def model_card(run: Path, exported: Exported) -> str:

@@ -16,7 +16,7 @@ def forget(gallery: str, /, *, before: float) -> None:
         old = Where(until=before)
         count = store.delete(store.select(old, limit=max(1, store.count(old))))
         untimed = len(store) - store.count(Where(since=float("-inf")))
-        console = Terminal(soft_wrap=True)
+        console = Terminal()
         console.print(
             f"{count:,} items deleted; {len(store):,} in {store.location}, {untimed:,} of them without a time"
         )

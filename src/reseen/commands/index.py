@@ -117,7 +117,7 @@ def index(
             new += added.new
             count += len(batch)
         skipped = f", {reader.skipped:,} unreadable skipped" if reader.skipped else ""
-        console = Terminal(soft_wrap=True)
+        console = Terminal()
         console.print(f"{count:,} pictures, {new:,} of them new{skipped}; {len(store):,} in {store.location}")
         if others:
             outcome = "changed" if relabel else "not changed; --relabel true changes them"
@@ -131,7 +131,7 @@ def index_parts(location: str, folder: StorageFolder) -> None:
     with Gallery(location, work.model_sha256) as store:
         for rows, fresh in track(add_parts(store, folder), "Indexing", total=work.num_parts, show_speed=False):
             count, new = count + rows, new + fresh
-        console = Terminal(soft_wrap=True)
+        console = Terminal()
         console.print(f"{count:,} vectors, {new:,} of them new; {len(store):,} in {store.location}")
 
 

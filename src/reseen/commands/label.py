@@ -64,7 +64,7 @@ def label(
             console.print(identity_table(store))
         if out is not None:
             write_atomically(out, items_csv(store).encode())
-            console.print(f"{len(store):,} items: {out}", soft_wrap=True)
+            console.print(f"{len(store):,} items: {out}")
 
 
 def identity_table(gallery: Gallery) -> Table:

@@ -62,7 +62,8 @@ def models(
     Terminal(width=max(console.width, 140)).print(table)
     console.print(
         f"{len(listed)} of {len(entries())} models; the default is {DEFAULT}. Scores are their authors', in percent. "
-        "reseen models NAME shows one, with licences and the source."
+        "reseen models NAME shows one, with licences and the source.",
+        soft_wrap=False,
     )
 
 

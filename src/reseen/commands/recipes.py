@@ -53,6 +53,7 @@ def recipes(
         f"Scores are the papers', in percent; a slash parts the tests of a row. GB and hours are estimates: one GPU, "
         f"{teraflops:g} teraflops kept up.\n`reseen recipes NAME` shows one, `--data NAME` those of a data set.",
         style="dim",
+        soft_wrap=False,
     )
 
 
@@ -123,7 +124,7 @@ def _headline(recipe: str) -> list[Published]:
 def _show(console: Terminal, name: str, *, teraflops: float, speed: bool) -> None:
     settings, path = settings_of(name), path_of(name)
     cost = cost_of(settings)
-    console.print(console.render_str(name, style="bold"), f" {path}", soft_wrap=True)
+    console.print(console.render_str(name, style="bold"), f" {path}")
     console.print(Padding(about(name), (1, 2)))
     rows = [row for row in published() if row.recipe == name]
     if rows:
@@ -156,7 +157,7 @@ def _show(console: Terminal, name: str, *, teraflops: float, speed: bool) -> Non
         Padding(Syntax((text[1] + text[2]).strip(), "yaml", background_color="default", word_wrap=True), (1, 2))
     )
     root = "" if cost.flops is None else " --data.root FOLDER"
-    console.print(f"reseen train --config {name}{root} --out runs/{name.replace('/', '_')}", soft_wrap=True)
+    console.print(f"reseen train --config {name}{root} --out runs/{name.replace('/', '_')}")
 
 
 def _millions(cost: Cost) -> str:

@@ -63,7 +63,7 @@ def report(
         path = out or folder / "comparison.html"
         compared = dict(zip(distinct_names(run, other), outcomes, strict=True))
         write_comparison(compared, path, benchmark=benchmark, lists=lists, title=title)
-    Terminal(soft_wrap=True).print(f"report: {path}")
+    Terminal().print(f"report: {path}")
 
 
 def distinct_names(*paths: Path) -> list[str]:

@@ -83,7 +83,7 @@ def serve(
     ):
         hosts = allowed_names(host, names or ())
         app = create_app(store, encoder, token=write_token, read_token=read_token, hosts=hosts, limits=limits)
-        console = Terminal(soft_wrap=True)
+        console = Terminal()
         console.print(f"{len(store):,} pictures in {gallery}; stop with Ctrl-C")
         address = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         scheme = "http" if certificate is None else "https"

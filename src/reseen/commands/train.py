@@ -162,4 +162,4 @@ def train(
     if outcome is not None:
         outcome.save(out, data=data.name, mirrored=mirrored, training_seconds=round(seconds, 1))
         print_scores(outcome, title=data.name)
-    Terminal(soft_wrap=True).print(f"trained in {seconds / 60:.1f} minutes: {out}")
+    Terminal().print(f"trained in {seconds / 60:.1f} minutes: {out}")
