@@ -67,8 +67,9 @@ def test_an_argument_keeps_what_was_typed(written: int | str, read: list[int | s
 
 def test_labels_are_listed_as_they_can_be_asked_for() -> None:
     labels: list[int | str] = ["gate", 10, 9, "001", "9"]
-    assert ordered(labels) == [9, 10, "001", "9", "gate"]
-    assert listed(labels) == '9, 10, 001, "9", gate'
+    assert ordered(labels) == ["001", 10, 9, "9", "gate"]
+    assert ordered([10, 9]) == [9, 10]
+    assert listed(labels) == '001, 10, 9, "9", gate'
     assert listed(range(12)) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"
     assert listed([]) == "none"
 

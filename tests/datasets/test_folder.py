@@ -83,3 +83,12 @@ def test_real_pictures(shared):
     pattern = r"(?P<identity>\w+_\d+)_cam(?P<camera>\d)"
     vehicles = Folder(shared / "data" / "vehicle_2cam", pattern=pattern, test_identities=102)
     assert (len(vehicles.train), len(vehicles.query), len(vehicles.gallery)) == (810, 204, 204)
+
+
+def test_the_identities_to_test_on_are_the_same_in_every_version(tmp_path):
+    """Figures of one version can be compared with those of the next: what a seed draws is part of the protocol."""
+    names = [f"{number:03}" for number in range(90, 110)]
+    pictures(tmp_path, [f"{name}_{camera}.jpg" for name in names for camera in (1, 2)])
+    padded = Folder(tmp_path, pattern=r"(?P<identity>\d+)_(?P<camera>\d)", test_identities=5)
+    drawn = [names[place] for place in (2, 4, 6, 13, 19)]
+    assert sorted({str(s.identity) for s in padded.query}) == drawn
