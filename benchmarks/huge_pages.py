@@ -6,6 +6,7 @@ Activations are large and short-lived, so that a plain allocation has the kernel
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from unittest.mock import patch
@@ -45,10 +46,10 @@ def seconds_of_step(name: str, height: int, width: int) -> float:
     return fastest(step, repeats=REPEATS)[0]
 
 
-def in_new_process(environment: dict[str, str]) -> list[float]:
-    """Return the times of all networks; what memory is made of is settled when a process starts."""
+def in_new_process(environment: dict[str, str], specs: Sequence[tuple[str, int, int]] = SPECS) -> list[float]:
+    """Return the times of networks; what memory is made of, and how threads wait, is settled when a process starts."""
     with patch.dict(os.environ, environment), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        return list(process.map(seconds_of_step, *zip(*SPECS, strict=True)))
+        return list(process.map(seconds_of_step, *zip(*specs, strict=True)))
 
 
 def main() -> None:

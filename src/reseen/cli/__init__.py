@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
-from reseen.cli.huge_pages import take_huge_pages
+from reseen.cli.restart import restart_for_training
 from reseen.errors import ReseenError
 from reseen.launcher import is_first, join_group, leave_group, num_launched
 from reseen.studies import summaries
@@ -44,7 +44,7 @@ COMMANDS = {
     "study": "measure on your own data what the papers measure: reseen study --help lists the studies",
 }
 SHARED = ("train", "evaluate", "embed")  # Several processes divide the work of these.
-WITH_HUGE_PAGES = ("demo", "train", "adapt", "study")
+TRAINING = ("demo", "train", "adapt", "study")
 
 MAX_WORD = 400
 """Letters of a word in a message, such as a path; of a longer one only the ends are said."""
@@ -68,8 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         near = get_close_matches(name, COMMANDS, n=1)
         hint = f"; did you mean {near[0]}? See" if near else "; see"
         fail(2, f"expected one of {', '.join(COMMANDS)}, got '{name}'{hint} reseen --help")
-    if arguments is None and name in WITH_HUGE_PAGES:
-        take_huge_pages(sys.orig_argv)
+    if arguments is None and name in TRAINING:
+        restart_for_training(sys.orig_argv)
     if name == "study":
         studies = summaries()
         if rest and rest[0] in ("-h", "--help"):
