@@ -39,6 +39,20 @@ def made(shapes: Shapes) -> Tensors:
     }
 
 
+def scaled(shapes: Shapes) -> Tensors:
+    """Return tensors of these shapes and of both signs, through which values stay near one; slower to make."""
+    generator = torch.Generator().manual_seed(0)
+    tensors = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    for name, tensor in tensors.items():
+        if name.endswith("running_var") or (tensor.ndim == 1 and name.endswith("weight")):
+            tensors[name] = 1 + tensor.abs() / 4
+        elif tensor.ndim > 1 and name.endswith(("weight", ".proj")):
+            tensors[name] = tensor / tensor[0].numel() ** 0.5
+        elif name.endswith("num_batches_tracked"):
+            tensors[name] = torch.tensor(0)
+    return tensors
+
+
 def norm(name: str, channels: int, *, batch: bool = True) -> Shapes:
     both: Shapes = {f"{name}.weight": (channels,), f"{name}.bias": (channels,)}
     if batch:
@@ -192,7 +206,23 @@ def trans_reid(spec: ModelSpec) -> Shapes:
     return shapes | linear("base.fc", 1000, 768)
 
 
+def clip_resnet(positions: int) -> Shapes:
+    """CLIP's ResNet-50: three convolutions as a stem, and attention in place of a mean."""
+    shapes = {n: s for n, s in resnet(50).items() if n.startswith("layer")}
+    for number, (outputs, inputs) in enumerate(((32, 3), (32, 32), (64, 32)), start=1):
+        shapes |= conv(f"conv{number}", outputs, inputs, 3) | norm(f"bn{number}", outputs)
+    shapes |= {"attnpool.positional_embedding": (positions + 1, 2048)} | linear("attnpool.c_proj", 1024, 2048)
+    for part in "kqv":
+        shapes |= linear(f"attnpool.{part}_proj", 2048, 2048)
+    return shapes
+
+
 def clip_reid(spec: ModelSpec) -> Shapes:
+    if spec.backbone == "clip_reid_resnet50":
+        shapes = under("image_encoder.", clip_resnet(spec.height * spec.width // 256))
+        shapes |= norm("bottleneck", 2048) | norm("bottleneck_proj", 1024)
+        shapes |= {"classifier.weight": (751, 2048), "classifier_proj.weight": (751, 1024)}
+        return shapes | {"prompt_learner.cls_ctx": (751, 4, 512), "text_encoder.text_projection": (512, 1024)}
     visual: Shapes = {"class_embedding": (768,), "positional_embedding": (spec.height * spec.width // 256 + 1, 768)}
     visual |= {"proj": (768, 512), "conv1.weight": (768, 3, 16, 16)}
     visual |= norm("ln_pre", 768, batch=False) | norm("ln_post", 768, batch=False)
@@ -308,14 +338,15 @@ FORMATS = {
     "SOLIDER": "SOLIDER",
     "PASS": "PASS",
     "AGW": "strong-baseline",
-    "MegaDescriptor": "timm, before 0.9",
     "MiewID": "MiewID",
 }
 
 
-def load(each: Entry, folder: Path) -> tuple[Embedder, WeightsReport, Tensors]:
+def load(
+    each: Entry, folder: Path, *, make: Callable[[Shapes], Tensors] = made
+) -> tuple[Embedder, WeightsReport, Tensors]:
     spec = ModelSpec.from_dict(each.spec)
-    tensors = made(FAMILIES[each.family](spec))
+    tensors = make(FAMILIES[each.family](spec))
     torch.save({"teacher": tensors} if each.family in ("SOLIDER", "PASS") else tensors, folder / "w.pth")
     model = Embedder(dataclasses.replace(spec, weights=str(folder / "w.pth"))).eval()
     (folder / "w.pth").unlink()
@@ -327,7 +358,7 @@ def holds(each: Entry, folder: Path) -> None:
     """Load a made file of an entry: every tensor of the network comes from it, and what is left is no part of it."""
     model, report, tensors = load(each, folder)
     assert report.kept == ()
-    assert report.format.partition(", OSNet")[0] == FORMATS.get(each.family, "timm") or "resnet" in each.name
+    assert report.format.partition(",")[0] == FORMATS.get(each.family, "timm") or "resnet" in each.name
     ours = {n for n in model.network.state_dict() if not n.endswith("num_batches_tracked")}
     if each.spec.get("neck") == "none" or each.family == "LUPerson":
         ours = {n for n in ours if n.startswith(("backbone.", "pooling."))}
@@ -341,6 +372,7 @@ SMALL = [
     "osnet_ibn_x1_0_msmt17",
     "osnet_x0_25_market1501",
     "fastreid_sbs_s50_msmt17",
+    "clipreid_cnn_veri776",
     "solider_swin_tiny",
     "pass_vit_small",
     "megadescriptor_t_224",
@@ -481,4 +513,61 @@ def test_clip_reid_joins_both_vectors(tmp_path: Path) -> None:
         vectors = model.embed(torch.zeros(1, 3, 256, 128, dtype=torch.uint8))
     torch.testing.assert_close(vectors[:, 768:], vectors[:, :768] @ tensors["image_encoder.proj"], rtol=1e-3, atol=1e-3)
     assert model.pixels.mean.flatten().tolist() == [127.5] * 3
+    assert "prompt_learner.cls_ctx" in report.left
+
+
+def reference_clip_resnet(t: Tensors, x: Tensor) -> Tensor:
+    """CLIP-ReID's CNN in evaluation, from its tensors by their names there."""
+    t = {n.removeprefix("image_encoder."): v for n, v in t.items()}
+
+    def step(x: Tensor, convolution: str, norm: str, **options: Any) -> Tensor:
+        x = F.conv2d(x, t[f"{convolution}.weight"], **options)
+        return F.batch_norm(x, *(t[f"{norm}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")))
+
+    x = step(x, "conv1", "bn1", stride=2, padding=1).relu()
+    x = F.avg_pool2d(step(step(x, "conv2", "bn2", padding=1).relu(), "conv3", "bn3", padding=1).relu(), 2)
+    for stage, blocks in enumerate((3, 4, 6, 3), start=1):
+        for block in range(blocks):
+            name, shrink = f"layer{stage}.{block}", block == 0 and stage in (2, 3)
+            y = step(x, f"{name}.conv1", f"{name}.bn1").relu()
+            y = step(y, f"{name}.conv2", f"{name}.bn2", padding=1).relu()
+            y = step(F.avg_pool2d(y, 2) if shrink else y, f"{name}.conv3", f"{name}.bn3")
+            if block == 0:
+                x = step(F.avg_pool2d(x, 2) if shrink else x, f"{name}.downsample.0", f"{name}.downsample.1")
+            x = (x + y).relu()
+    mean, tokens = x.mean((2, 3)), x.flatten(2).permute(2, 0, 1)
+    tokens = torch.cat([mean[None], tokens]) + t["attnpool.positional_embedding"][:, None]
+    names = [f"attnpool.{part}_proj" for part in "qkv"]
+    attended, _ = F.multi_head_attention_forward(
+        tokens,
+        tokens,
+        tokens,
+        2048,
+        32,
+        in_proj_weight=None,
+        in_proj_bias=torch.cat([t[f"{name}.bias"] for name in names]),
+        bias_k=None,
+        bias_v=None,
+        add_zero_attn=False,
+        dropout_p=0,
+        out_proj_weight=t["attnpool.c_proj.weight"],
+        out_proj_bias=t["attnpool.c_proj.bias"],
+        training=False,
+        use_separate_proj_weight=True,
+        **{f"{part}_proj_weight": t[f"{name}.weight"] for part, name in zip("qkv", names, strict=True)},
+    )
+    return torch.cat([mean, attended[0]], dim=1)
+
+
+def test_clip_reids_cnn_gives_what_its_authors_code_gives(tmp_path: Path) -> None:
+    each = entry("clipreid_cnn_msmt17")
+    each = dataclasses.replace(each, spec=each.spec | {"height": 64, "width": 32})
+    model, report, tensors = load(each, tmp_path, make=scaled)
+    images = torch.randint(0, 256, (2, 3, 64, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    model, tensors = model.double(), {name: tensor.double() for name, tensor in tensors.items()}
+    with torch.no_grad():
+        ours, theirs = model(images).embedding, reference_clip_resnet(tensors, model.pixels(images))
+    assert ours.shape == (2, 3072)
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    assert model.pixels.mean.flatten().tolist() == pytest.approx([123.675, 116.28, 103.53])
     assert "prompt_learner.cls_ctx" in report.left

@@ -1,6 +1,6 @@
 """Networks of published weights which timm's differ from in a layer or a token: SOLIDER, PASS, CLIP-ReID.
 
-Dimensions: B images, N tokens, C channels.
+Dimensions: B images, N tokens, C channels, h x w positions of a map.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reseen.models.backbones.base import Backbone
+from reseen.models.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone
 from reseen.models.backbones.timm import TimmBackbone, create
 from reseen.models.backbones.vit import ViTBackbone, cut_patches
 
@@ -77,9 +78,68 @@ class ClipReID(ViTBackbone):
         return torch.cat([token, self.network.projection(token)], dim=1)
 
 
+class AttentionPooling(nn.Module):
+    """CLIP's pooling of a map: its mean, by attention to all positions, then a linear layer.
+
+    Radford et al., Learning Transferable Visual Models From Natural Language Supervision,
+    arXiv:2103.00020, section 2.4.
+
+    Args:
+        channels: C, of the map; every head of the attention has 64 of them.
+        positions: Of the map, each of which has an embedding, as its mean has.
+        dim: Components of the vector.
+    """
+
+    def __init__(self, channels: int, positions: int, dim: int) -> None:
+        super().__init__()
+        self.positions = nn.Parameter(torch.randn(positions + 1, channels) / channels**0.5)
+        self.query = nn.Linear(channels, channels)
+        self.key = nn.Linear(channels, channels)
+        self.value = nn.Linear(channels, channels)
+        self.projection = nn.Linear(channels, dim)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return (B, dim) from a map (B, C, h, w)."""
+        tokens = features.flatten(2).mT
+        tokens = torch.cat([tokens.mean(1, keepdim=True), tokens], dim=1) + self.positions
+        inputs = (self.query(tokens[:, :1]), self.key(tokens), self.value(tokens))
+        query, key, value = (x.unflatten(2, (-1, 64)).transpose(1, 2) for x in inputs)
+        vector: Tensor = self.projection(F.scaled_dot_product_attention(query, key, value).flatten(1))
+        return vector
+
+
+class ClipReIDResNet(TimmBackbone):
+    """CLIP's ResNet-50 without its last stride; its vector is the mean of the map beside CLIP's pooling of it.
+
+    Li et al., CLIP-ReID, arXiv:2211.13977.
+
+    Args:
+        size: Height and width of the pictures, multiples of 16.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        network: Any = create("resnet50_clip")
+        first = network.stages[3][0]
+        first.conv2_kxk.aa = nn.Identity()
+        first.shortcut.pool = nn.Identity()
+        self.positions = (size[0] // 16, size[1] // 16)
+        network.head = AttentionPooling(2048, self.positions[0] * self.positions[1], 1024)
+        super().__init__(network, size)
+        self.mean, self.std = IMAGENET_MEAN, IMAGENET_STD
+
+    def pool(self, raw: Tensor) -> Tensor:
+        """Return (B, 3072) from a map (B, 2048, h, w)."""
+        return torch.cat([raw.mean((2, 3)), self.network.head(raw)], dim=1)
+
+    def head(self, pooled: Tensor) -> Tensor:
+        """Return (B, 3072) from (B, 2048): the pooling of positions that are all alike."""
+        return self.pool(pooled[:, :, None, None].expand(-1, -1, *self.positions))
+
+
 PUBLISHED: dict[str, Callable[[tuple[int, int]], Backbone]] = {
     **{f"solider_swin_{variant}": partial(solider, variant=variant) for variant in ("tiny", "small", "base")},
     **{f"pass_vit_{variant}": partial(pass_vit, variant=variant) for variant in ("small", "base")},
     "clip_reid_vit_b16": ClipReID,
+    "clip_reid_resnet50": ClipReIDResNet,
 }
 """Name of a backbone -> what builds it for a size of pictures."""

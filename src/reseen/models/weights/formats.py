@@ -189,6 +189,36 @@ def _clip_reid(name: str, names: Sequence[str], own: Sequence[str]) -> str | Non
     return f"backbone.{name}"
 
 
+CLIP_POOLING = {
+    "positional_embedding": "positions",
+    "q_proj": "query",
+    "k_proj": "key",
+    "v_proj": "value",
+    "c_proj": "projection",
+}
+
+
+def _clip_reid_resnet(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+    """The image's tower alone; timm counts stages from 0, and has each norm beside its convolution."""
+    if not name.startswith("image_encoder."):
+        return None
+    name = name.removeprefix("image_encoder.")
+    if name.startswith("attnpool."):
+        part, dot, rest = name.removeprefix("attnpool.").partition(".")
+        return f"backbone.head.{CLIP_POOLING[part]}{dot}{rest}" if part in CLIP_POOLING else None
+    if match := re.fullmatch(r"(conv|bn)(\d)\.(.+)", name):
+        kind, number, rest = match.groups()
+        return f"backbone.stem.conv{number}.{kind}.{rest}"
+    if match := re.fullmatch(r"layer(\d)\.(\d+)\.(conv|bn|downsample\.)(\d)\.(.+)", name):
+        stage, block, kind, number, rest = match.groups()
+        if kind == "downsample.":
+            place = ("shortcut.conv.conv", "shortcut.conv.bn")[int(number)]
+        else:
+            place = f"conv{number}_{'kxk' if number == '2' else '1x1'}.{kind}"
+        return f"backbone.stages.{int(stage) - 1}.{block}.{place}.{rest}"
+    return f"backbone.{name}"
+
+
 def _of_clip(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Class token, positions and projection in timm's shapes and names."""
     made = dict(tensors)
@@ -200,7 +230,11 @@ def _of_clip(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             made[f"{start}image_encoder.pos_embed"] = made.pop(name)[None]
         elif own == "proj":
             made[f"{start}image_encoder.projection.weight"] = made.pop(name).T.contiguous()
-    return {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in made.items()}
+    return _as_floats(made)
+
+
+def _as_floats(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in tensors.items()}
 
 
 SEMANTIC_WEIGHT = 0.2
@@ -284,6 +318,12 @@ FORMATS = (
     Format("fast-reid", _has_names("backbone.conv1.weight", "heads.", "pixel_mean"), _fast_reid, stem="fast-reid"),
     Format("fast-reid", _has_names("backbone.conv1.0.weight", "heads.", "pixel_mean"), _fast_reid),
     Format("expAT", lambda names: "feature_generator.base.conv1.weight" in names, _exp_at),
+    Format(
+        "CLIP-ReID, CNN",
+        lambda names: "image_encoder.attnpool.positional_embedding" in names,
+        _clip_reid_resnet,
+        convert=_as_floats,
+    ),
     Format(
         "CLIP-ReID",
         lambda names: any(n.startswith("image_encoder.") for n in names),
