@@ -38,14 +38,15 @@ class ResNetOptions:
 
 @dataclass(frozen=True)
 class ViTOptions:
-    """Options of timm's ViTs and DeiTs, He et al., TransReID, arXiv:2102.04378.
+    """Options of timm's ViTs and DeiTs, and of CLIP-ReID's, He et al., TransReID, arXiv:2102.04378.
 
     Attributes:
         patch_stride: Pixels from patch to patch; under the patch size they overlap. None: the patch size.
-        cameras: The cameras, as the data names them, which have an embedding that is added to every token; None for no
+        cameras: The cameras, as the data names them, which have an embedding that is added to the tokens; None for no
             such embedding. A picture by another camera, or by one that is not known, has the mean of all.
         views: As ``cameras``, for viewpoints.
         side_weight: Factor of these embeddings.
+        side_tokens: What they are added to: ``all`` tokens, or the ``class`` token alone, as in CLIP-ReID.
         drop_path: Probability that the last block is skipped in training; earlier blocks less, in proportion.
     """
 
@@ -53,6 +54,7 @@ class ViTOptions:
     cameras: tuple[int | str, ...] | None = None
     views: tuple[int | str, ...] | None = None
     side_weight: float = 3.0
+    side_tokens: Literal["all", "class"] = "all"
     drop_path: float = 0.0
 
     def __post_init__(self) -> None:

@@ -190,11 +190,14 @@ def vit(width: int, positions: int, *, depth: int = 12) -> Shapes:
     return shapes
 
 
+def patches(spec: ModelSpec) -> int:
+    stride = spec.vit.patch_stride or 16
+    return ((spec.height - 16) // stride + 1) * ((spec.width - 16) // stride + 1)
+
+
 def trans_reid(spec: ModelSpec) -> Shapes:
     """Without JPM one neck and classifier; with it a last block of its own for the global and the local branch."""
-    stride = spec.vit.patch_stride or 16
-    grid = ((spec.height - 16) // stride + 1) * ((spec.width - 16) // stride + 1)
-    shapes = under("base.", vit(768, grid + 1)) | norm("bottleneck", 768) | {"classifier.weight": (751, 768)}
+    shapes = under("base.", vit(768, patches(spec) + 1)) | norm("bottleneck", 768) | {"classifier.weight": (751, 768)}
     if sides := len(spec.vit.cameras or ()) * len(spec.vit.views or (0,)):
         shapes |= {"base.sie_embed": (sides, 1, 768)}
     if spec.vit.patch_stride:
@@ -223,7 +226,7 @@ def clip_reid(spec: ModelSpec) -> Shapes:
         shapes |= norm("bottleneck", 2048) | norm("bottleneck_proj", 1024)
         shapes |= {"classifier.weight": (751, 2048), "classifier_proj.weight": (751, 1024)}
         return shapes | {"prompt_learner.cls_ctx": (751, 4, 512), "text_encoder.text_projection": (512, 1024)}
-    visual: Shapes = {"class_embedding": (768,), "positional_embedding": (spec.height * spec.width // 256 + 1, 768)}
+    visual: Shapes = {"class_embedding": (768,), "positional_embedding": (patches(spec) + 1, 768)}
     visual |= {"proj": (768, 512), "conv1.weight": (768, 3, 16, 16)}
     visual |= norm("ln_pre", 768, batch=False) | norm("ln_post", 768, batch=False)
     for block in range(12):
@@ -233,6 +236,8 @@ def clip_reid(spec: ModelSpec) -> Shapes:
         visual |= linear(f"{name}.attn.out_proj", 768, 768)
         visual |= linear(f"{name}.mlp.c_fc", 3072, 768) | linear(f"{name}.mlp.c_proj", 768, 3072)
     shapes = under("image_encoder.", visual) | norm("bottleneck", 768) | norm("bottleneck_proj", 512)
+    if spec.vit.cameras is not None:
+        shapes |= {"cv_embed": (len(spec.vit.cameras) * len(spec.vit.views or (0,)), 768)}
     shapes |= {"classifier.weight": (751, 768), "classifier_proj.weight": (751, 512)}
     return shapes | {"prompt_learner.cls_ctx": (751, 4, 512), "text_encoder.text_projection": (512, 512)}
 
@@ -514,6 +519,48 @@ def test_clip_reid_joins_both_vectors(tmp_path: Path) -> None:
     torch.testing.assert_close(vectors[:, 768:], vectors[:, :768] @ tensors["image_encoder.proj"], rtol=1e-3, atol=1e-3)
     assert model.pixels.mean.flatten().tolist() == [127.5] * 3
     assert "prompt_learner.cls_ctx" in report.left
+
+
+def reference_clip_vit(t: Tensors, x: Tensor, side: Tensor) -> Tensor:
+    """CLIP-ReID's ViT with overlapping patches in evaluation, from its tensors by their names there."""
+    t = {n.removeprefix("image_encoder."): v for n, v in t.items()}
+
+    def layer_norm(name: str, x: Tensor) -> Tensor:
+        return F.layer_norm(x, (768,), t[f"{name}.weight"], t[f"{name}.bias"])
+
+    def layer(name: str, x: Tensor) -> Tensor:
+        return F.linear(x, t[f"{name}.weight"], t[f"{name}.bias"])
+
+    x = F.conv2d(x, t["conv1.weight"], stride=12).flatten(2).mT
+    x = torch.cat([(t["class_embedding"] + t["cv_embed"][side])[:, None], x], dim=1) + t["positional_embedding"]
+    x = layer_norm("ln_pre", x)
+    for block in range(12):
+        name = f"transformer.resblocks.{block}"
+        qkv = F.linear(layer_norm(f"{name}.ln_1", x), t[f"{name}.attn.in_proj_weight"], t[f"{name}.attn.in_proj_bias"])
+        query, key, value = (part.unflatten(2, (12, 64)).transpose(1, 2) for part in qkv.chunk(3, dim=2))
+        attended = (query @ key.mT / 8).softmax(3) @ value
+        x = x + layer(f"{name}.attn.out_proj", attended.transpose(1, 2).flatten(2))
+        inside = layer(f"{name}.mlp.c_fc", layer_norm(f"{name}.ln_2", x))
+        x = x + layer(f"{name}.mlp.c_proj", inside * (1.702 * inside).sigmoid())
+    token = layer_norm("ln_post", x[:, 0])
+    return torch.cat([token, token @ t["proj"]], dim=1)
+
+
+def test_clip_reids_cameras_and_views_are_added_to_the_class_token_alone(tmp_path: Path) -> None:
+    """Also overlapping patches, in the network of the vehicles; cameras are counted before views."""
+    each = entry("clipreid_vit_sie_olp_veri776")
+    each = dataclasses.replace(each, spec=each.spec | {"height": 64, "width": 32})
+    model, report, tensors = load(each, tmp_path, make=scaled)
+    assert report.kept == ()
+    model, tensors = model.double(), {name: tensor.double() for name, tensor in tensors.items()}
+    images = torch.randint(0, 256, (2, 3, 64, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    cameras, views = torch.tensor([0, 19]), torch.tensor([7, 2])
+    with torch.no_grad():
+        ours = model(images, cameras=cameras, views=views).embedding
+        theirs = reference_clip_vit(tensors, model.pixels(images), cameras * 8 + views)
+        unknown = model(images).embedding
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    assert not torch.allclose(ours, unknown, rtol=1e-3)
 
 
 def reference_clip_resnet(t: Tensors, x: Tensor) -> Tensor:

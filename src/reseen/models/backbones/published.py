@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from reseen.models.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone
 from reseen.models.backbones.timm import TimmBackbone, create
 from reseen.models.backbones.vit import ViTBackbone, cut_patches
+from reseen.models.spec import ViTOptions
 
 
 def solider(size: tuple[int, int], *, variant: str) -> Backbone:
@@ -49,7 +50,7 @@ def pass_vit(size: tuple[int, int], *, variant: str) -> Backbone:
     """
     network = create(f"vit_{variant}_patch16_224", reg_tokens=3, no_embed_class=True)
     cut_patches(network, size, stride=None)
-    backbone = ViTBackbone(network, size)
+    backbone = ViTBackbone(network, size, ViTOptions())
     backbone.mean = backbone.std = (0.5,) * 3
     return backbone
 
@@ -58,18 +59,18 @@ class ClipReID(ViTBackbone):
     """CLIP's ViT-B/16; its vector is the class token before and after the projection to the space of texts.
 
     Li et al., CLIP-ReID: Exploiting Vision-Language Model for Image Re-Identification without Concrete Text Labels,
-    arXiv:2211.13977. Without the embeddings of cameras, which it adds to the class token only.
+    arXiv:2211.13977. Its embeddings of cameras and views are added to the class token alone, with a factor of 1.
 
     Args:
         size: Height and width of the pictures.
-        stride: Pixels from patch to patch; None for the patch size.
+        options: As for every ViT.
     """
 
-    def __init__(self, size: tuple[int, int], *, stride: int | None = None) -> None:
-        network: Any = create("vit_base_patch16_clip_quickgelu_224")
-        cut_patches(network, size, stride=stride)
+    def __init__(self, size: tuple[int, int], options: ViTOptions) -> None:
+        network: Any = create("vit_base_patch16_clip_quickgelu_224", drop_path_rate=options.drop_path)
+        cut_patches(network, size, stride=options.patch_stride)
         network.projection = nn.Linear(768, 512, bias=False)
-        super().__init__(network, size)
+        super().__init__(network, size, options)
         self.mean = self.std = (0.5,) * 3
 
     def pool(self, raw: Tensor) -> Tensor:
@@ -139,7 +140,9 @@ class ClipReIDResNet(TimmBackbone):
 PUBLISHED: dict[str, Callable[[tuple[int, int]], Backbone]] = {
     **{f"solider_swin_{variant}": partial(solider, variant=variant) for variant in ("tiny", "small", "base")},
     **{f"pass_vit_{variant}": partial(pass_vit, variant=variant) for variant in ("small", "base")},
-    "clip_reid_vit_b16": ClipReID,
     "clip_reid_resnet50": ClipReIDResNet,
 }
 """Name of a backbone -> what builds it for a size of pictures."""
+
+PUBLISHED_VITS: dict[str, Callable[[tuple[int, int], ViTOptions], Backbone]] = {"clip_reid_vit_b16": ClipReID}
+"""As ``PUBLISHED``, of those that take a ViT's options."""

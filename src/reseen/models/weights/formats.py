@@ -180,7 +180,9 @@ CLIP = {
 
 
 def _clip_reid(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
-    """The image's tower alone; of its two necks that before the projection."""
+    """The image's tower alone, with the embeddings of cameras and views."""
+    if name == "cv_embed":
+        return "backbone.side"
     if not name.startswith("image_encoder."):
         return None
     name = name.removeprefix("image_encoder.")
