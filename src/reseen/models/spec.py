@@ -106,8 +106,8 @@ class ModelSpec:
             the backbone's own, or those of the branches' paper.
         neck: Layer between the feature, for the metric loss, and the embedding, for the classifier and the search.
             ``bnneck``: batch norm; ``common``: batch norm, after which the feature is taken as well (expAT);
-            ``rectified``: the same with a ReLU; ``none``: nothing. ``own`` is ``rectified`` with branches, else
-            ``bnneck``.
+            ``rectified``: the same with a ReLU; ``rectified_bnneck``: that and a second batch norm, as in
+            fast-reid's MGN; ``none``: nothing. ``own`` is ``rectified`` with branches, else ``bnneck``.
         resnet: Options of ResNets.
         vit: Options of ViTs.
         modalities: Layers for visible and infrared pictures apart.
@@ -125,7 +125,7 @@ class ModelSpec:
     network: str = "global"
     pooling: Literal["own", "average", "max", "gem"] = "own"
     dim: int | None = None
-    neck: Literal["own", "bnneck", "common", "rectified", "none"] = "own"
+    neck: Literal["own", "bnneck", "common", "rectified", "rectified_bnneck", "none"] = "own"
     resnet: ResNetOptions = field(default_factory=ResNetOptions)
     vit: ViTOptions = field(default_factory=ViTOptions)
     modalities: ModalityOptions = field(default_factory=ModalityOptions)

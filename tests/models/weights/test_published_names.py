@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from reseen.errors import CheckpointError
 from reseen.models import Embedder, ModelSpec, WeightsReport
 from reseen.zoo import Entry, entries, entry
 
@@ -168,7 +169,31 @@ def resnest() -> Shapes:
     return shapes
 
 
+MGN_TRUNK = {"conv1": "0", "bn1": "1", "layer1": "4", "layer2": "5"}
+
+
+def fast_reid_mgn() -> Shapes:
+    """fast-reid's ``mgn.py`` of July 2020: a trunk as a list, three tails, and eight heads behind as many poolings."""
+    shapes: Shapes = {"pixel_mean": (1, 3, 1, 1), "pixel_std": (1, 3, 1, 1)}
+    for name, shape in resnet(50, ibn=True).items():
+        part, _, rest = name.partition(".")
+        if part in MGN_TRUNK:
+            shapes[f"backbone.{MGN_TRUNK[part]}.{rest}"] = shape
+        elif name.startswith("layer3.0."):
+            shapes[name.replace("layer3.0.", "backbone.6.")] = shape
+        else:
+            block, _, rest = rest.partition(".")
+            place = f"0.{int(block) - 1}" if part == "layer3" else f"1.{block}"
+            shapes |= {f"b{branch}.{place}.{rest}": shape for branch in (1, 2, 3)}
+    for head in ("b1", "b2", "b21", "b22", "b3", "b31", "b32", "b33"):
+        shapes |= {f"{head}_pool.0.p": (1,)} | conv(f"{head}_pool.1", 256, 2048) | norm(f"{head}_pool.2", 256)
+        shapes |= norm(f"{head}_head.bnneck", 256) | {f"{head}_head.classifier.weight": (751, 256)}
+    return shapes
+
+
 def fast_reid(spec: ModelSpec) -> Shapes:
+    if spec.network == "mgn":
+        return fast_reid_mgn()
     depth = int(re.findall(r"\d+", spec.backbone)[0])
     shapes = resnest() if "resnest" in spec.backbone else resnet(depth, ibn=spec.resnet.ibn == "a")
     if spec.resnet.non_local:
@@ -359,6 +384,9 @@ def load(
     return model, model.report, tensors
 
 
+OURS = ("neck.", "pooling.", "backbone.", "tails.", "reductions.")
+
+
 def holds(each: Entry, folder: Path) -> None:
     """Load a made file of an entry: every tensor of the network comes from it, and what is left is no part of it."""
     model, report, tensors = load(each, folder)
@@ -367,7 +395,7 @@ def holds(each: Entry, folder: Path) -> None:
     ours = {n for n in model.network.state_dict() if not n.endswith("num_batches_tracked")}
     if each.spec.get("neck") == "none" or each.family == "LUPerson":
         ours = {n for n in ours if n.startswith(("backbone.", "pooling."))}
-    used = {n if n.startswith(("neck.", "pooling.", "backbone.")) else f"backbone.{n}" for n in report.used}
+    used = {n if n.startswith(OURS) else f"backbone.{n}" for n in report.used}
     assert ours <= used
     assert len(report.used) > 0.6 * len(tensors)
 
@@ -377,6 +405,7 @@ SMALL = [
     "osnet_ibn_x1_0_msmt17",
     "osnet_x0_25_market1501",
     "fastreid_sbs_s50_msmt17",
+    "fastreid_mgn_r50_ibn_dukemtmc",
     "clipreid_cnn_veri776",
     "solider_swin_tiny",
     "pass_vit_small",
@@ -519,6 +548,81 @@ def test_clip_reid_joins_both_vectors(tmp_path: Path) -> None:
     torch.testing.assert_close(vectors[:, 768:], vectors[:, :768] @ tensors["image_encoder.proj"], rtol=1e-3, atol=1e-3)
     assert model.pixels.mean.flatten().tolist() == [127.5] * 3
     assert "prompt_learner.cls_ctx" in report.left
+
+
+def reference_mgn(t: Tensors, x: Tensor) -> dict[str, Tensor]:
+    """fast-reid's MGN of July 2020 in evaluation, from its tensors by their names there."""
+
+    def batch(name: str, x: Tensor) -> Tensor:
+        return F.batch_norm(x, *(t[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")))
+
+    def first_norm(name: str, x: Tensor) -> Tensor:
+        if f"{name}.IN.weight" not in t:
+            return batch(name, x)
+        one, two = x.chunk(2, dim=1)
+        one = F.instance_norm(one, weight=t[f"{name}.IN.weight"], bias=t[f"{name}.IN.bias"])
+        return torch.cat([one, batch(f"{name}.BN", two)], dim=1)
+
+    def block(name: str, x: Tensor, *, stride: int = 1) -> Tensor:
+        y = first_norm(f"{name}.bn1", F.conv2d(x, t[f"{name}.conv1.weight"])).relu()
+        y = batch(f"{name}.bn2", F.conv2d(y, t[f"{name}.conv2.weight"], stride=stride, padding=1)).relu()
+        y = batch(f"{name}.bn3", F.conv2d(y, t[f"{name}.conv3.weight"]))
+        if f"{name}.downsample.0.weight" in t:
+            x = batch(f"{name}.downsample.1", F.conv2d(x, t[f"{name}.downsample.0.weight"], stride=stride))
+        return (x + y).relu()
+
+    def head(name: str, x: Tensor) -> Tensor:
+        power = t[f"{name}_pool.0.p"]
+        pooled = (x.clamp(min=1e-6) ** power).mean((2, 3), keepdim=True) ** (1 / power)
+        reduced = batch(f"{name}_pool.2", F.conv2d(pooled, t[f"{name}_pool.1.weight"])).relu()
+        return batch(f"{name}_head.bnneck", reduced).flatten(1)
+
+    x = batch("backbone.1", F.conv2d(x, t["backbone.0.weight"], stride=2, padding=3)).relu()
+    x = F.max_pool2d(x, 3, stride=2, ceil_mode=True)
+    for number in range(3):
+        x = block(f"backbone.4.{number}", x)
+    for number in range(4):
+        x = block(f"backbone.5.{number}", x, stride=2 if number == 0 else 1)
+    x = block("backbone.6", x, stride=2)
+    vectors = {}
+    for branch in (1, 2, 3):
+        y = x
+        for place in ("0.0", "0.1", "0.2", "0.3", "0.4", "1.0", "1.1", "1.2"):
+            y = block(f"b{branch}.{place}", y)
+        vectors[f"global_{branch}" if branch > 1 else "global"] = head(f"b{branch}", y)
+        for part, strip in enumerate(y.chunk(branch, dim=2) if branch > 1 else (), start=1):
+            vectors[f"part_{branch}_{part}"] = head(f"b{branch}{part}", strip)
+    return vectors
+
+
+def test_fast_reids_mgn_gives_what_its_authors_code_gives(tmp_path: Path) -> None:
+    def with_one_power(shapes: Shapes) -> Tensors:
+        """Tensors whose eight names of the pooling's power are one parameter's, as in the file."""
+        tensors = scaled(shapes)
+        return tensors | {name: torch.tensor([2.5]) for name in tensors if name.endswith("_pool.0.p")}
+
+    each = entry("fastreid_mgn_r50_ibn_market1501")
+    each = dataclasses.replace(each, spec=each.spec | {"height": 96, "width": 32})
+    model, report, tensors = load(each, tmp_path, make=with_one_power)
+    assert report.kept == ()
+    assert all(name.endswith(("classifier.weight", "num_batches_tracked")) or "pixel" in name for name in report.left)
+    images = torch.randint(0, 256, (2, 3, 96, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        ours, theirs = model(images), reference_mgn(tensors, model.pixels(images))
+    assert list(ours.branches) == list(theirs)
+    for name, vectors in theirs.items():
+        torch.testing.assert_close(ours.branches[name], vectors, rtol=1e-3, atol=1e-3)
+    assert torch.equal(ours.embedding, torch.cat(list(ours.branches.values()), dim=1))
+
+
+@pytest.mark.parametrize(
+    "other", [{"pooling": "max"}, {"neck": "rectified"}, {"network": "pcb"}, {"network": "global"}]
+)
+def test_a_network_that_fast_reids_mgn_fills_in_part_is_refused(other: dict[str, Any], tmp_path: Path) -> None:
+    each = entry("fastreid_mgn_r50_ibn_dukemtmc")
+    each = dataclasses.replace(each, spec=each.spec | {"height": 96, "width": 32} | other)
+    with pytest.raises(CheckpointError, match=r"expected a model with network mgn, pooling gem, .* for .*w\.pth"):
+        load(each, tmp_path, make=lambda shapes: made(fast_reid_mgn()))
 
 
 def reference_clip_vit(t: Tensors, x: Tensor, side: Tensor) -> Tensor:

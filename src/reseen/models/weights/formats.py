@@ -29,6 +29,8 @@ class Format:
         rename: (name, all names of the file, the backbone's names) -> name here; None for what has no place.
         stem: What the project's ResNets differ in, as in ``ResNetOptions``.
         normalisation: The mean and scale that its networks take, where not those of timm's network.
+        needs: What a spec must have for these weights to fill its network, with anything else they are refused; None
+            where a backbone takes them with any head.
         convert: Tensors by name -> tensors under the names that ``rename`` takes, where one is made of several.
     """
 
@@ -37,6 +39,7 @@ class Format:
     rename: Callable[[str, Sequence[str], Sequence[str]], str | None]
     stem: str = "usual"
     normalisation: tuple[float, float] | None = None
+    needs: str | None = None
     convert: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
 
 
@@ -113,6 +116,31 @@ def _fast_reid(name: str, names: Sequence[str], own: Sequence[str]) -> str | Non
         if name.startswith(norm):
             return NECK + name.removeprefix(norm)
     return None
+
+
+MGN_TRUNK = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3.0"}
+MGN_HEADS = ("b1", "b2", "b21", "b22", "b3", "b31", "b32", "b33")
+"""In the order of the vectors here."""
+
+
+def _fast_reid_mgn(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+    """Its trunk is a list of modules, its first tail the backbone's here, and all its heads share a pooling."""
+    part, _, rest = name.partition(".")
+    number, _, inside = rest.partition(".")
+    if part == "backbone":
+        return f"backbone.{MGN_TRUNK[number]}.{inside}" if number in MGN_TRUNK else None
+    if part == "b1" and number == "0":
+        block, _, inside = inside.partition(".")
+        return f"backbone.layer3.{int(block) + 1}.{inside}"
+    if part in ("b1", "b2", "b3"):
+        return f"{'backbone' if part == 'b1' else f'tails.{int(part[1]) - 2}'}.layer{3 + int(number)}.{inside}"
+    branch, _, kind = part.partition("_")
+    if branch not in MGN_HEADS:
+        return None
+    head = f"reductions.each.{MGN_HEADS.index(branch)}."
+    if kind == "pool":
+        return {"0": "pooling.", "1": f"{head}linear.", "2": f"{head}{NECK}"}[number] + inside
+    return f"{head}neck.second.{inside}" if rest.startswith("bnneck.") else None
 
 
 def _strong_baseline(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
@@ -318,6 +346,13 @@ FORMATS = (
         normalisation=(127 / 255, 128 / 255),
     ),
     Format("fast-reid", _has_names("backbone.conv1.weight", "heads.", "pixel_mean"), _fast_reid, stem="fast-reid"),
+    Format(
+        "fast-reid, MGN",
+        lambda names: "b33_pool.1.weight" in names,
+        _fast_reid_mgn,
+        stem="fast-reid",
+        needs="network mgn, pooling gem, neck rectified_bnneck, resnet.ibn a, dim 256",
+    ),
     Format("fast-reid", _has_names("backbone.conv1.0.weight", "heads.", "pixel_mean"), _fast_reid),
     Format("expAT", lambda names: "feature_generator.base.conv1.weight" in names, _exp_at),
     Format(
@@ -342,7 +377,7 @@ FORMATS = (
     Format("strong-baseline", _has_names("base.conv1.weight", "bottleneck."), _strong_baseline, stem="strong-baseline"),
     Format("torchreid, OSNet-AIN", lambda names: "conv2.0.conv2.0.layers.0.bn.weight" in names, _osnet_ain),
     Format("torchreid", lambda names: "conv2.0.gate.fc1.weight" in names, _as_they_are),
-    Format("IBN-Net", lambda names: any(".IN." in n for n in names), _ibn_net),
+    Format("IBN-Net", lambda names: any(".IN." in n and n.startswith("layer") for n in names), _ibn_net),
     Format("timm, before 0.9", lambda names: "layers.0.downsample.reduction.weight" in names, _old_swin),
     Format("timm", lambda names: True, _as_they_are),
 )
