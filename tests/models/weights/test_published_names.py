@@ -234,6 +234,24 @@ def trans_reid(spec: ModelSpec) -> Shapes:
     return shapes | linear("base.fc", 1000, 768)
 
 
+def trans_reid_ssl(spec: ModelSpec, name: str) -> Shapes:
+    """Pretrained beside DINO's head, trained as TransReID's ``base``, or without labels as a network with a neck."""
+    width = 384 if "small" in name else 768
+    shapes = vit(width, patches(spec) + 1)
+    if "ics" in name:
+        shapes |= conv("patch_embed.conv.0", 64, 3, 7) | conv("patch_embed.conv.3", 64, 64, 3)
+        shapes |= conv("patch_embed.conv.6", 64, 64, 3) | norm("patch_embed.conv.7", 64)
+        for number in (1, 4):
+            shapes |= norm(f"patch_embed.conv.{number}.IN", 32, batch=False) | norm(f"patch_embed.conv.{number}.BN", 32)
+        shapes |= conv("patch_embed.proj", width, 64, 8, bias=True)
+    if name.endswith(("small", "base")):
+        return under("backbone.", shapes) | linear("head.mlp.0", 2048, width)
+    if name.endswith("_usl") or "_to_" in name:
+        return under("module.", shapes | norm("bottleneck", width))
+    shapes = under("base.", shapes | linear("fc", 1000, width)) | norm("bottleneck", width)
+    return shapes | {"classifier.weight": (751, width)}
+
+
 def clip_resnet(positions: int) -> Shapes:
     """CLIP's ResNet-50: three convolutions as a stem, and attention in place of a mean."""
     shapes = {n: s for n, s in resnet(50).items() if n.startswith("layer")}
@@ -363,7 +381,7 @@ FAMILIES: dict[str, Callable[[ModelSpec], Shapes]] = {
 FORMATS = {
     "torchreid": "torchreid",
     "fast-reid": "fast-reid",
-    "TransReID": "TransReID",
+    "TransReID-SSL": "TransReID-SSL",
     "CLIP-ReID": "CLIP-ReID",
     "SOLIDER": "SOLIDER",
     "PASS": "PASS",
@@ -376,8 +394,9 @@ def load(
     each: Entry, folder: Path, *, make: Callable[[Shapes], Tensors] = made
 ) -> tuple[Embedder, WeightsReport, Tensors]:
     spec = ModelSpec.from_dict(each.spec)
-    tensors = make(FAMILIES[each.family](spec))
-    torch.save({"teacher": tensors} if each.family in ("SOLIDER", "PASS") else tensors, folder / "w.pth")
+    ssl = each.family == "TransReID-SSL"
+    tensors = make(trans_reid_ssl(spec, each.name) if ssl else FAMILIES[each.family](spec))
+    torch.save({"teacher": tensors} if "head.mlp.0.weight" in tensors else tensors, folder / "w.pth")
     model = Embedder(dataclasses.replace(spec, weights=str(folder / "w.pth"))).eval()
     (folder / "w.pth").unlink()
     assert model.report is not None
@@ -391,7 +410,8 @@ def holds(each: Entry, folder: Path) -> None:
     """Load a made file of an entry: every tensor of the network comes from it, and what is left is no part of it."""
     model, report, tensors = load(each, folder)
     assert report.kept == ()
-    assert report.format.partition(",")[0] == FORMATS.get(each.family, "timm") or "resnet" in each.name
+    also = {"TransReID", "timm"} if each.family == "TransReID-SSL" else {"timm"} if "resnet" in each.name else set()
+    assert report.format.partition(",")[0] in {FORMATS.get(each.family, "timm")} | also
     ours = {n for n in model.network.state_dict() if not n.endswith("num_batches_tracked")}
     if each.spec.get("neck") == "none" or each.family == "LUPerson":
         ours = {n for n in ours if n.startswith(("backbone.", "pooling."))}
@@ -409,6 +429,9 @@ SMALL = [
     "clipreid_cnn_veri776",
     "solider_swin_tiny",
     "pass_vit_small",
+    "transreid_ssl_vit_small",
+    "transreid_ssl_ics_vit_small_msmt17",
+    "transreid_ssl_ics_vit_small_market1501_to_msmt17",
     "megadescriptor_t_224",
     "vit_small_patch14_dinov2",
 ]
@@ -623,6 +646,72 @@ def test_a_network_that_fast_reids_mgn_fills_in_part_is_refused(other: dict[str,
     each = dataclasses.replace(each, spec=each.spec | {"height": 96, "width": 32} | other)
     with pytest.raises(CheckpointError, match=r"expected a model with network mgn, pooling gem, .* for .*w\.pth"):
         load(each, tmp_path, make=lambda shapes: made(fast_reid_mgn()))
+
+
+def reference_ics_vit(t: Tensors, x: Tensor) -> Tensor:
+    """TransReID-SSL's ViT-S with a stem of convolutions in evaluation, from its tensors by their names there."""
+
+    def batch(name: str, x: Tensor) -> Tensor:
+        return F.batch_norm(x, *(t[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")))
+
+    def layer_norm(name: str, x: Tensor) -> Tensor:
+        return F.layer_norm(x, (384,), t[f"{name}.weight"], t[f"{name}.bias"], eps=1e-6)
+
+    def layer(name: str, x: Tensor) -> Tensor:
+        return F.linear(x, t[f"{name}.weight"], t[f"{name}.bias"])
+
+    for number, stride in ((0, 2), (3, 1)):
+        weight, name = t[f"patch_embed.conv.{number}.weight"], f"patch_embed.conv.{number + 1}"
+        one, two = F.conv2d(x, weight, stride=stride, padding=weight.shape[2] // 2).chunk(2, dim=1)
+        one = F.instance_norm(one, weight=t[f"{name}.IN.weight"], bias=t[f"{name}.IN.bias"])
+        x = torch.cat([one, batch(f"{name}.BN", two)], dim=1).relu()
+    x = batch("patch_embed.conv.7", F.conv2d(x, t["patch_embed.conv.6.weight"], padding=1)).relu()
+    x = F.conv2d(x, t["patch_embed.proj.weight"], t["patch_embed.proj.bias"], stride=8).flatten(2).mT
+    x = torch.cat([t["cls_token"].expand(len(x), -1, -1), x], dim=1) + t["pos_embed"]
+    for block in range(12):
+        name = f"blocks.{block}"
+        qkv = layer(f"{name}.attn.qkv", layer_norm(f"{name}.norm1", x))
+        query, key, value = (part.unflatten(2, (6, 64)).transpose(1, 2) for part in qkv.chunk(3, dim=2))
+        attended = (query @ key.mT / 8).softmax(3) @ value
+        x = x + layer(f"{name}.attn.proj", attended.transpose(1, 2).flatten(2))
+        x = x + layer(f"{name}.mlp.fc2", F.gelu(layer(f"{name}.mlp.fc1", layer_norm(f"{name}.norm2", x))))
+    return layer_norm("norm", x[:, 0])
+
+
+@pytest.mark.parametrize("name", ["ics_vit_small", "ics_vit_small_market1501", "ics_vit_small_market1501_usl"])
+def test_vits_with_a_stem_of_convolutions_give_what_their_authors_code_gives(name: str, tmp_path: Path) -> None:
+    each = entry(f"transreid_ssl_{name}")
+    each = dataclasses.replace(each, spec=each.spec | {"height": 64, "width": 32})
+    model, report, tensors = load(each, tmp_path, make=scaled)
+    assert not [n for n in report.kept if not n.endswith("num_batches_tracked")]
+    assert not [n for n in report.left if not re.match(r"(module\.)?(teacher\.head|base\.fc|bottleneck|classifier)", n)]
+    tensors = {re.sub(r"^(backbone|module|base)\.", "", name): tensor.double() for name, tensor in tensors.items()}
+    images = torch.randint(0, 256, (2, 3, 64, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    model = model.double()
+    with torch.no_grad():
+        ours, theirs = model(images), reference_ics_vit(tensors, model.pixels(images))
+    torch.testing.assert_close(ours.feature, theirs, rtol=1e-6, atol=1e-6)
+    assert model.pixels.mean.flatten().tolist() == [127.5] * 3
+    if name.endswith("usl"):
+        neck = (tensors[f"bottleneck.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
+        torch.testing.assert_close(ours.embedding, F.batch_norm(theirs, *neck), rtol=1e-6, atol=1e-6)
+    else:
+        assert torch.equal(ours.embedding, ours.feature)
+
+
+def test_positions_of_a_persons_grid_are_resampled(tmp_path: Path) -> None:
+    """A file of 256 x 128 in a network of 384 x 128."""
+    each = entry("transreid_ssl_vit_small")
+    tensors = made(trans_reid_ssl(ModelSpec.from_dict(each.spec), each.name))
+    rows = torch.arange(16.0)[:, None].expand(16, 8).reshape(1, 128, 1).expand(-1, -1, 384)
+    tensors["backbone.pos_embed"] = torch.cat([torch.full((1, 1, 384), 99.0), rows], dim=1)
+    torch.save({"teacher": tensors}, tmp_path / "w.pth")
+    spec = dataclasses.replace(ModelSpec.from_dict(each.spec), height=384, weights=str(tmp_path / "w.pth"))
+    positions = Embedder(spec).network.backbone.network.pos_embed[0]
+    assert (positions[0] == 99).all()
+    grid = positions[1:, 0].view(24, 8)
+    assert (grid.diff(dim=0) > 0).all()
+    torch.testing.assert_close(grid, grid[:, :1].expand(24, 8), atol=1e-4, rtol=0)
 
 
 def reference_clip_vit(t: Tensors, x: Tensor, side: Tensor) -> Tensor:

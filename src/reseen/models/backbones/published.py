@@ -1,10 +1,11 @@
-"""Networks of published weights which timm's differ from in a layer or a token: SOLIDER, PASS, CLIP-ReID.
+"""Networks of published weights which timm's differ from in a layer or a token: SOLIDER, PASS, ICS, CLIP-ReID.
 
 Dimensions: B images, N tokens, C channels, h x w positions of a map.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from reseen.models.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone
 from reseen.models.backbones.timm import TimmBackbone, create
 from reseen.models.backbones.vit import ViTBackbone, cut_patches
+from reseen.models.layers.ibn import InstanceBatchNorm
 from reseen.models.spec import ViTOptions
 
 
@@ -53,6 +55,39 @@ def pass_vit(size: tuple[int, int], *, variant: str) -> Backbone:
     backbone = ViTBackbone(network, size, ViTOptions())
     backbone.mean = backbone.std = (0.5,) * 3
     return backbone
+
+
+def ics_vit(size: tuple[int, int], options: ViTOptions, *, variant: str) -> Backbone:
+    """Return a ViT whose patches come from a stem of convolutions with instance and batch norms.
+
+    Luo et al., Self-Supervised Pre-Training for Transformer-Based Person Re-Identification, arXiv:2111.12084, 3.3.
+
+    Args:
+        size: Height and width of the pictures.
+        options: As for every ViT, but that patches do not overlap.
+        variant: ``small`` or ``base``.
+
+    Raises:
+        ValueError: Patches are to overlap.
+    """
+    if options.patch_stride is not None:
+        raise ValueError(f"expected no patch_stride for a stem of convolutions, got {options.patch_stride}")
+    network: Any = create(f"vit_{variant}_patch16_224", drop_path_rate=options.drop_path)
+    cut_patches(network, size, stride=None)
+    stem = nn.Sequential(
+        nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False),
+        InstanceBatchNorm(nn.BatchNorm2d(64)),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(64, 64, 3, padding=1, bias=False),
+        InstanceBatchNorm(nn.BatchNorm2d(64)),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(64, 64, 3, padding=1, bias=False),
+        nn.BatchNorm2d(64),
+        nn.ReLU(inplace=True),
+    )
+    patches = nn.Conv2d(64, network.embed_dim, 8, stride=8)
+    network.patch_embed.proj = nn.Sequential(OrderedDict(conv=stem, proj=patches))
+    return ViTBackbone(network, size, options)
 
 
 class ClipReID(ViTBackbone):
@@ -144,5 +179,8 @@ PUBLISHED: dict[str, Callable[[tuple[int, int]], Backbone]] = {
 }
 """Name of a backbone -> what builds it for a size of pictures."""
 
-PUBLISHED_VITS: dict[str, Callable[[tuple[int, int], ViTOptions], Backbone]] = {"clip_reid_vit_b16": ClipReID}
+PUBLISHED_VITS: dict[str, Callable[[tuple[int, int], ViTOptions], Backbone]] = {
+    **{f"ics_vit_{variant}": partial(ics_vit, variant=variant) for variant in ("small", "base")},
+    "clip_reid_vit_b16": ClipReID,
+}
 """As ``PUBLISHED``, of those that take a ViT's options."""

@@ -111,18 +111,24 @@ class ViTBackbone(TimmBackbone):
         return table[cameras, views].reshape(-1, 1, table.shape[2])
 
     def adapt(self, name: str, tensor: Tensor) -> Tensor:
-        """Return position embeddings of another, square, grid resampled to this one's, and a side of this shape."""
+        """Return position embeddings of another grid resampled to this one's, and a side of this shape.
+
+        The other grid is a square, or twice as high as wide.
+        """
         if name == "side" and self.side is not None and tensor.numel() == self.side.numel():
             return tensor.reshape(self.side.shape)
         if name != "network.pos_embed" or tensor.shape == self.network.pos_embed.shape:
             return tensor
         prefix = position_prefix(self.network)
-        side = math.isqrt(tensor.shape[1] - prefix)
-        if side * side != tensor.shape[1] - prefix:
+        count = tensor.shape[1] - prefix
+        width = next(
+            (w for w in (math.isqrt(count), math.isqrt(count // 2)) if w and count in (w * w, 2 * w * w)), None
+        )
+        if width is None:
             return tensor
         from timm.layers.pos_embed import resample_abs_pos_embed
 
-        resampled: Tensor = resample_abs_pos_embed(tensor, self.grid, (side, side), num_prefix_tokens=prefix)
+        resampled: Tensor = resample_abs_pos_embed(tensor, self.grid, (count // width, width), num_prefix_tokens=prefix)
         return resampled
 
     def parts(self) -> BackboneParts:

@@ -176,8 +176,20 @@ def _trans_reid(name: str, names: Sequence[str], own: Sequence[str]) -> str | No
     if name.startswith("base.fc."):
         return None
     if name.startswith("base."):
-        return "backbone." + name.removeprefix("base.")
+        return "backbone." + _with_stem(name.removeprefix("base."), stem="base.patch_embed.conv.0.weight" in names)
     return NECK + name.removeprefix("bottleneck.") if name.startswith("bottleneck.") else None
+
+
+def _trans_reid_ssl(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+    """Its pretrained networks with a stem of convolutions, and those that it trains without labels."""
+    if name.startswith("bottleneck."):
+        return NECK + name.removeprefix("bottleneck.")
+    return "backbone." + _with_stem(name, stem="patch_embed.conv.0.weight" in names)
+
+
+def _with_stem(name: str, *, stem: bool) -> str:
+    """A stem of convolutions stands before the patches' projection there, and here in its place with it."""
+    return re.sub(r"^patch_embed\.(conv|proj)\.", r"patch_embed.proj.\1.", name) if stem else name
 
 
 def _in_order(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
@@ -372,6 +384,12 @@ FORMATS = (
     Format("PASS", lambda names: "part_token1" in names, _as_they_are, convert=_of_pass),
     Format("MiewID", _has_names("backbone.conv_stem.weight", "bn."), _miew_id),
     Format("TransReID", lambda names: "base.cls_token" in names, _trans_reid, normalisation=(0.5, 0.5)),
+    Format(
+        "TransReID-SSL",
+        _has_names("cls_token", "patch_embed.conv.", "bottleneck."),
+        _trans_reid_ssl,
+        normalisation=(0.5, 0.5),
+    ),
     # Of its networks only those with IBN have the stem's ReLU.
     Format("strong-baseline", lambda names: "base.layer1.0.bn1.IN.weight" in names, _strong_baseline),
     Format("strong-baseline", _has_names("base.conv1.weight", "bottleneck."), _strong_baseline, stem="strong-baseline"),
