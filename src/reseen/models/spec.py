@@ -90,8 +90,9 @@ class ModelSpec:
 
     Attributes:
         backbone: ``osnet_x0_25`` (``x0_5``, ``x0_75``, ``x1_0``; ``osnet_ibn_x1_0``, ``osnet_ain_x1_0``), ``timm:NAME``
-            for any network of timm, ``solider_swin_base``, ``pass_vit_base``, ``ics_vit_base``, ``clip_reid_vit_b16``
-            and ``clip_reid_resnet50`` for those of published weights, or ``package.module.Class`` for a ``Backbone`` of
+            for any network of timm; ``mlfn``, ``hacnn``, ``mobilenetv2_x1_0``, ``mobilenetv2_x1_4``, ``shufflenet`` as
+            torchreid has them; ``solider_swin_base``, ``pass_vit_base``, ``ics_vit_base``, ``clip_reid_vit_b16`` and
+            ``clip_reid_resnet50`` for those of published weights; or ``package.module.Class`` for a ``Backbone`` of
             one's own.
         height: Height of the input in pixels; pictures are resized to it.
         width: Width of the input in pixels.

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reseen.errors import CheckpointError
-from reseen.models import Embedder, ModelSpec, WeightsReport
+from reseen.models import Embedder, ModelSpec, SideInfo, WeightsReport
 from reseen.zoo import Entry, entries, entry
 
 Tensors = dict[str, Tensor]
@@ -359,7 +359,98 @@ def agw(spec: ModelSpec) -> Shapes:
     return shapes | {"global_pool.p": (1,), "classifier.weight": (751, 2048)} | norm("bottleneck", 2048)
 
 
+def unit(name: str, outputs: int, inputs: int, size: int = 1, *, bias: bool = False) -> Shapes:
+    return conv(f"{name}.conv", outputs, inputs, size, bias=bias) | norm(f"{name}.bn", outputs)
+
+
+def mobilenet(width: float) -> Shapes:
+    """torchreid's ``mobilenetv2.py``."""
+    inputs = int(32 * width)
+    shapes = unit("conv1", inputs, 3, 3)
+    stages = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1))
+    for stage, (expansion, channels, count) in enumerate(stages, start=2):
+        for block in range(count):
+            name, middle, outputs = f"conv{stage}.{block}", inputs * expansion, int(channels * width)
+            shapes |= unit(f"{name}.conv1", middle, inputs) | unit(f"{name}.dwconv2", middle, 1, 3)
+            shapes |= conv(f"{name}.conv3.0", outputs, middle) | norm(f"{name}.conv3.1", outputs)
+            inputs = outputs
+    last = int(1280 * width)
+    return shapes | unit("conv9", last, inputs) | linear("classifier", 751, last)
+
+
+def mlfn() -> Shapes:
+    """torchreid's ``mlfn.py``."""
+    shapes, inputs = conv("conv1", 64, 3, 7, bias=True) | norm("bn1", 64), 64
+    widths = [(256, 128, 64)] * 3 + [(512, 256, 128)] * 4 + [(1024, 512, 128)] * 6 + [(2048, 512, 128)] * 3
+    for number, (outputs, one, two) in enumerate(widths):
+        name, middle = f"feature.{number}", outputs // 2
+        shapes |= conv(f"{name}.fm_conv1", middle, inputs) | norm(f"{name}.fm_bn1", middle)
+        shapes |= conv(f"{name}.fm_conv2", middle, middle // 32, 3) | norm(f"{name}.fm_bn2", middle)
+        shapes |= conv(f"{name}.fm_conv3", outputs, middle) | norm(f"{name}.fm_bn3", outputs)
+        for place, (out, into) in zip((1, 4, 7), ((one, inputs), (two, one), (32, two)), strict=True):
+            shapes |= conv(f"{name}.fsm.{place}", out, into, bias=True) | norm(f"{name}.fsm.{place + 1}", out)
+        if inputs != outputs:
+            shapes |= conv(f"{name}.downsample.0", outputs, inputs) | norm(f"{name}.downsample.1", outputs)
+        inputs = outputs
+    shapes |= conv("fc_x.0", 1024, 2048) | norm("fc_x.1", 1024) | conv("fc_s.0", 1024, 512) | norm("fc_s.1", 1024)
+    return shapes | linear("classifier", 751, 1024)
+
+
+def hacnn() -> Shapes:
+    """torchreid's ``hacnn.py``."""
+    shapes, inputs = unit("conv", 32, 3, 3, bias=True), 32
+
+    def streams(name: str, inputs: int, outputs: int, *, shrink: bool) -> Shapes:
+        quarter, made = outputs // 4, {}
+        for stream, count in enumerate((1, 2) if shrink else (1, 1, 1), start=1):
+            made |= unit(f"{name}.stream{stream}.0", quarter, inputs, bias=True)
+            for place in range(1, count + 1):
+                made |= unit(f"{name}.stream{stream}.{place}", quarter, quarter, 3, bias=True)
+        last = unit(f"{name}.stream3.1", 2 * quarter, inputs, bias=True)
+        return made | (last if shrink else unit(f"{name}.stream4.1", quarter, inputs, bias=True))
+
+    for number, outputs in enumerate((128, 256, 384), start=1):
+        shapes |= streams(f"inception{number}.0", inputs, outputs, shrink=False)
+        shapes |= streams(f"inception{number}.1", outputs, outputs, shrink=True)
+        shapes |= streams(f"local_conv{number}", inputs, outputs, shrink=True)
+        soft = f"ha{number}.soft_attn"
+        shapes |= unit(f"{soft}.spatial_attn.conv1", 1, 1, 3, bias=True) | unit(
+            f"{soft}.conv", outputs, outputs, bias=True
+        )
+        shapes |= unit(f"{soft}.spatial_attn.conv2", 1, 1, bias=True)
+        shapes |= unit(f"{soft}.channel_attn.conv1", outputs // 16, outputs, bias=True)
+        shapes |= unit(f"{soft}.channel_attn.conv2", outputs, outputs // 16, bias=True)
+        shapes |= linear(f"ha{number}.hard_attn.fc", 8, outputs)
+        inputs = outputs
+    for part, width in (("global", 384), ("local", 1536)):
+        shapes |= linear(f"fc_{part}.0", 512, width) | norm(f"fc_{part}.1", 512)
+        shapes |= linear(f"classifier_{part}", 751, 512)
+    return shapes
+
+
+def shufflenet() -> Shapes:
+    """torchreid's ``shufflenet.py`` with three groups."""
+    shapes, inputs = conv("conv1.0", 24, 3, 3) | norm("conv1.1", 24), 24
+    for stage, (width, count) in enumerate(((240, 4), (480, 8), (960, 4)), start=2):
+        for block in range(count):
+            name, middle = f"stage{stage}.{block}", width // 4
+            outputs = width if block else width - inputs
+            shapes |= conv(f"{name}.conv1", middle, inputs if (stage, block) == (2, 0) else inputs // 3)
+            shapes |= conv(f"{name}.conv2", middle, 1, 3) | conv(f"{name}.conv3", outputs, middle // 3)
+            shapes |= norm(f"{name}.bn1", middle) | norm(f"{name}.bn2", middle) | norm(f"{name}.bn3", outputs)
+            inputs = width
+    return shapes | linear("classifier", 1000, 960)
+
+
 def torch_reid(spec: ModelSpec) -> Shapes:
+    if spec.backbone == "shufflenet":
+        return shufflenet()
+    if spec.backbone.startswith("mobilenetv2"):
+        return mobilenet(float(spec.backbone[-3:].replace("_", ".")))
+    if spec.backbone in ("mlfn", "hacnn"):
+        return mlfn() if spec.backbone == "mlfn" else hacnn()
+    if spec.dim == 512:
+        return resnet(50) | linear("fc.0", 512, 2048) | norm("fc.1", 512) | linear("classifier", 751, 512)
     return osnet(spec.backbone) if spec.backbone.startswith("osnet") else resnet(50) | linear("classifier", 751, 2048)
 
 
@@ -424,6 +515,8 @@ SMALL = [
     "osnet_ain_x1_0_msmt17",
     "osnet_ibn_x1_0_msmt17",
     "osnet_x0_25_market1501",
+    "torchreid_mobilenetv2_x1_4_msmt17",
+    "torchreid_hacnn_msmt17",
     "fastreid_sbs_s50_msmt17",
     "fastreid_mgn_r50_ibn_dukemtmc",
     "clipreid_cnn_veri776",
@@ -500,6 +593,169 @@ def test_osnet_ain_gives_what_its_authors_code_gives(tmp_path: Path) -> None:
         ours, theirs = model(images).embedding, reference_osnet_ain(tensors, model.pixels(images))
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
     assert theirs.std() > 0
+
+
+def batch_norm(t: Tensors, name: str, x: Tensor) -> Tensor:
+    return F.batch_norm(x, *(t[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")))
+
+
+def reference_mobilenet(t: Tensors, x: Tensor) -> Tensor:
+    """torchreid's MobileNetV2 in evaluation, from its tensors by their names there."""
+
+    def step(name: str, x: Tensor, **options: Any) -> Tensor:
+        return batch_norm(t, f"{name}.bn", F.conv2d(x, t[f"{name}.conv.weight"], **options)).clamp(0, 6)
+
+    x = step("conv1", x, stride=2, padding=1)
+    for stage, (count, stride) in enumerate(((1, 1), (2, 2), (3, 2), (4, 2), (3, 1), (3, 2), (1, 1)), start=2):
+        for block in range(count):
+            name = f"conv{stage}.{block}"
+            y = step(f"{name}.conv1", x)
+            y = step(f"{name}.dwconv2", y, stride=1 if block else stride, padding=1, groups=y.shape[1])
+            y = batch_norm(t, f"{name}.conv3.1", F.conv2d(y, t[f"{name}.conv3.0.weight"]))
+            x = x + y if block else y
+    return step("conv9", x).mean((2, 3))
+
+
+def reference_mlfn(t: Tensors, x: Tensor) -> Tensor:
+    """torchreid's MLFN in evaluation, from its tensors by their names there."""
+
+    def step(convolution: str, norm: str, x: Tensor, **options: Any) -> Tensor:
+        weight, bias = t[f"{convolution}.weight"], t.get(f"{convolution}.bias")
+        return batch_norm(t, norm, F.conv2d(x, weight, bias, **options))
+
+    x = F.max_pool2d(step("conv1", "bn1", x, stride=2, padding=3).relu(), 3, 2, 1)
+    factors = []
+    for number in range(16):
+        name, stride = f"feature.{number}", 2 if number in (3, 7, 13) else 1
+        s = x.mean((2, 3), keepdim=True)
+        for place in (1, 4, 7):
+            s = step(f"{name}.fsm.{place}", f"{name}.fsm.{place + 1}", s)
+            s = s.sigmoid() if place == 7 else s.relu()
+        y = step(f"{name}.fm_conv1", f"{name}.fm_bn1", x).relu()
+        y = step(f"{name}.fm_conv2", f"{name}.fm_bn2", y, stride=stride, padding=1, groups=32).relu()
+        y = (y.unflatten(1, (32, -1)) * s[:, :, None]).flatten(1, 2)
+        y = step(f"{name}.fm_conv3", f"{name}.fm_bn3", y).relu()
+        if f"{name}.downsample.0.weight" in t:
+            x = step(f"{name}.downsample.0", f"{name}.downsample.1", x, stride=stride)
+        x = (x + y).relu()
+        factors.append(s)
+    features = step("fc_x.0", "fc_x.1", x.mean((2, 3), keepdim=True)).relu()
+    return ((features + step("fc_s.0", "fc_s.1", torch.cat(factors, dim=1)).relu()) / 2).flatten(1)
+
+
+def reference_shufflenet(t: Tensors, x: Tensor) -> Tensor:
+    """torchreid's ShuffleNet in evaluation, from its tensors by their names there."""
+
+    def step(name: str, number: int, x: Tensor, **options: Any) -> Tensor:
+        return batch_norm(t, f"{name}.bn{number}", F.conv2d(x, t[f"{name}.conv{number}.weight"], **options))
+
+    x = batch_norm(t, "conv1.1", F.conv2d(x, t["conv1.0.weight"], stride=2, padding=1)).relu()
+    x = F.max_pool2d(x, 3, 2, 1)
+    for stage, count in ((2, 4), (3, 8), (4, 4)):
+        for block in range(count):
+            name, stride = f"stage{stage}.{block}", 1 if block else 2
+            y = step(name, 1, x, groups=1 if (stage, block) == (2, 0) else 3).relu()
+            y = y.unflatten(1, (3, -1)).transpose(1, 2).flatten(1, 2)
+            y = step(name, 2, y, stride=stride, padding=1, groups=y.shape[1])
+            y = step(name, 3, y, groups=3)
+            x = (x + y if block else torch.cat([F.avg_pool2d(x, 3, 2, 1), y], dim=1)).relu()
+    return x.mean((2, 3))
+
+
+def reference_hacnn(t: Tensors, x: Tensor) -> Tensor:
+    """torchreid's HACNN in evaluation, from its tensors by their names there, one region after the other."""
+
+    def unit(name: str, x: Tensor, **options: Any) -> Tensor:
+        y = F.conv2d(x, t[f"{name}.conv.weight"], t[f"{name}.conv.bias"], **options)
+        return batch_norm(t, f"{name}.bn", y).relu()
+
+    def shrink(name: str, x: Tensor) -> Tensor:
+        one = unit(f"{name}.stream1.1", unit(f"{name}.stream1.0", x), stride=2, padding=1)
+        two = unit(f"{name}.stream2.1", unit(f"{name}.stream2.0", x), padding=1)
+        two = unit(f"{name}.stream2.2", two, stride=2, padding=1)
+        return torch.cat([one, two, unit(f"{name}.stream3.1", F.max_pool2d(x, 3, 2, 1))], dim=1)
+
+    def keep(name: str, x: Tensor) -> Tensor:
+        streams = [unit(f"{name}.stream{i}.1", unit(f"{name}.stream{i}.0", x), padding=1) for i in (1, 2, 3)]
+        return torch.cat([*streams, unit(f"{name}.stream4.1", F.avg_pool2d(x, 3, 1, 1))], dim=1)
+
+    def resized(x: Tensor, size: tuple[int, int]) -> Tensor:
+        return F.interpolate(x, size=size, mode="bilinear", align_corners=True)
+
+    x, locals_ = unit("conv", x, stride=2, padding=1), [torch.zeros(())] * 4
+    for number, size in ((1, (24, 28)), (2, (12, 14)), (3, (6, 7))):
+        y = shrink(f"inception{number}.1", keep(f"inception{number}.0", x))
+        soft = f"ha{number}.soft_attn"
+        spatial = unit(f"{soft}.spatial_attn.conv1", y.mean(1, keepdim=True), stride=2, padding=1)
+        spatial = unit(f"{soft}.spatial_attn.conv2", resized(spatial, (y.shape[2], y.shape[3])))
+        channel = unit(f"{soft}.channel_attn.conv1", y.mean((2, 3), keepdim=True))
+        attention = unit(f"{soft}.conv", spatial * unit(f"{soft}.channel_attn.conv2", channel)).sigmoid()
+        hard = f"ha{number}.hard_attn.fc"
+        centres = F.linear(y.mean((2, 3)), t[f"{hard}.weight"], t[f"{hard}.bias"]).tanh().view(-1, 4, 2)
+        for region in range(4):
+            matrix = torch.zeros(len(x), 2, 3, dtype=x.dtype)
+            matrix[:, 0, 0], matrix[:, 1, 1], matrix[:, :, 2] = 1, 0.25, centres[:, region]
+            grid = F.affine_grid(matrix, list(x.shape), align_corners=True)
+            cut = resized(F.grid_sample(x, grid, align_corners=True), size)
+            locals_[region] = shrink(f"local_conv{number}", cut + locals_[region])
+        x = y * attention
+
+    def vector(name: str, x: Tensor) -> Tensor:
+        x = batch_norm(t, f"{name}.1", F.linear(x, t[f"{name}.0.weight"], t[f"{name}.0.bias"])).relu()
+        return x / x.norm(dim=1, keepdim=True)
+
+    means = torch.cat([region.mean((2, 3)) for region in locals_], dim=1)
+    return torch.cat([vector("fc_global", x.mean((2, 3))), vector("fc_local", means)], dim=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "reference"),
+    [
+        ("mobilenetv2_x1_0_market1501", (64, 32), reference_mobilenet),
+        ("mlfn_market1501", (64, 32), reference_mlfn),
+        ("hacnn_market1501", (160, 64), reference_hacnn),
+        ("shufflenet_imagenet", (64, 32), reference_shufflenet),
+    ],
+)
+def test_torchreids_networks_give_what_its_code_gives(
+    name: str, size: tuple[int, int], reference: Callable[[Tensors, Tensor], Tensor], tmp_path: Path
+) -> None:
+    each = entry(f"torchreid_{name}")
+    each = dataclasses.replace(each, spec=each.spec | {"height": size[0], "width": size[1]})
+    model, report, tensors = load(each, tmp_path, make=scaled)
+    assert report.kept == ()
+    assert all(n.startswith("classifier") for n in report.left)
+    model, tensors = model.double(), {n: tensor.double() for n, tensor in tensors.items()}
+    images = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        ours, theirs = model(images).embedding, reference(tensors, model.pixels(images))
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    assert theirs.std() > 1e-3
+
+
+def test_torchreids_reduction_has_no_bias_here_and_gives_the_same(tmp_path: Path) -> None:
+    model, report, tensors = load(entry("torchreid_resnet50_fc512_market1501"), tmp_path, make=scaled)
+    assert report.kept == ()
+    assert sorted(report.left) == ["classifier.bias", "classifier.weight", "fc.0.bias"]
+    vectors = torch.randn(2, 2048, generator=torch.Generator().manual_seed(1))
+    theirs = batch_norm(tensors, "fc.1", F.linear(vectors, tensors["fc.0.weight"], tensors["fc.0.bias"])).relu()
+    network = model.network
+    with torch.no_grad():
+        ours = network.neck(network.reduction(vectors), SideInfo()).embedding
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2_x1_0", "mlfn", "hacnn", "shufflenet"])
+def test_torchreids_networks_train_and_take_any_pooling(name: str) -> None:
+    size = (160, 64) if name == "hacnn" else (64, 32)
+    images = torch.randint(0, 256, (4, 3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    for options in ({}, {"pooling": "gem"}, {"network": "pcb", "dim": 8}):
+        model = Embedder(ModelSpec.from_dict({"backbone": name, "height": size[0], "width": size[1]} | options))
+        outputs = model(images)
+        assert outputs.embedding.shape == (4, model.dims["embedding"])
+        outputs.feature.sum().backward()
+    with pytest.raises(ValueError, match="expected pictures of 160x64 for HACNN, got 256x128"):
+        Embedder(ModelSpec("hacnn"))
 
 
 def test_resnest_s_last_stage_gives_what_fast_reid_s_code_gives(tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reseen.models.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone
+from reseen.models.backbones.hacnn import HACNN
 from reseen.models.backbones.timm import TimmBackbone, create
+from reseen.models.backbones.torchreid import MLFN, MobileNetV2, ShuffleNet
 from reseen.models.backbones.vit import ViTBackbone, cut_patches
 from reseen.models.layers.ibn import InstanceBatchNorm
 from reseen.models.spec import ViTOptions
@@ -176,6 +178,11 @@ PUBLISHED: dict[str, Callable[[tuple[int, int]], Backbone]] = {
     **{f"solider_swin_{variant}": partial(solider, variant=variant) for variant in ("tiny", "small", "base")},
     **{f"pass_vit_{variant}": partial(pass_vit, variant=variant) for variant in ("small", "base")},
     "clip_reid_resnet50": ClipReIDResNet,
+    "mobilenetv2_x1_0": partial(MobileNetV2, width=1.0),
+    "mobilenetv2_x1_4": partial(MobileNetV2, width=1.4),
+    "mlfn": MLFN,
+    "shufflenet": ShuffleNet,
+    "hacnn": HACNN,
 }
 """Name of a backbone -> what builds it for a size of pictures."""
 

@@ -205,6 +205,28 @@ def _osnet_ain(name: str, names: Sequence[str], own: Sequence[str]) -> str | Non
     return "backbone." + re.sub(r"\.conv2\.([123])\.layers\.", lambda found: f".conv2{'abcd'[int(found[1])]}.", name)
 
 
+def _torchreid(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+    return None if name.startswith("classifier") else f"backbone.{name}"
+
+
+def _torchreid_fc512(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+    """Its ResNet with a linear layer, batch norm and ReLU: a reduction and the neck ``rectified`` here."""
+    if name == "fc.0.weight":
+        return "reduction.weight"
+    if name.startswith("fc.1."):
+        return NECK + name.removeprefix("fc.1.")
+    return None if name == "fc.0.bias" else _torchreid(name, names, own)
+
+
+def _without_bias(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Of a linear layer before a batch norm: its bias shifts the norm's mean."""
+    made = dict(tensors)
+    for name in [n for n in made if n.endswith("fc.0.bias")]:
+        mean = f"{name.removesuffix('0.bias')}1.running_mean"
+        made[mean] = made[mean] - made[name]
+    return made
+
+
 CLIP = {
     "conv1.": "patch_embed.proj.",
     "ln_pre.": "norm_pre.",
@@ -348,6 +370,14 @@ def _miew_id(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
     return f"backbone.{name.removeprefix('backbone.')}" if name.startswith("backbone.") else None
 
 
+TORCHREID = {
+    "conv9.conv.weight",
+    "feature.0.fm_conv1.weight",
+    "local_conv1.stream1.0.conv.weight",
+    "stage2.0.bn3.weight",
+}
+"""A name each of its MobileNetV2, MLFN, HACNN and ShuffleNet."""
+
 FORMATS = (
     Format("reseen", lambda names: "pixels.mean" in names, _own),
     Format(
@@ -395,6 +425,13 @@ FORMATS = (
     Format("strong-baseline", _has_names("base.conv1.weight", "bottleneck."), _strong_baseline, stem="strong-baseline"),
     Format("torchreid, OSNet-AIN", lambda names: "conv2.0.conv2.0.layers.0.bn.weight" in names, _osnet_ain),
     Format("torchreid", lambda names: "conv2.0.gate.fc1.weight" in names, _as_they_are),
+    Format("torchreid", lambda names: not TORCHREID.isdisjoint(names), _torchreid),
+    Format(
+        "torchreid, fc512",
+        lambda names: {"layer4.2.conv3.weight", "fc.0.bias", "fc.1.running_mean"} <= set(names),
+        _torchreid_fc512,
+        convert=_without_bias,
+    ),
     Format("IBN-Net", lambda names: any(".IN." in n and n.startswith("layer") for n in names), _ibn_net),
     Format("timm, before 0.9", lambda names: "layers.0.downsample.reduction.weight" in names, _old_swin),
     Format("timm", lambda names: True, _as_they_are),
