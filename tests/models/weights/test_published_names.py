@@ -494,7 +494,7 @@ def load(
     return model, model.report, tensors
 
 
-OURS = ("neck.", "pooling.", "backbone.", "tails.", "reductions.")
+OURS = ("neck.", "pooling.", "backbone.", "tails.", "reductions.", "reduction.")
 
 
 def holds(each: Entry, folder: Path) -> None:
