@@ -336,9 +336,15 @@ def mega_descriptor(spec: ModelSpec) -> Shapes:
 
 
 def part_aware(spec: ModelSpec) -> Shapes:
-    width = {"small": 384, "base": 768}[spec.backbone.rpartition("_")[2]]
-    shapes = vit(width, 14 * 14) | {f"part_token{part}": (1, 1, width) for part in (1, 2, 3)}
+    width, trained = 384 if "small" in spec.backbone else 768, spec.backbone.endswith("parts")
+    shapes = vit(width, patches(spec) if trained else 14 * 14)
+    shapes |= {f"part_token{part}": (1, 1, width) for part in (1, 2, 3)}
     shapes |= {f"{name}_pos": (1, 1, width) for name in ("cls", "part1", "part2", "part3")}
+    if trained:
+        shapes = under("base.", shapes | linear("fc", 1000, width)) | {"classifier.weight": (751, 2 * width)}
+        for neck in ("bottleneck", "bottleneck_1", "bottleneck_2", "bottleneck_3"):
+            shapes |= norm(neck, width)
+        return shapes
     return under("backbone.", shapes) | linear("head.mlp.0", 2048, width)
 
 
@@ -817,6 +823,20 @@ def test_part_tokens_take_their_positions_along(tmp_path: Path) -> None:
     torch.testing.assert_close(network.cls_token[0, 0], (t["cls_token"] + t["cls_pos"])[0, 0])
     torch.testing.assert_close(network.reg_token[0, 2], (t["part_token3"] + t["part3_pos"])[0, 0])
     assert network.pos_embed.shape == (1, 16 * 8, 384)
+
+
+def test_a_trained_pass_joins_the_class_token_and_the_mean_of_the_parts(tmp_path: Path) -> None:
+    model, report, tensors = load(entry("pass_vit_small_msmt17"), tmp_path, make=scaled)
+    assert report.kept == ()
+    assert all(re.match(r"base\.fc|bottleneck|classifier", name) for name in report.left)
+    t = {n.removeprefix("base."): v for n, v in tensors.items()}
+    network = model.network.backbone.network
+    torch.testing.assert_close(network.cls_token, t["cls_token"] + t["cls_pos"])
+    torch.testing.assert_close(network.reg_token[:, 1:2], t["part_token2"] + t["part2_pos"])
+    raw = torch.randn(2, 4 + 128, 384, generator=torch.Generator().manual_seed(1))
+    joined = torch.cat([raw[:, 0], raw[:, 1] / 3 + raw[:, 2] / 3 + raw[:, 3] / 3], dim=1)
+    torch.testing.assert_close(model.network.backbone.pool(raw), joined)
+    assert model.dims["embedding"] == 768
 
 
 @pytest.mark.slow

@@ -43,7 +43,15 @@ def solider(size: tuple[int, int], *, variant: str) -> Backbone:
     return backbone
 
 
-def pass_vit(size: tuple[int, int], *, variant: str) -> Backbone:
+class PartTokens(ViTBackbone):
+    """A ViT with part tokens; its vector is the class token beside their mean."""
+
+    def pool(self, raw: Tensor) -> Tensor:
+        """Return (B, 2 C) from tokens (B, N, C)."""
+        return torch.cat([raw[:, 0], raw[:, 1 : self.prefix].mean(1)], dim=1)
+
+
+def pass_vit(size: tuple[int, int], *, variant: str, parts: bool = False) -> Backbone:
     """Return a ViT with three part tokens beside the class token, none of which has a position of its own.
 
     Zhu et al., PASS: Part-Aware Self-Supervised Pre-Training for Person Re-Identification, arXiv:2203.03931.
@@ -51,10 +59,11 @@ def pass_vit(size: tuple[int, int], *, variant: str) -> Backbone:
     Args:
         size: Height and width of the pictures.
         variant: ``small`` or ``base``.
+        parts: Whether the mean of the part tokens is in the vector, as where its authors train further.
     """
     network = create(f"vit_{variant}_patch16_224", reg_tokens=3, no_embed_class=True)
     cut_patches(network, size, stride=None)
-    backbone = ViTBackbone(network, size, ViTOptions())
+    backbone = (PartTokens if parts else ViTBackbone)(network, size, ViTOptions())
     backbone.mean = backbone.std = (0.5,) * 3
     return backbone
 
@@ -177,6 +186,7 @@ class ClipReIDResNet(TimmBackbone):
 PUBLISHED: dict[str, Callable[[tuple[int, int]], Backbone]] = {
     **{f"solider_swin_{variant}": partial(solider, variant=variant) for variant in ("tiny", "small", "base")},
     **{f"pass_vit_{variant}": partial(pass_vit, variant=variant) for variant in ("small", "base")},
+    **{f"pass_vit_{variant}_parts": partial(pass_vit, variant=variant, parts=True) for variant in ("small", "base")},
     "clip_reid_resnet50": ClipReIDResNet,
     "mobilenetv2_x1_0": partial(MobileNetV2, width=1.0),
     "mobilenetv2_x1_4": partial(MobileNetV2, width=1.4),

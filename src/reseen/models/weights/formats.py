@@ -342,6 +342,11 @@ def _of_solider(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return made
 
 
+def _pass(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+    name = name.removeprefix("base.")
+    return None if name.startswith(("fc.", "bottleneck", "classifier")) else f"backbone.{name}"
+
+
 def _of_pass(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Class token and part tokens with their positions in them, as timm keeps a class token and registers."""
     made = dict(tensors)
@@ -411,7 +416,7 @@ FORMATS = (
         convert=_of_clip,
     ),
     Format("SOLIDER", lambda names: "stages.0.blocks.0.attn.w_msa.qkv.weight" in names, _solider, convert=_of_solider),
-    Format("PASS", lambda names: "part_token1" in names, _as_they_are, convert=_of_pass),
+    Format("PASS", lambda names: not {"part_token1", "base.part_token1"}.isdisjoint(names), _pass, convert=_of_pass),
     Format("MiewID", _has_names("backbone.conv_stem.weight", "bn."), _miew_id),
     Format("TransReID", lambda names: "base.cls_token" in names, _trans_reid, normalisation=(0.5, 0.5)),
     Format(
