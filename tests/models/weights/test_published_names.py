@@ -478,6 +478,7 @@ FAMILIES: dict[str, Callable[[ModelSpec], Shapes]] = {
 FORMATS = {
     "torchreid": "torchreid",
     "fast-reid": "fast-reid",
+    "TransReID": "TransReID",
     "TransReID-SSL": "TransReID-SSL",
     "CLIP-ReID": "CLIP-ReID",
     "SOLIDER": "SOLIDER",
