@@ -27,7 +27,9 @@ MISTAKES = {
     f"train --terms foo {DRAWN}": "expected a list in brackets, each settings of a Term, or null for --terms, got foo",
     f"train --height 128px {DRAWN}": "got --height; did you mean --model.height?",
     f"train --model.height 128px {DRAWN}": "expected a whole number for --model.height, got 128px; did you mean 128?",
-    f"train --model.neck foo {DRAWN}": "expected one of own, bnneck, common, rectified, none for --model.neck, got foo",
+    f"train --model.neck foo {DRAWN}": (
+        "expected one of own, bnneck, common, rectified, rectified_bnneck, none for --model.neck, got foo"
+    ),
     f"train --model.weights {DRAWN}": "expected a value after --model.weights, got none",
     "train --data Tabel --data.path p.csv --out X": "got Tabel; did you mean Table?",
     "train --data people.csv --out X": "got people.csv; did you mean --data Table --data.path people.csv?",

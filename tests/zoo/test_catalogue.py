@@ -41,7 +41,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_catalogue_has_what_it_promises() -> None:
     families = {each.family for each in ENTRIES}
     assert families >= {"torchreid", "fast-reid", "TransReID", "CLIP-ReID", "SOLIDER", "PASS", "LUPerson", "AGW"}
-    assert families >= {"MegaDescriptor", "MiewID", "DINOv2", "DINOv3", "SigLIP 2", "Open Model Zoo"}
+    assert families >= {"TransReID-SSL", "MegaDescriptor", "MiewID", "DINOv2", "DINOv3", "SigLIP 2", "Open Model Zoo"}
     assert DEFAULT in entries()
     assert {each.shows for each in ENTRIES} == {"person", "vehicle", "animal", "any"}
 

@@ -38,14 +38,15 @@ class ResNetOptions:
 
 @dataclass(frozen=True)
 class ViTOptions:
-    """Options of timm's ViTs and DeiTs, He et al., TransReID, arXiv:2102.04378.
+    """Options of timm's ViTs and DeiTs, and of CLIP-ReID's, He et al., TransReID, arXiv:2102.04378.
 
     Attributes:
         patch_stride: Pixels from patch to patch; under the patch size they overlap. None: the patch size.
-        cameras: The cameras, as the data names them, which have an embedding that is added to every token; None for no
+        cameras: The cameras, as the data names them, which have an embedding that is added to the tokens; None for no
             such embedding. A picture by another camera, or by one that is not known, has the mean of all.
         views: As ``cameras``, for viewpoints.
         side_weight: Factor of these embeddings.
+        side_tokens: What they are added to: ``all`` tokens, or the ``class`` token alone, as in CLIP-ReID.
         drop_path: Probability that the last block is skipped in training; earlier blocks less, in proportion.
     """
 
@@ -53,6 +54,7 @@ class ViTOptions:
     cameras: tuple[int | str, ...] | None = None
     views: tuple[int | str, ...] | None = None
     side_weight: float = 3.0
+    side_tokens: Literal["all", "class"] = "all"
     drop_path: float = 0.0
 
     def __post_init__(self) -> None:
@@ -88,8 +90,10 @@ class ModelSpec:
 
     Attributes:
         backbone: ``osnet_x0_25`` (``x0_5``, ``x0_75``, ``x1_0``; ``osnet_ibn_x1_0``, ``osnet_ain_x1_0``), ``timm:NAME``
-            for any network of timm, ``solider_swin_base``, ``pass_vit_base`` and ``clip_reid_vit_b16`` for those of
-            published weights, or ``package.module.Class`` for a ``Backbone`` of one's own.
+            for any network of timm; ``mlfn``, ``hacnn``, ``mobilenetv2_x1_0``, ``mobilenetv2_x1_4``, ``shufflenet`` as
+            torchreid has them; ``solider_swin_base``, ``pass_vit_base``, ``ics_vit_base``, ``clip_reid_vit_b16`` and
+            ``clip_reid_resnet50`` for those of published weights; or ``package.module.Class`` for a ``Backbone`` of
+            one's own.
         height: Height of the input in pixels; pictures are resized to it.
         width: Width of the input in pixels.
         weights: Pretrained weights: a name that `reseen models` lists; a file; an address that ends in
@@ -103,8 +107,8 @@ class ModelSpec:
             the backbone's own, or those of the branches' paper.
         neck: Layer between the feature, for the metric loss, and the embedding, for the classifier and the search.
             ``bnneck``: batch norm; ``common``: batch norm, after which the feature is taken as well (expAT);
-            ``rectified``: the same with a ReLU; ``none``: nothing. ``own`` is ``rectified`` with branches, else
-            ``bnneck``.
+            ``rectified``: the same with a ReLU; ``rectified_bnneck``: that and a second batch norm, as in
+            fast-reid's MGN; ``none``: nothing. ``own`` is ``rectified`` with branches, else ``bnneck``.
         resnet: Options of ResNets.
         vit: Options of ViTs.
         modalities: Layers for visible and infrared pictures apart.
@@ -122,7 +126,7 @@ class ModelSpec:
     network: str = "global"
     pooling: Literal["own", "average", "max", "gem"] = "own"
     dim: int | None = None
-    neck: Literal["own", "bnneck", "common", "rectified", "none"] = "own"
+    neck: Literal["own", "bnneck", "common", "rectified", "rectified_bnneck", "none"] = "own"
     resnet: ResNetOptions = field(default_factory=ResNetOptions)
     vit: ViTOptions = field(default_factory=ViTOptions)
     modalities: ModalityOptions = field(default_factory=ModalityOptions)

@@ -85,6 +85,17 @@ def test_the_side_embedding_is_added_to_every_token_before_the_blocks() -> None:
     torch.testing.assert_close(tokens, plain + 2 * added)
 
 
+def test_the_side_embedding_may_be_added_to_the_class_token_alone() -> None:
+    network = build(cameras=(1, 2, 3), side_weight=2.0, side_tokens="class")
+    with torch.no_grad():
+        plain = network.network._pos_embed(network.network.patch_embed(noise()))
+        for block in network.network.blocks[:-1]:
+            block.forward = lambda x: x
+        tokens = network._body(network.network.patch_embed(noise()), SideInfo(cameras=torch.tensor([0, 2])))
+    torch.testing.assert_close(tokens[:, 1:], plain[:, 1:])
+    torch.testing.assert_close(tokens[:, 0], plain[:, 0] + 2 * network.side[[0, 2], 0])
+
+
 def test_an_unknown_camera_or_view_counts_as_the_mean_of_all() -> None:
     network = build(cameras=(1, 2, 3), views=(1, 2))
     table = network.side.detach()

@@ -31,6 +31,12 @@ def test_rectified_is_the_positive_part_of_the_norm() -> None:
     torch.testing.assert_close(embedding, normalised(VECTORS).clamp(min=0))
 
 
+def test_a_second_norm_follows_the_rectified_one() -> None:
+    feature, embedding = build_neck("rectified_bnneck", 5)(VECTORS, SideInfo())
+    assert feature is embedding
+    torch.testing.assert_close(embedding, normalised(normalised(VECTORS).clamp(min=0)))
+
+
 def test_no_neck_changes_nothing() -> None:
     feature, embedding = build_neck("none", 5)(VECTORS, SideInfo())
     assert feature is embedding is VECTORS

@@ -10,7 +10,7 @@ from torch import nn
 from reseen.errors import CheckpointError
 from reseen.models.backbones.base import Backbone
 from reseen.models.backbones.osnet import NAMES, WIDTHS, OSNet
-from reseen.models.backbones.published import PUBLISHED
+from reseen.models.backbones.published import PUBLISHED, PUBLISHED_VITS
 from reseen.models.backbones.resnet import ResNetBackbone, change_stem, is_resnet, keep_last_map
 from reseen.models.backbones.timm import TimmBackbone, create, takes_size
 from reseen.models.backbones.vit import ViTBackbone, cut_patches, is_vit
@@ -37,6 +37,7 @@ def build_backbone(spec: ModelSpec, *, pretrained: bool = True) -> tuple[Backbon
     """
     weights = spec.weights if pretrained else None
     hub = weights == "imagenet"
+    size = (spec.height, spec.width)
     backbone: Backbone
     if spec.backbone.startswith("timm:"):
         backbone = _timm(spec.backbone.removeprefix("timm:"), spec, hub=hub)
@@ -46,10 +47,12 @@ def build_backbone(spec: ModelSpec, *, pretrained: bool = True) -> tuple[Backbon
         if spec.backbone in NAMES:
             backbone = OSNet(spec.backbone)
         elif spec.backbone in PUBLISHED:
-            backbone = PUBLISHED[spec.backbone]((spec.height, spec.width))
+            backbone = PUBLISHED[spec.backbone](size)
+        elif spec.backbone in PUBLISHED_VITS:
+            backbone = PUBLISHED_VITS[spec.backbone](size, spec.vit)
         else:
             backbone = import_class(spec.backbone, Backbone, expected=EXPECTED)()
-        _refuse(spec, resnet=True, vit=True)
+        _refuse(spec, resnet=True, vit=spec.backbone not in PUBLISHED_VITS)
     published = hub_weights(backbone, spec.backbone) if hub else None
     if weights is not None and not hub:
         published = load_published(backbone, read_tensors(weights), source=weights)
@@ -80,8 +83,7 @@ def _timm(name: str, spec: ModelSpec, *, hub: bool) -> Backbone:
     if not is_vit(network):
         return TimmBackbone(network, size)
     cut_patches(network, size, stride=spec.vit.patch_stride)
-    cameras, views = (None if names is None else len(names) for names in (spec.vit.cameras, spec.vit.views))
-    return ViTBackbone(network, size, cameras=cameras, views=views, side_weight=spec.vit.side_weight)
+    return ViTBackbone(network, size, spec.vit)
 
 
 def _from_hub(name: str, options: dict[str, Any]) -> nn.Module:

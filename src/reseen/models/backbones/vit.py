@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from reseen.models.backbones.base import BackboneParts, SideInfo
 from reseen.models.backbones.timm import TimmBackbone
+from reseen.models.spec import ViTOptions
 from reseen.upstream import with_positions
 
 
@@ -67,25 +68,16 @@ class ViTBackbone(TimmBackbone):
     Args:
         network: As timm made it.
         size: Height and width of the pictures.
-        cameras: How many cameras have an embedding; None for none.
-        views: How many viewpoints have one; None for none.
-        side_weight: What the embedding is multiplied by before it is added to every token.
+        options: Cameras and views that have an embedding, and what it is added to.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        size: tuple[int, int],
-        *,
-        cameras: int | None = None,
-        views: int | None = None,
-        side_weight: float = 3.0,
-    ) -> None:
+    def __init__(self, network: nn.Module, size: tuple[int, int], options: ViTOptions) -> None:
         super().__init__(network, size)
-        self.side_weight = side_weight
+        self.side_weight, self.side_tokens = options.side_weight, options.side_tokens
         self.side: nn.Parameter | None = None
-        if cameras is not None or views is not None:
-            self.side = nn.Parameter(torch.empty(cameras or 1, views or 1, self.channels))
+        if options.cameras is not None or options.views is not None:
+            counts = [1 if names is None else len(names) for names in (options.cameras, options.views)]
+            self.side = nn.Parameter(torch.empty(*counts, self.channels))
             nn.init.trunc_normal_(self.side, std=0.02)
 
     def forward(self, images: Tensor, side: SideInfo) -> Tensor:
@@ -97,7 +89,11 @@ class ViTBackbone(TimmBackbone):
         network = self.network
         tokens = with_positions(network, patches)
         if self.side is not None:
-            tokens = tokens + self.side_weight * self._embed(self.side, side)
+            added = self.side_weight * self._embed(self.side, side)
+            if self.side_tokens == "all":
+                tokens = tokens + added
+            else:
+                tokens = torch.cat([tokens[:, :1] + added, tokens[:, 1:]], dim=1)
         tokens = network.norm_pre(network.patch_drop(tokens))
         again = network.grad_checkpointing and torch.is_grad_enabled()
         for block in network.blocks[:-1]:
@@ -115,18 +111,24 @@ class ViTBackbone(TimmBackbone):
         return table[cameras, views].reshape(-1, 1, table.shape[2])
 
     def adapt(self, name: str, tensor: Tensor) -> Tensor:
-        """Return position embeddings of another, square, grid resampled to this one's, and a side of this shape."""
+        """Return position embeddings of another grid resampled to this one's, and a side of this shape.
+
+        The other grid is a square, or twice as high as wide.
+        """
         if name == "side" and self.side is not None and tensor.numel() == self.side.numel():
             return tensor.reshape(self.side.shape)
         if name != "network.pos_embed" or tensor.shape == self.network.pos_embed.shape:
             return tensor
         prefix = position_prefix(self.network)
-        side = math.isqrt(tensor.shape[1] - prefix)
-        if side * side != tensor.shape[1] - prefix:
+        count = tensor.shape[1] - prefix
+        width = next(
+            (w for w in (math.isqrt(count), math.isqrt(count // 2)) if w and count in (w * w, 2 * w * w)), None
+        )
+        if width is None:
             return tensor
         from timm.layers.pos_embed import resample_abs_pos_embed
 
-        resampled: Tensor = resample_abs_pos_embed(tensor, self.grid, (side, side), num_prefix_tokens=prefix)
+        resampled: Tensor = resample_abs_pos_embed(tensor, self.grid, (count // width, width), num_prefix_tokens=prefix)
         return resampled
 
     def parts(self) -> BackboneParts:

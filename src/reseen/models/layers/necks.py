@@ -6,6 +6,7 @@ classifier takes and which is searched with.
 
 from __future__ import annotations
 
+import copy
 from typing import NamedTuple
 
 import torch.nn.functional as F
@@ -81,6 +82,20 @@ class Rectified(NormNeck):
         return Necked(rectified, rectified)
 
 
+class RectifiedBNNeck(Rectified):
+    """Batch norm and ReLU, then a second batch norm, whose output is both: MGN's in fast-reid's published weights."""
+
+    def __init__(self, norm: Norm | NormPerModality) -> None:
+        super().__init__(norm)
+        self.second = copy.deepcopy(norm)
+        freeze_bias(self.second)
+
+    def forward(self, vectors: Tensor, side: SideInfo) -> Necked:
+        """Return the rectified and again normalised vectors twice."""
+        normalised = self.second(super().forward(vectors, side).embedding, side)
+        return Necked(normalised, normalised)
+
+
 class Norm(nn.BatchNorm1d):
     """Batch norm that does not look at the modality."""
 
@@ -112,7 +127,12 @@ def freeze_bias(module: nn.Module) -> None:
             norm.bias.requires_grad_(False)
 
 
-NECKS: dict[str, type[NormNeck]] = {"bnneck": BNNeck, "common": CommonNorm, "rectified": Rectified}
+NECKS: dict[str, type[NormNeck]] = {
+    "bnneck": BNNeck,
+    "common": CommonNorm,
+    "rectified": Rectified,
+    "rectified_bnneck": RectifiedBNNeck,
+}
 
 
 def build_neck(name: str, dim: int, *, per_modality: bool = False) -> nn.Module:

@@ -29,6 +29,8 @@ class Format:
         rename: (name, all names of the file, the backbone's names) -> name here; None for what has no place.
         stem: What the project's ResNets differ in, as in ``ResNetOptions``.
         normalisation: The mean and scale that its networks take, where not those of timm's network.
+        needs: What a spec must have for these weights to fill its network, with anything else they are refused; None
+            where a backbone takes them with any head.
         convert: Tensors by name -> tensors under the names that ``rename`` takes, where one is made of several.
     """
 
@@ -37,6 +39,7 @@ class Format:
     rename: Callable[[str, Sequence[str], Sequence[str]], str | None]
     stem: str = "usual"
     normalisation: tuple[float, float] | None = None
+    needs: str | None = None
     convert: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
 
 
@@ -115,6 +118,31 @@ def _fast_reid(name: str, names: Sequence[str], own: Sequence[str]) -> str | Non
     return None
 
 
+MGN_TRUNK = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3.0"}
+MGN_HEADS = ("b1", "b2", "b21", "b22", "b3", "b31", "b32", "b33")
+"""In the order of the vectors here."""
+
+
+def _fast_reid_mgn(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+    """Its trunk is a list of modules, its first tail the backbone's here, and all its heads share a pooling."""
+    part, _, rest = name.partition(".")
+    number, _, inside = rest.partition(".")
+    if part == "backbone":
+        return f"backbone.{MGN_TRUNK[number]}.{inside}" if number in MGN_TRUNK else None
+    if part == "b1" and number == "0":
+        block, _, inside = inside.partition(".")
+        return f"backbone.layer3.{int(block) + 1}.{inside}"
+    if part in ("b1", "b2", "b3"):
+        return f"{'backbone' if part == 'b1' else f'tails.{int(part[1]) - 2}'}.layer{3 + int(number)}.{inside}"
+    branch, _, kind = part.partition("_")
+    if branch not in MGN_HEADS:
+        return None
+    head = f"reductions.each.{MGN_HEADS.index(branch)}."
+    if kind == "pool":
+        return {"0": "pooling.", "1": f"{head}linear.", "2": f"{head}{NECK}"}[number] + inside
+    return f"{head}neck.second.{inside}" if rest.startswith("bnneck.") else None
+
+
 def _strong_baseline(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
     """Also AGW's, which has non-local blocks and a pooling with a parameter."""
     if name.startswith("base.NL_"):
@@ -148,8 +176,20 @@ def _trans_reid(name: str, names: Sequence[str], own: Sequence[str]) -> str | No
     if name.startswith("base.fc."):
         return None
     if name.startswith("base."):
-        return "backbone." + name.removeprefix("base.")
+        return "backbone." + _with_stem(name.removeprefix("base."), stem="base.patch_embed.conv.0.weight" in names)
     return NECK + name.removeprefix("bottleneck.") if name.startswith("bottleneck.") else None
+
+
+def _trans_reid_ssl(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+    """Its pretrained networks with a stem of convolutions, and those that it trains without labels."""
+    if name.startswith("bottleneck."):
+        return NECK + name.removeprefix("bottleneck.")
+    return "backbone." + _with_stem(name, stem="patch_embed.conv.0.weight" in names)
+
+
+def _with_stem(name: str, *, stem: bool) -> str:
+    """A stem of convolutions stands before the patches' projection there, and here in its place with it."""
+    return re.sub(r"^patch_embed\.(conv|proj)\.", r"patch_embed.proj.\1.", name) if stem else name
 
 
 def _in_order(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
@@ -163,6 +203,28 @@ def _osnet_ain(name: str, names: Sequence[str], own: Sequence[str]) -> str | Non
     name = re.sub(r"^pool(\d)\.", r"conv\1.2.", name)
     name = re.sub(r"\.conv2\.0\.layers\.0\.", ".conv2a.", name)
     return "backbone." + re.sub(r"\.conv2\.([123])\.layers\.", lambda found: f".conv2{'abcd'[int(found[1])]}.", name)
+
+
+def _torchreid(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+    return None if name.startswith("classifier") else f"backbone.{name}"
+
+
+def _torchreid_fc512(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+    """Its ResNet with a linear layer, batch norm and ReLU: a reduction and the neck ``rectified`` here."""
+    if name == "fc.0.weight":
+        return "reduction.weight"
+    if name.startswith("fc.1."):
+        return NECK + name.removeprefix("fc.1.")
+    return None if name == "fc.0.bias" else _torchreid(name, names, own)
+
+
+def _without_bias(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Of a linear layer before a batch norm: its bias shifts the norm's mean."""
+    made = dict(tensors)
+    for name in [n for n in made if n.endswith("fc.0.bias")]:
+        mean = f"{name.removesuffix('0.bias')}1.running_mean"
+        made[mean] = made[mean] - made[name]
+    return made
 
 
 CLIP = {
@@ -180,12 +242,44 @@ CLIP = {
 
 
 def _clip_reid(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
-    """The image's tower alone; of its two necks that before the projection."""
+    """The image's tower alone, with the embeddings of cameras and views."""
+    if name == "cv_embed":
+        return "backbone.side"
     if not name.startswith("image_encoder."):
         return None
     name = name.removeprefix("image_encoder.")
     for theirs, ours in CLIP.items():
         name = name.replace(theirs, ours)
+    return f"backbone.{name}"
+
+
+CLIP_POOLING = {
+    "positional_embedding": "positions",
+    "q_proj": "query",
+    "k_proj": "key",
+    "v_proj": "value",
+    "c_proj": "projection",
+}
+
+
+def _clip_reid_resnet(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+    """The image's tower alone; timm counts stages from 0, and has each norm beside its convolution."""
+    if not name.startswith("image_encoder."):
+        return None
+    name = name.removeprefix("image_encoder.")
+    if name.startswith("attnpool."):
+        part, dot, rest = name.removeprefix("attnpool.").partition(".")
+        return f"backbone.head.{CLIP_POOLING[part]}{dot}{rest}" if part in CLIP_POOLING else None
+    if match := re.fullmatch(r"(conv|bn)(\d)\.(.+)", name):
+        kind, number, rest = match.groups()
+        return f"backbone.stem.conv{number}.{kind}.{rest}"
+    if match := re.fullmatch(r"layer(\d)\.(\d+)\.(conv|bn|downsample\.)(\d)\.(.+)", name):
+        stage, block, kind, number, rest = match.groups()
+        if kind == "downsample.":
+            place = ("shortcut.conv.conv", "shortcut.conv.bn")[int(number)]
+        else:
+            place = f"conv{number}_{'kxk' if number == '2' else '1x1'}.{kind}"
+        return f"backbone.stages.{int(stage) - 1}.{block}.{place}.{rest}"
     return f"backbone.{name}"
 
 
@@ -200,7 +294,11 @@ def _of_clip(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             made[f"{start}image_encoder.pos_embed"] = made.pop(name)[None]
         elif own == "proj":
             made[f"{start}image_encoder.projection.weight"] = made.pop(name).T.contiguous()
-    return {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in made.items()}
+    return _as_floats(made)
+
+
+def _as_floats(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in tensors.items()}
 
 
 SEMANTIC_WEIGHT = 0.2
@@ -244,6 +342,11 @@ def _of_solider(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return made
 
 
+def _pass(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
+    name = name.removeprefix("base.")
+    return None if name.startswith(("fc.", "bottleneck", "classifier")) else f"backbone.{name}"
+
+
 def _of_pass(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Class token and part tokens with their positions in them, as timm keeps a class token and registers."""
     made = dict(tensors)
@@ -272,6 +375,14 @@ def _miew_id(name: str, names: Sequence[str], own: Sequence[str]) -> str | None:
     return f"backbone.{name.removeprefix('backbone.')}" if name.startswith("backbone.") else None
 
 
+TORCHREID = {
+    "conv9.conv.weight",
+    "feature.0.fm_conv1.weight",
+    "local_conv1.stream1.0.conv.weight",
+    "stage2.0.bn3.weight",
+}
+"""A name each of its MobileNetV2, MLFN, HACNN and ShuffleNet."""
+
 FORMATS = (
     Format("reseen", lambda names: "pixels.mean" in names, _own),
     Format(
@@ -282,8 +393,21 @@ FORMATS = (
         normalisation=(127 / 255, 128 / 255),
     ),
     Format("fast-reid", _has_names("backbone.conv1.weight", "heads.", "pixel_mean"), _fast_reid, stem="fast-reid"),
+    Format(
+        "fast-reid, MGN",
+        lambda names: "b33_pool.1.weight" in names,
+        _fast_reid_mgn,
+        stem="fast-reid",
+        needs="network mgn, pooling gem, neck rectified_bnneck, resnet.ibn a, dim 256",
+    ),
     Format("fast-reid", _has_names("backbone.conv1.0.weight", "heads.", "pixel_mean"), _fast_reid),
     Format("expAT", lambda names: "feature_generator.base.conv1.weight" in names, _exp_at),
+    Format(
+        "CLIP-ReID, CNN",
+        lambda names: "image_encoder.attnpool.positional_embedding" in names,
+        _clip_reid_resnet,
+        convert=_as_floats,
+    ),
     Format(
         "CLIP-ReID",
         lambda names: any(n.startswith("image_encoder.") for n in names),
@@ -292,15 +416,28 @@ FORMATS = (
         convert=_of_clip,
     ),
     Format("SOLIDER", lambda names: "stages.0.blocks.0.attn.w_msa.qkv.weight" in names, _solider, convert=_of_solider),
-    Format("PASS", lambda names: "part_token1" in names, _as_they_are, convert=_of_pass),
+    Format("PASS", lambda names: not {"part_token1", "base.part_token1"}.isdisjoint(names), _pass, convert=_of_pass),
     Format("MiewID", _has_names("backbone.conv_stem.weight", "bn."), _miew_id),
     Format("TransReID", lambda names: "base.cls_token" in names, _trans_reid, normalisation=(0.5, 0.5)),
+    Format(
+        "TransReID-SSL",
+        _has_names("cls_token", "patch_embed.conv.", "bottleneck."),
+        _trans_reid_ssl,
+        normalisation=(0.5, 0.5),
+    ),
     # Of its networks only those with IBN have the stem's ReLU.
     Format("strong-baseline", lambda names: "base.layer1.0.bn1.IN.weight" in names, _strong_baseline),
     Format("strong-baseline", _has_names("base.conv1.weight", "bottleneck."), _strong_baseline, stem="strong-baseline"),
     Format("torchreid, OSNet-AIN", lambda names: "conv2.0.conv2.0.layers.0.bn.weight" in names, _osnet_ain),
     Format("torchreid", lambda names: "conv2.0.gate.fc1.weight" in names, _as_they_are),
-    Format("IBN-Net", lambda names: any(".IN." in n for n in names), _ibn_net),
+    Format("torchreid", lambda names: not TORCHREID.isdisjoint(names), _torchreid),
+    Format(
+        "torchreid, fc512",
+        lambda names: {"layer4.2.conv3.weight", "fc.0.bias", "fc.1.running_mean"} <= set(names),
+        _torchreid_fc512,
+        convert=_without_bias,
+    ),
+    Format("IBN-Net", lambda names: any(".IN." in n and n.startswith("layer") for n in names), _ibn_net),
     Format("timm, before 0.9", lambda names: "layers.0.downsample.reduction.weight" in names, _old_swin),
     Format("timm", lambda names: True, _as_they_are),
 )

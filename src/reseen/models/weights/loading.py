@@ -86,7 +86,9 @@ def load_published(backbone: Backbone, tensors: dict[str, Tensor], *, source: st
             continue
         bare = new.removeprefix("backbone.")
         if bare == new:
-            head[new] = tensors[name].flatten(1) if new == "reduction.weight" else tensors[name]
+            head[new] = (
+                tensors[name].flatten(1) if new.endswith(("reduction.weight", ".linear.weight")) else tensors[name]
+            )
         else:
             full = bare if bare == "side" else backbone.names + bare
             here[full] = backbone.adapt(full, tensors[name])
@@ -110,9 +112,21 @@ def load_head(network: nn.Module, published: LoadedBackbone) -> WeightsReport:
 
     Returns:
         The account of backbone and head together.
+
+    Raises:
+        CheckpointError: The weights are those of a whole network, and this is another one.
     """
     own = network.state_dict()
     used = {n: t for n, t in published.head.items() if n in own and own[n].shape == t.shape}
+    if (needs := published.format.needs) is not None:
+        filled = {f"backbone.{n}" for n in published.report.used} | set(used)
+        missing = [n for n in own if n not in filled and not n.endswith("num_batches_tracked")]
+        strange = [n for n in published.head if n not in used]
+        if missing or strange:
+            raise CheckpointError(
+                f"expected a model with {needs} for {published.report.source} ({published.format.name}), got another: "
+                f"{len(missing)} tensors missing{_some(missing)}, {len(strange)} without a place{_some(strange)}"
+            )
     network.load_state_dict(used, strict=False)
     sources = {new: name for name, new in published.report.renamed.items()}
     left = [sources.get(n, n) for n in published.head if n not in used]
