@@ -12,6 +12,7 @@ import re
 import time
 from typing import Any
 
+import grpc
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
@@ -47,11 +48,23 @@ class Imports:
         self._client, self._name = client, name
         self.storage = None if storage is None else StorageFolder(storage)
         self._path = server_path(storage or "") if path is None else path
+        self._offered: bool | None = None
         self._running: dict[str, set[str]] = {}
 
     def offered(self) -> bool:
         """Return whether there is a storage to import from, and a server that does so; Milvus Lite does not."""
-        return self.storage is not None and not self._client.get_server_version().startswith(LITE)
+        if self.storage is not None and self._offered is None:
+            self._offered = not self._client.get_server_version().startswith(LITE) and self._answers()
+        return bool(self._offered)
+
+    def _answers(self) -> bool:
+        try:
+            self._connection().list_bulk_insert_tasks(1, self._name)
+        except grpc.RpcError as error:
+            if isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                return False
+            raise
+        return True
 
     def start(self, rows: Rows) -> str:
         """Begin to import N rows; return the job."""
