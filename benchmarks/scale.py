@@ -108,8 +108,17 @@ def drawn(folder: Path) -> list[Path]:
 
 def indexing(root: Path) -> None:
     """Put the vectors of parts into a gallery."""
-    folder, random = StorageFolder(str(root / "vectors")), np.random.default_rng(0)
-    work = Work(VECTORS, DIM, "float32", 8192, False, "", "model")
+    folder = vector_parts(root / "vectors", 8192)
+    with Gallery(root / "gallery", "model") as gallery:
+        start = perf_counter()
+        assert sum(new for _, new in add_parts(gallery, folder)) == VECTORS
+        verdict("index --vectors, rows a second", VECTORS / (perf_counter() - start), least=20_000)
+
+
+def vector_parts(path: Path, part_rows: int) -> StorageFolder:
+    """Write parts of drawn vectors, as `reseen embed` would."""
+    folder, random = StorageFolder(str(path)), np.random.default_rng(0)
+    work = Work(VECTORS, DIM, "float32", part_rows, False, "", "model")
     work.begin(folder)
     for number in range(work.num_parts):
         rows = work.rows(number)
@@ -121,10 +130,7 @@ def indexing(root: Path) -> None:
         part = Part(number, Piece(pa.table(columns), [], {}), {"rows": [rows.start, rows.stop]})
         digests = [n.to_bytes(16, "big") for n in rows]
         write_part(folder, part, random.normal(size=(len(rows), DIM)).astype(np.float32), digests, {})
-    with Gallery(root / "gallery", "model") as gallery:
-        start = perf_counter()
-        assert sum(new for _, new in add_parts(gallery, folder)) == VECTORS
-        verdict("index --vectors, rows a second", VECTORS / (perf_counter() - start), least=20_000)
+    return folder
 
 
 def manifest_memory(root: Path) -> float:

@@ -31,6 +31,8 @@ def index(
     table: Path | None = None,
     video: Path | None = None,
     vectors: str | None = None,
+    import_storage: str | None = None,
+    import_path: str | None = None,
     boxes: Path | None = None,
     identities: Literal["none", "folders", "tracks"] = "none",
     people: Path | None = None,
@@ -57,6 +59,9 @@ def index(
         table: A CSV or Parquet file of path and, where known, identity, camera, track, time and the box to use.
         video: A video.
         vectors: What reseen embed wrote, a folder or s3://, gs://; needs no model. Goes on where it was stopped.
+        import_storage: A folder or s3://, gs:// of a Milvus server's own storage: --vectors then go in by its bulk
+            import. Milvus Lite has none and takes them by requests.
+        import_path: What the server calls that folder; its path, or that below the bucket, if not given.
         boxes: Boxes of the video in MOTChallenge's format, as trackers write it.
         identities: Source of identities: none, the name of a picture's folder (folders), or the track of a box
             (tracks).
@@ -75,15 +80,16 @@ def index(
     sources = [source for source in (pictures, table, video, vectors) if source is not None]
     if len(sources) != 1 or (video is None) != (boxes is None):
         raise DataError("expected one of --pictures, --table, --video with --boxes, --vectors; see reseen index --help")
-    for is_video_option, name, there in (
+    for asked, name, there in (
         (identities == "folders", "--identities folders with --pictures", pictures),
         (identities == "tracks", "--identities tracks with --video", video),
         (people is not None, "--people with --video", video),
+        (import_storage is not None or import_path is not None, "--import_storage with --vectors", vectors),
     ):
-        if is_video_option and there is None:
+        if asked and there is None:
             raise DataError(f"expected {name}; see reseen index --help")
     if vectors is not None:
-        index_parts(gallery, StorageFolder(vectors))
+        index_parts(gallery, StorageFolder(vectors), import_storage, import_path)
         return
     reader = Reader(unreadable)
     place = None if camera == "" else parse_argument(camera)
@@ -124,11 +130,13 @@ def index(
             console.print(f"{others:,} held already under another identity or none: {outcome}")
 
 
-def index_parts(location: str, folder: StorageFolder) -> None:
+def index_parts(
+    location: str, folder: StorageFolder, import_storage: str | None = None, import_path: str | None = None
+) -> None:
     """Add what `reseen embed` wrote to a gallery."""
     count = new = 0
     work = finished_work(folder)
-    with Gallery(location, work.model_sha256) as store:
+    with Gallery(location, work.model_sha256, import_storage=import_storage, import_path=import_path) as store:
         for rows, fresh in track(add_parts(store, folder), "Indexing", total=work.num_parts, show_speed=False):
             count, new = count + rows, new + fresh
         console = Terminal()

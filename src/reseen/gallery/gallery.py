@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reseen.errors import GalleryError
-from reseen.gallery.backends.base import open_backend
+from reseen.gallery.backends.base import ImportState, open_backend
 from reseen.gallery.calibration.calibration import Calibration
 from reseen.gallery.records import EVERYTHING, Added, Compaction, Item, Label, Mark, Match, Where
-from reseen.gallery.rows import as_column, as_rows, as_vectors, checked_ids, normalized
+from reseen.gallery.rows import Rows, as_column, as_rows, as_vectors, checked_ids, normalized
 from reseen.gallery.search import CALIBRATION, AnswerReranking, By, answers, calibration_of
 from reseen.labels import listed, visible
 
@@ -42,6 +42,8 @@ class Gallery:
         index: On Milvus, the kind of index for approximate search: IVF_FLAT, HNSW, IVF_SQ8, DISKANN or SCANN.
         breadth: On Milvus, how far an approximate search looks (nprobe, ef, search_list), in place of measuring it.
         model_name: What the model is called in messages, such as its path; kept with a gallery that is begun.
+        import_storage: On Milvus, a folder or URL of the server's own storage, for `start_import`.
+        import_path: What the server calls it, where that is neither the folder's path nor the URL's below its bucket.
 
     Raises:
         GalleryError: There is no such gallery, it cannot be read, its vectors are another model's, or an option is of
@@ -71,6 +73,8 @@ class Gallery:
         index: str | None = None,
         breadth: int | None = None,
         model_name: str | None = None,
+        import_storage: str | None = None,
+        import_path: str | None = None,
     ) -> None:
         if recall is not None and not 0 < recall <= 1:
             raise ValueError(f"expected recall above 0 and at most 1, got {recall}")
@@ -83,6 +87,8 @@ class Gallery:
             recall=recall,
             index=index,
             breadth=breadth,
+            import_storage=import_storage,
+            import_path=import_path,
         )
         self.location = self._backend.location
         try:
@@ -142,9 +148,8 @@ class Gallery:
             ValueError: A column does not have N entries, or the vectors are not (N, D) and finite.
             GalleryError: The gallery has vectors of another dimension or model, or cannot be written.
         """
-        checked = as_vectors(vectors)
-        rows = as_rows(
-            checked,
+        rows = self._checked(
+            vectors,
             identities=identities,
             cameras=cameras,
             tracks=tracks,
@@ -156,12 +161,71 @@ class Gallery:
         )
         if not len(rows):
             return Added((), 0)
-        if self._backend.dim is None:
-            self._backend.begin(self._asked_model, checked.shape[1])
-            if self._asked_name is not None:
-                self._backend.put_note(MODEL_NAME, self._asked_name)
-        self._check_fit(checked)
         return Added(tuple(rows.ids), self._backend.add(rows, look_up=look_up))
+
+    def start_import(
+        self,
+        vectors: ArrayLike,
+        *,
+        identities: Sequence[Label | None] | None = None,
+        cameras: Sequence[Label | None] | None = None,
+        tracks: Sequence[Label | None] | None = None,
+        times: Sequence[float | None] | None = None,
+        sources: Sequence[str | None] | None = None,
+        contents: Sequence[bytes] | None = None,
+    ) -> str | None:
+        """Begin to take in N sightings from a file, on a server that offers it and whose ``import_storage`` is named.
+
+        Sightings that are held are written over. One process at a time may import the same ones.
+
+        Args:
+            vectors: (N, D); the columns are as in `add`.
+            identities: Who each is.
+            cameras: Where each was seen.
+            tracks: The unbroken sequence each belongs to.
+            times: When.
+            sources: Where each picture came from.
+            contents: Digests of the pictures.
+
+        Returns:
+            The job, for `import_state`; None where nothing was begun, and `add` is the way.
+
+        Raises:
+            ValueError: As `add`.
+            GalleryError: Likewise, or the server refuses it.
+        """
+        rows = self._checked(
+            vectors,
+            identities=identities,
+            cameras=cameras,
+            tracks=tracks,
+            times=times,
+            sources=sources,
+            extras=None,
+            pictures=None,
+            contents=contents,
+        )
+        return self._backend.start_import(rows) if len(rows) else None
+
+    def import_state(self, job: str) -> ImportState:
+        """Return how far an import is."""
+        return self._backend.import_state(job)
+
+    def finish_imports(self) -> None:
+        """Wait until no import of this gallery is running; searches then find all rows of those that are complete."""
+        self._backend.finish_imports()
+
+    def _checked(self, vectors: ArrayLike, **columns: Any) -> Rows:
+        """Return rows that fit the gallery, which is begun where it has none."""
+        checked = as_vectors(vectors)
+        rows = as_rows(checked, **columns)
+        if len(rows):
+            if self._backend.dim is None:
+                self._backend.begin(self._asked_model, checked.shape[1])
+                if self._asked_name is not None:
+                    self._backend.put_note(MODEL_NAME, self._asked_name)
+            self._check_fit(checked)
+        return rows
 
     def update(self, ids: Sequence[str], **changes: Any) -> int:
         """Change items and return how many there were.

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from reseen.embedding.parts import Work, checked_part, finished_work, label_column, part_name, vectors_of
-from reseen.errors import DataError
+from reseen.errors import DataError, GalleryError
+from reseen.gallery.backends.base import ImportState
 from reseen.gallery.gallery import Gallery
 from reseen.gallery.records import Label
 from reseen.labels import parse_identity
@@ -135,18 +140,36 @@ def from_video(
         )
 
 
-BEGUN = "begun"
+BEGUN, IMPORT = "begun", "import "
+IMPORTS, PAUSE = 8, 0.5
+"""Imports of a server that run at once, and seconds between two looks at one."""
+
+
+class Importing(NamedTuple):
+    """A part that a server takes in.
+
+    Attributes:
+        note: The gallery's note of the part.
+        state: Size and time of the part's file.
+        job: As the gallery names it.
+        rows: How many.
+    """
+
+    note: str
+    state: str
+    job: str
+    rows: int
 
 
 def add_parts(gallery: Gallery, folder: StorageFolder) -> Iterator[tuple[int, int]]:
     """Add the vectors that `reseen embed` wrote to a gallery, a part at a time; parts that are in it are passed over.
 
     A picture is the same sighting as if it were indexed by itself: its id comes from its pixels. The gallery keeps a
-    note for each part: that it was begun, and then the size and time of its file. Sightings of a part that it has met
-    before keep what is known of them.
+    note for each part: that it was begun, or the job of its import, and then the size and time of its file. Sightings
+    of a part that it has met before keep what is known of them.
 
     Args:
-        gallery: Of the model of the parts.
+        gallery: Of the model of the parts; one with ``import_storage`` imports parts that it has not met.
         folder: What `embed` wrote.
 
     Yields:
@@ -154,31 +177,73 @@ def add_parts(gallery: Gallery, folder: StorageFolder) -> Iterator[tuple[int, in
 
     Raises:
         RunError: Parts are missing or damaged.
-        GalleryError: The gallery is of another model.
+        GalleryError: The gallery is of another model, or an import failed.
     """
     work = finished_work(folder)
+    running: deque[Importing] = deque()
     for number, note in enumerate(part_notes(work)):
         state = repr(folder.file_info(part_name(number)))
-        if (noted := gallery.note(note)) == state:
+        noted = gallery.note(note)
+        if noted is not None and noted.startswith(IMPORT):
+            noted = _after_import(gallery, note, noted)
+        if noted == state:
             yield 0, 0
             continue
         if noted is None:
             gallery.put_note(note, BEGUN)
         table = checked_part(folder, work, number)
-        times = table["time"].to_pylist() if "time" in table.column_names else None
-        added = gallery.add(
-            vectors_of(table),
-            identities=label_column(table, "identity", work),
-            cameras=label_column(table, "camera", work),
-            tracks=label_column(table, "track", work),
-            times=times,
-            sources=table["path"].to_pylist(),
-            contents=table["digest"].to_pylist(),
-            # Rows that are held may have been named since: of a part made again, or stopped in the middle.
-            look_up=noted is not None,
-        )
+        vectors = vectors_of(table)
+        columns: dict[str, Any] = {
+            "identities": label_column(table, "identity", work),
+            "cameras": label_column(table, "camera", work),
+            "tracks": label_column(table, "track", work),
+            "times": table["time"].to_pylist() if "time" in table.column_names else None,
+            "sources": table["path"].to_pylist(),
+            "contents": table["digest"].to_pylist(),
+        }
+        if noted is None and (job := gallery.start_import(vectors, **columns)) is not None:
+            gallery.put_note(note, IMPORT + json.dumps([job, state]))
+            running.append(Importing(note, state, job, len(table)))
+            if len(running) == IMPORTS:
+                yield _imported(gallery, running.popleft())
+            continue
+        if noted is not None:  # Rows of an import that nothing was noted of must be found.
+            gallery.finish_imports()
+        # Rows that are held may have been named since: of a part made again, or stopped in the middle.
+        added = gallery.add(vectors, **columns, look_up=noted is not None)
         gallery.put_note(note, state)
         yield len(table), added.new
+    while running:
+        yield _imported(gallery, running.popleft())
+    gallery.finish_imports()
+
+
+def _after_import(gallery: Gallery, note: str, noted: str) -> str | None:
+    """Wait for an import of an earlier call, and return what is noted of its part then; None: begin it again."""
+    job, state = json.loads(noted.removeprefix(IMPORT))
+    outcome = _ended(gallery, job).outcome
+    if outcome == "failed":
+        return None
+    after = str(state) if outcome == "complete" else BEGUN
+    gallery.put_note(note, after)
+    return after
+
+
+def _imported(gallery: Gallery, importing: Importing) -> tuple[int, int]:
+    ended = _ended(gallery, importing.job)
+    if ended.outcome != "complete":
+        raise GalleryError(
+            f"expected {gallery.location} to import its part, got: {ended.reason or ended.outcome}; check what "
+            "--import_storage and --import_path name, then start again"
+        )
+    gallery.put_note(importing.note, importing.state)
+    return importing.rows, importing.rows
+
+
+def _ended(gallery: Gallery, job: str) -> ImportState:
+    while (state := gallery.import_state(job)).outcome == "running":
+        time.sleep(PAUSE)
+    return state
 
 
 def part_notes(work: Work) -> Iterator[str]:

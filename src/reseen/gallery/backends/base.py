@@ -57,6 +57,18 @@ class Groups(NamedTuple):
     ids: Sequence[str]
 
 
+class ImportState(NamedTuple):
+    """How far an import is; "unknown" to the backend, it has either ended long ago or never begun.
+
+    Attributes:
+        outcome: What has become of it.
+        reason: Why it failed.
+    """
+
+    outcome: Literal["running", "complete", "failed", "unknown"]
+    reason: str = ""
+
+
 class Backend(ABC):
     """Base class of backends: keep items and find the most alike; every call is a transaction: whole, or not at all.
 
@@ -120,6 +132,21 @@ class Backend(ABC):
             look_up: False allows a backend that would have to look for each row to write held ones over, and to count
                 all.
         """
+
+    def start_import(self, rows: Rows) -> str | None:
+        """Begin to take in rows from a file, writing over those that are held; return the job.
+
+        None where the backend does not offer it: they have to be added. One process at a time for the same rows.
+        """
+        return None
+
+    def import_state(self, job: str) -> ImportState:
+        """Return how far an import is."""
+        return ImportState("unknown")
+
+    def finish_imports(self) -> None:
+        """Wait until no import of this gallery is running, and make sure that searches find their rows."""
+        return
 
     @abstractmethod
     def update(self, ids: Sequence[str], changes: Mapping[str, Any]) -> int:

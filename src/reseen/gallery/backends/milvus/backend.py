@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from pymilvus import DataType, MilvusClient, MilvusException
 
 from reseen.errors import GalleryError
-from reseen.gallery.backends.base import Backend, Facts, Groups, Hit
+from reseen.gallery.backends.base import Backend, Facts, Groups, Hit, ImportState
+from reseen.gallery.backends.milvus.imports import Imports
 from reseen.gallery.backends.milvus.indexes import KINDS
 from reseen.gallery.backends.milvus.rows import COLUMNS, as_item, as_time, condition, decoded, encoded, row
 from reseen.gallery.records import Compaction, Item, Label, Mark, Where
@@ -42,7 +43,7 @@ MAX_TEXT = 65_535
 """Bytes that a text column of Milvus can hold."""
 MAX_ANSWERS = 16_384
 """Answers that Milvus gives at most."""
-FACTS, INDEX, CAMERA, TIMES, MARK = "facts", "index", "camera:", "times:", "mark:"
+FACTS, INDEX, IMPORTS, CAMERA, TIMES, MARK = "facts", "index", "imports", "camera:", "times:", "mark:"
 
 
 PROBES, NEAREST = 200, 10
@@ -121,12 +122,16 @@ class MilvusBackend(Backend):
             when the index is made, against a search of all vectors.
         index: Kind of the index for approximate search, one of `KINDS`.
         breadth: How far an approximate search looks, in the index's own terms; nothing is measured then.
+        import_storage: A folder or URL of the server's own storage, through which it takes rows in by bulk import;
+            Milvus Lite has none, and makes no use of it.
+        import_path: What the server calls that folder; its absolute path, or a URL's path below the bucket, if not
+            given.
 
     Raises:
         GalleryError: There is no such gallery, or no server answers.
     """
 
-    options = frozenset({"approximate_above", "recall", "index", "breadth"})
+    options = frozenset({"approximate_above", "recall", "index", "breadth", "import_storage", "import_path"})
 
     def __init__(
         self,
@@ -137,6 +142,8 @@ class MilvusBackend(Backend):
         recall: float = 0.99,
         index: str = "IVF_FLAT",
         breadth: int | None = None,
+        import_storage: str | None = None,
+        import_path: str | None = None,
     ) -> None:
         address = address_of(location)
         self._name, self.location = address.name, without_password(location)
@@ -147,6 +154,8 @@ class MilvusBackend(Backend):
         self._ends: tuple[float, ...] = ()
         if index not in KINDS:
             raise GalleryError(f"expected an index among {', '.join(KINDS)}, got {index}; name one of them")
+        if import_path is not None and import_storage is None:
+            raise GalleryError(f"expected import_storage beside the import_path {import_path}, got none; name it too")
         self._kind = index
         with self._translate_errors():
             self._client = cast(MilvusClient, Loading(MilvusClient(uri=address.uri, token=address.token)))
@@ -157,6 +166,7 @@ class MilvusBackend(Backend):
             for name in (self._notes, self._name):  # Milvus Lite lets go of all when it starts.
                 if self._client.has_collection(name):
                     self._client.load_collection(name)
+        self._imports = Imports(self._client, self._name, import_storage, import_path)
 
     @classmethod
     def from_location(cls, location: str, *, create: bool, options: Mapping[str, Any]) -> MilvusBackend:
@@ -204,6 +214,25 @@ class MilvusBackend(Backend):
         with self._translate_errors(), ThreadPoolExecutor(IN_FLIGHT) as pool:
             for _ in pool.map(send, range(0, len(rows), size)):
                 pass
+
+    def start_import(self, rows: Rows) -> str | None:
+        with self._translate_errors():
+            if not self._imports.offered():
+                return None
+        self._remember(rows.cameras, rows.times)
+        self.put_note(IMPORTS, "begun")
+        with self._translate_errors():
+            return self._imports.start(rows)
+
+    def import_state(self, job: str) -> ImportState:
+        with self._translate_errors():
+            return self._imports.state(job)
+
+    def finish_imports(self) -> None:
+        if self.note(IMPORTS):
+            with self._translate_errors():
+                self._imports.finish()
+            self.put_note(IMPORTS, "")
 
     def update(self, ids: Sequence[str], changes: Mapping[str, Any]) -> int:
         self._remember([changes.get("camera")], [changes.get("time")])
