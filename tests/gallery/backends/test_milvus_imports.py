@@ -72,6 +72,8 @@ class Jobs:
 
     def load(self, name: str) -> None:
         for rows in self.unloaded:
+            # A server would hold these twice.
+            assert not self.client.get(name, ids=[row["id"] for row in rows], output_fields=["id"])
             self.client.insert(name, rows)
         self.unloaded = []
 
