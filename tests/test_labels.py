@@ -1,6 +1,15 @@
 import pytest
 
-from reseen.labels import listed, ordered, parse_argument, parse_arguments, parse_identity, parse_label, visible
+from reseen.labels import (
+    listed,
+    ordered,
+    ordered_for_draws,
+    parse_argument,
+    parse_arguments,
+    parse_identity,
+    parse_label,
+    visible,
+)
 
 
 @pytest.mark.parametrize("number", [0, 7, -1, 10, 2**63 - 1, -(2**63), 123456789])
@@ -67,9 +76,10 @@ def test_an_argument_keeps_what_was_typed(written: int | str, read: list[int | s
 
 def test_labels_are_listed_as_they_can_be_asked_for() -> None:
     labels: list[int | str] = ["gate", 10, 9, "001", "9"]
-    assert ordered(labels) == ["001", 10, 9, "9", "gate"]
-    assert ordered([10, 9]) == [9, 10]
-    assert listed(labels) == '001, 10, 9, "9", gate'
+    assert ordered(labels) == [9, 10, "001", "9", "gate"]
+    assert ordered_for_draws(labels) == ["001", 10, 9, "9", "gate"]
+    assert ordered_for_draws([10, 9]) == [9, 10]
+    assert listed(labels) == '9, 10, 001, "9", gate'
     assert listed(range(12)) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"
     assert listed([]) == "none"
 

@@ -74,14 +74,20 @@ def parse_arguments(value: int | str) -> list[int | str]:
 
 
 def ordered(labels: Iterable[int | str]) -> list[int | str]:
-    """Return labels in order: as numbers where all are integers, else as texts, of which ``102`` comes after ``003``.
+    """Return labels in the order of lists: integers first, then texts."""
+    return sorted(labels, key=lambda label: (isinstance(label, str), label))
 
-    What is drawn by a seed, such as the identities to test on, is drawn from this order.
+
+def ordered_for_draws(labels: Iterable[int | str]) -> list[int | str]:
+    """Return labels in the order from which a seed draws: numbers where all are integers, else texts.
+
+    The identities of a benchmark are drawn from it, and classes have its order; so its figures hang on it. Of ``003``
+    and ``102``, the second of which is an integer, it makes what their writer had in mind.
     """
     every = list(labels)
-    if any(isinstance(label, str) for label in every):
-        return sorted(every, key=lambda label: (str(label), isinstance(label, str)))
-    return sorted(every)
+    if all(isinstance(label, int) for label in every):
+        return sorted(every)
+    return sorted(every, key=lambda label: (str(label), isinstance(label, str)))
 
 
 def numbered(names: Sequence[str]) -> list[str]:

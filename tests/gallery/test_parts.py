@@ -31,7 +31,7 @@ def test_parts_are_added_once(folder: StorageFolder, open_gallery, tmp_path: Pat
     assert [rows for rows, _ in add_parts(gallery, folder)] == [0, 10, 5]
     assert [rows for rows, _ in add_parts(gallery, folder)] == [0, 0, 0]
     assert len(gallery) == 25
-    assert gallery.cameras() == ["007", 7]
+    assert gallery.cameras() == [7, "007"]
     assert gallery.count(Where(named=True)) == 20
     pixels = decode(tmp_path / "pictures" / "4.png")
     match = gallery.search(Mean().vectors(pixels[None], [], mirrored=False), 1)[0][0]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reseen.labels import ordered
+from reseen.labels import ordered_for_draws
 from reseen.types import Benchmark
 
 
@@ -29,7 +29,7 @@ class Subset(Benchmark):
     def __init__(self, source: Benchmark, *, share: float = 1.0, seed: int = 0) -> None:
         if not 0 < share <= 1:
             raise ValueError(f"expected a share above 0 and up to 1, got {share}")
-        everyone = ordered({s.identity for s in source.train})
+        everyone = ordered_for_draws({s.identity for s in source.train})
         chosen = np.random.default_rng(seed).permutation(len(everyone))[: round(share * len(everyone))]
         identities = {everyone[row] for row in chosen}
         super().__init__(

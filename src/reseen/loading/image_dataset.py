@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from reseen.errors import DataError
-from reseen.labels import ordered
+from reseen.labels import ordered_for_draws
 from reseen.loading.transforms import Transforms, resize
 from reseen.storage import read_picture
 from reseen.types import MODALITIES, Identity, Sample
@@ -165,6 +165,6 @@ def number_modalities(samples: Sequence[Sample]) -> Tensor | None:
 
 def number_identities(samples: Sequence[Sample]) -> tuple[tuple[Identity, ...], NDArray[np.int64]]:
     """Return the distinct identities in order, and for each sample the index of its own, (N,)."""
-    identities = ordered({s.identity for s in samples})
+    identities = ordered_for_draws({s.identity for s in samples})
     index = {name: number for number, name in enumerate(identities)}
     return tuple(identities), np.array([index[s.identity] for s in samples], dtype=np.int64)

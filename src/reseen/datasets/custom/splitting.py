@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from reseen.errors import DataError
-from reseen.labels import UNKNOWN, listed, ordered
+from reseen.labels import UNKNOWN, listed, ordered_for_draws
 from reseen.protocols import any_view, cross_camera
 from reseen.types import Benchmark, Camera, Identity, Protocol, Sample
 
@@ -148,7 +148,7 @@ def _draw_splits(
     identities: Sequence[Identity], test_identities: float, generator: np.random.Generator, source: object
 ) -> list[str]:
     """Draw the identities to test on: a number of them, or a share."""
-    everyone = ordered(set(identities) - {UNKNOWN})
+    everyone = ordered_for_draws(set(identities) - {UNKNOWN})
     num_test = test_identities if isinstance(test_identities, int) else round(test_identities * len(everyone))
     if not 0 <= num_test <= len(everyone):
         raise DataError(f"expected at most {len(everyone)} identities to test on in {source}, got {test_identities}")
