@@ -6,6 +6,7 @@ import json
 import resource
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import threading
@@ -199,6 +200,50 @@ def test_more_connections_than_files_neither_stop_it_nor_fill_the_log(tmp_path: 
     assert process.returncode == 0
     assert log.count("more than") == 1
     assert len(log.splitlines()) <= 4, log
+
+
+def trickle(made: list[socket.socket], stopped: threading.Event) -> None:
+    """Send a byte of every body every now and then."""
+    while not stopped.wait(0.5):
+        for connection in made:
+            with contextlib.suppress(OSError):
+                connection.sendall(b"x")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("count", "sent"), [(300, UPLOAD), (100, UNREAD), (300, None)], ids=["trickling bodies", "unread answers", "resets"]
+)
+def test_health_answers_within_a_second_beside_many(tmp_path: Path, count: int, sent: bytes | None) -> None:
+    command = [sys.executable, "-c", FEW_FILES.replace("(200, ", "(1024, "), str(tmp_path / "gallery")]
+    seconds = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
+        assert process.stdout is not None
+        port, stopped = int(process.stdout.readline()), threading.Event()
+        with held(port, count if sent else 0, sent or b"") as made, httpx.Client(trust_env=False) as asking:
+            trickling = threading.Thread(target=trickle, args=(made, stopped))
+            trickling.start()
+            for _ in range(40):
+                if sent is None:
+                    reset(port, count)
+                begin = time.monotonic()
+                assert asking.get(f"http://127.0.0.1:{port}/health", timeout=10).status_code == 200
+                seconds.append(time.monotonic() - begin)
+                time.sleep(0.25)
+            stopped.set()
+            trickling.join()
+        process.terminate()
+    assert process.returncode == 0
+    assert max(seconds) < 1, sorted(seconds)[-5:]
+
+
+def reset(port: int, count: int) -> None:
+    """Begin requests, and break them off as a client does that is killed."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.sendall(UPLOAD)
 
 
 def test_room_is_left_for_other_files(monkeypatch: pytest.MonkeyPatch) -> None:
