@@ -6,7 +6,7 @@ Activations are large and short-lived, so that a plain allocation has the kernel
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from unittest.mock import patch
@@ -30,8 +30,8 @@ SPECS = [
 BATCH, REPEATS, ROUNDS = 64, 3, 2
 
 
-def seconds_of_step(name: str, height: int, width: int) -> float:
-    """Return the least time of a network's training step."""
+def training_step(name: str, height: int, width: int) -> Callable[[], None]:
+    """Return a network's training step."""
     use_all_cores()
     images, labels = torch.randint(0, 256, (BATCH, 3, height, width), dtype=torch.uint8), torch.arange(BATCH) // 4
     model = Embedder(ModelSpec(name, height, width), pretrained=False)
@@ -43,13 +43,22 @@ def seconds_of_step(name: str, height: int, width: int) -> float:
         optimizer.step()
         optimizer.zero_grad()
 
-    return fastest(step, repeats=REPEATS)[0]
+    return step
 
 
-def in_new_process(environment: dict[str, str], specs: Sequence[tuple[str, int, int]] = SPECS) -> list[float]:
+def seconds_of_step(name: str, height: int, width: int) -> float:
+    """Return the least time of a network's training step."""
+    return fastest(training_step(name, height, width), repeats=REPEATS)[0]
+
+
+def in_new_process(
+    environment: dict[str, str],
+    seconds: Callable[[str, int, int], float] = seconds_of_step,
+    specs: Sequence[tuple[str, int, int]] = SPECS,
+) -> list[float]:
     """Return the times of networks; what memory is made of, and how threads wait, is settled when a process starts."""
     with patch.dict(os.environ, environment), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        return list(process.map(seconds_of_step, *zip(*specs, strict=True)))
+        return list(process.map(seconds, *zip(*specs, strict=True)))
 
 
 def main() -> None:

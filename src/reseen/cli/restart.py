@@ -3,7 +3,7 @@
 Without huge pages a step takes up to 1.7 times as long. Threads of GNU OpenMP, which torch uses, spin for a few hundred
 thousand rounds while they wait for one another. Where one of them has to share its core, the others hold a core that
 somebody needs, and the whole training falls far behind. With a few thousand rounds it is as fast as before where
-nothing else runs, and several times as fast where something does (``python -m benchmarks waiting``).
+nothing else runs, and falls less far where much does (``python -m benchmarks waiting``).
 """
 
 from __future__ import annotations
