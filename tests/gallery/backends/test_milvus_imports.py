@@ -159,7 +159,7 @@ def test_parts_are_imported_once(jobs: Jobs, place: str, folder: StorageFolder, 
         assert list(add_parts(gallery, folder)) == [(10, 10), (10, 10), (5, 5)]
         assert len(jobs.files) == 3
         assert len(gallery.select()) == 25
-        assert gallery.cameras() == ["007", 7]
+        assert gallery.cameras() == [7, "007"]
         assert gallery.count(Where(named=True)) == 20
         assert list(add_parts(gallery, folder)) == [(0, 0)] * 3
         assert len(jobs.files) == 3
