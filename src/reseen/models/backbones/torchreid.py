@@ -48,7 +48,21 @@ class InvertedResidual(nn.Module):
         return x + y if self.residual else y
 
 
-class MobileNetV2(Backbone):
+class Chain(Backbone):
+    """Base class of networks whose modules run one after the other."""
+
+    def forward(self, images: Tensor, side: SideInfo) -> Tensor:
+        """Return the map (B, C, H / 32, W / 32)."""
+        for module in self.children():
+            images = module(images)
+        return images
+
+    def pool(self, raw: Tensor) -> Tensor:
+        """Return (B, C): the mean of the map."""
+        return raw.mean((2, 3))
+
+
+class MobileNetV2(Chain):
     """MobileNetV2 at a width; unlike timm's its first block has a convolution before the one of each channel.
 
     Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, arXiv:1801.04381, table 2.
@@ -75,16 +89,6 @@ class MobileNetV2(Backbone):
             self.add_module(f"conv{number}", nn.Sequential(*blocks))
         self.channels = self.dim = int(1280 * width)
         self.conv9 = ConvNorm(inputs, self.channels)
-
-    def forward(self, images: Tensor, side: SideInfo) -> Tensor:
-        """Return the map (B, C, H / 32, W / 32)."""
-        for module in self.children():
-            images = module(images)
-        return images
-
-    def pool(self, raw: Tensor) -> Tensor:
-        """Return (B, C): the mean of the map."""
-        return raw.mean((2, 3))
 
 
 class FactorBlock(nn.Module):
@@ -206,7 +210,7 @@ class ShuffleBlock(nn.Module):
         return F.relu(torch.cat([F.avg_pool2d(x, 3, 2, 1), y], dim=1) if self.shrink else x + y)
 
 
-class ShuffleNet(Backbone):
+class ShuffleNet(Chain):
     """ShuffleNet with three groups.
 
     Zhang et al., ShuffleNet: An Extremely Efficient Convolutional Neural Network for Mobile Devices, arXiv:1707.01083.
@@ -229,13 +233,3 @@ class ShuffleNet(Backbone):
             self.add_module(f"stage{number}", nn.Sequential(*blocks))
             inputs = outputs
         self.channels = self.dim = inputs
-
-    def forward(self, images: Tensor, side: SideInfo) -> Tensor:
-        """Return the map (B, C, H / 32, W / 32)."""
-        for module in self.children():
-            images = module(images)
-        return images
-
-    def pool(self, raw: Tensor) -> Tensor:
-        """Return (B, C): the mean of the map."""
-        return raw.mean((2, 3))
