@@ -28,7 +28,7 @@ from reseen.embedding.parts import finished_work
 from reseen.errors import GalleryError
 from reseen.gallery import Gallery, Where, ingest
 from reseen.gallery.backends.milvus import imports
-from reseen.gallery.backends.milvus.imports import Imports, parquet_file, server_path
+from reseen.gallery.backends.milvus.imports import parquet_file, server_path
 from reseen.gallery.ingest import BEGUN, IMPORT, add_parts, part_notes
 from reseen.gallery.rows import as_rows
 from reseen.storage import StorageFolder
@@ -87,7 +87,7 @@ def place(milvus_address: str) -> str:
 def jobs(place: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
     client = MilvusClient(uri=f"http://{place.split('/')[2]}")
     jobs = Jobs(client)
-    monkeypatch.setattr(Imports, "_connection", lambda self: jobs)
+    monkeypatch.setattr(imports, "grpc_handler", lambda client: jobs)
     monkeypatch.setattr(MilvusClient, "get_server_version", lambda self: "v2.4.0")
     monkeypatch.setattr(MilvusClient, "refresh_load", lambda self, name: jobs.load(name))
     for module in (ingest, imports):

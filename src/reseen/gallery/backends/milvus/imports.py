@@ -10,7 +10,6 @@ import json
 import posixpath
 import re
 import time
-from typing import Any
 
 import grpc
 import numpy as np
@@ -19,9 +18,10 @@ import pyarrow.parquet as parquet
 from pymilvus import BulkInsertState, MilvusClient, MilvusException
 
 from reseen.gallery.backends.base import ImportState
-from reseen.gallery.backends.milvus.rows import encoded
+from reseen.gallery.backends.milvus.rows import facts
 from reseen.gallery.rows import Rows
 from reseen.storage import StorageFolder
+from reseen.upstream import grpc_handler
 
 FAILED = (BulkInsertState.ImportFailed, BulkInsertState.ImportFailedAndCleaned)
 UNKNOWN = re.compile("not found|not exist")
@@ -59,7 +59,7 @@ class Imports:
 
     def _answers(self) -> bool:
         try:
-            self._connection().list_bulk_insert_tasks(1, self._name)
+            grpc_handler(self._client).list_bulk_insert_tasks(1, self._name)
         except grpc.RpcError as error:
             if isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.UNIMPLEMENTED:
                 return False
@@ -77,7 +77,7 @@ class Imports:
         file = f"{self._name}/{digest}.parquet"
         self.storage.write(file, parquet_file(rows))
         self._client.delete(self._name, ids=ids)
-        task = self._connection().do_bulk_insert(self._name, "", [posixpath.join(self._path, file)])
+        task = grpc_handler(self._client).do_bulk_insert(self._name, "", [posixpath.join(self._path, file)])
         job = json.dumps([task, file])
         self._running[job] = set(ids)
         return job
@@ -86,7 +86,7 @@ class Imports:
         """Return how far a job is; the file of one that is complete is removed."""
         task, file = json.loads(job)
         try:
-            answer = self._connection().get_bulk_insert_state(task)
+            answer = grpc_handler(self._client).get_bulk_insert_state(task)
         except MilvusException as error:
             if not UNKNOWN.search(str(error.message)):
                 raise
@@ -105,15 +105,14 @@ class Imports:
     def finish(self) -> None:
         """Wait until no job of the collection is running, have all rows loaded, and remove files that are left."""
         ended = (*FAILED, BulkInsertState.ImportCompleted)
-        while any(job.state not in ended for job in self._connection().list_bulk_insert_tasks(LATEST, self._name)):
+        while any(
+            job.state not in ended for job in grpc_handler(self._client).list_bulk_insert_tasks(LATEST, self._name)
+        ):
             time.sleep(PAUSE)
         self._client.refresh_load(self._name)
         if self.storage is not None:
             for file in self.storage.names(self._name):
                 self.storage.remove(f"{self._name}/{file}")
-
-    def _connection(self) -> Any:
-        return self._client._get_connection()
 
 
 def server_path(storage: str) -> str:
@@ -128,20 +127,8 @@ def parquet_file(rows: Rows) -> pa.Buffer:
     """Return rows as a Parquet file of the collection's columns; of a row that is there twice, the last."""
     last = list({name: n for n, name in enumerate(rows.ids)}.values())
     count, dim = len(last), rows.vectors.shape[1]
-    vectors = pa.array(np.ascontiguousarray(rows.vectors[last]).reshape(-1))
-    times = [rows.times[n] for n in last]
-    columns = {
-        "id": [rows.ids[n] for n in last],
-        "vector": pa.ListArray.from_arrays(pa.array(np.arange(count + 1) * dim, pa.int32()), vectors),
-        "identity": [encoded(rows.identities[n]) for n in last],
-        "camera": [encoded(rows.cameras[n]) for n in last],
-        "track": [encoded(rows.tracks[n]) for n in last],
-        "source": [encoded(rows.sources[n]) for n in last],
-        "extra": [rows.extras[n] for n in last],
-        "picture": [""] * count,
-        "time": [0.0 if time is None else time for time in times],
-        "timed": [time is not None for time in times],
-    }
+    components = pa.array(np.ascontiguousarray(rows.vectors[last]).reshape(-1))
+    vectors = pa.ListArray.from_arrays(pa.array(np.arange(count + 1) * dim, pa.int32()), components)
     sink = pa.BufferOutputStream()
-    parquet.write_table(pa.table(columns), sink)
+    parquet.write_table(pa.Table.from_pylist([facts(rows, n) for n in last]).append_column("vector", vectors), sink)
     return sink.getvalue()

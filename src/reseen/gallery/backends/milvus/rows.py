@@ -37,10 +37,14 @@ def as_time(time: float | None) -> dict[str, Any]:
 
 def row(rows: Rows, n: int) -> dict[str, Any]:
     """Return one row as Milvus keeps it."""
+    return facts(rows, n) | {"vector": rows.vectors[n].tolist()}
+
+
+def facts(rows: Rows, n: int) -> dict[str, Any]:
+    """Return one row as Milvus keeps it, but for its vector."""
     picture = rows.pictures[n]
     made = {
         "id": rows.ids[n],
-        "vector": rows.vectors[n].tolist(),
         "identity": encoded(rows.identities[n]),
         "camera": encoded(rows.cameras[n]),
         "track": encoded(rows.tracks[n]),
