@@ -10,6 +10,7 @@ from rich.table import Table
 from reseen.cli import fail
 from reseen.labels import visible
 from reseen.terminal import LogHandler, Terminal
+from reseen.training.progress import log_shown
 
 NAME = "[/b] [red]Bob[/red] :dog: \x1b[31m\x07\u202e [link=file:///]x"
 
@@ -43,6 +44,18 @@ def test_messages_show_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit):
         fail(1, NAME)
     assert capsys.readouterr().err == f"reseen: {visible(NAME)}\n"
+
+
+def test_messages_of_a_script_show_names_as_they_are(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = logging.getLogger("reseen")
+    monkeypatch.setattr(library, "handlers", [])
+    monkeypatch.setattr(library, "propagate", False)
+    with log_shown():
+        library.info("passed over %s", NAME)
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", f"passed over {visible(NAME)}\n")
 
 
 def test_a_long_path_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -41,12 +42,20 @@ class LogHandler(logging.Handler):
     """Prints the library's log messages, one line each, with control characters escaped.
 
     They go to what ``sys.stdout`` is at that moment, by which rich keeps them above a progress bar.
+
+    Args:
+        errors: To ``sys.stderr`` in its place.
     """
+
+    def __init__(self, *, errors: bool = False) -> None:
+        super().__init__()
+        self._errors = errors
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record's line."""
         try:
-            print(visible(self.format(record), keep=LAYOUT), flush=True)
+            file = sys.stderr if self._errors else sys.stdout
+            print(visible(self.format(record), keep=LAYOUT), file=file, flush=True)
         except Exception:
             self.handleError(record)
 

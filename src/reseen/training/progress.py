@@ -12,6 +12,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from reseen.terminal import LogHandler
+
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 30.0
@@ -80,8 +82,7 @@ def log_shown() -> Iterator[None]:
     if library.hasHandlers():
         yield
         return
-    handler, level = logging.StreamHandler(), library.level
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler, level = LogHandler(errors=True), library.level
     library.addHandler(handler)
     library.setLevel(logging.INFO)
     try:
