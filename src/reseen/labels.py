@@ -81,8 +81,8 @@ def ordered(labels: Iterable[int | str]) -> list[int | str]:
 def ordered_for_draws(labels: Iterable[int | str]) -> list[int | str]:
     """Return labels in the order from which a seed draws: numbers where all are integers, else texts.
 
-    The identities of a benchmark are drawn from it, and classes have its order; so its figures hang on it. Of ``003``
-    and ``102``, the second of which is an integer, it makes what their writer had in mind.
+    The identities to test on are drawn from it and classes are numbered in it, so figures depend on it. ``003``, a
+    text, comes before ``102``, an integer.
     """
     every = list(labels)
     if all(isinstance(label, int) for label in every):
