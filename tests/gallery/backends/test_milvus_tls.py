@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Queue
 
@@ -48,7 +48,7 @@ def tls_in_front_of(address: str) -> Iterator[int]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE, KEY)
     context.set_alpn_protocols(["h2"])
-    loop, ports, done = asyncio.new_event_loop(), Queue[int](), asyncio.Event()
+    started: Queue[tuple[int, Callable[[], object]]] = Queue()
 
     async def pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         try:
@@ -62,14 +62,16 @@ def tls_in_front_of(address: str) -> Iterator[int]:
         await asyncio.gather(pass_on(source, server[1]), pass_on(server[0], target), return_exceptions=True)
 
     async def serve() -> None:
+        done, loop = asyncio.Event(), asyncio.get_running_loop()
         async with await asyncio.start_server(connected, "127.0.0.1", 0, ssl=context) as server:
-            ports.put(server.sockets[0].getsockname()[1])
+            started.put((server.sockets[0].getsockname()[1], lambda: loop.call_soon_threadsafe(done.set)))
             await done.wait()
 
-    thread = threading.Thread(target=asyncio.Runner(loop_factory=lambda: loop).run, args=(serve(),))
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    yield ports.get(timeout=60)
-    loop.call_soon_threadsafe(done.set)
+    own_port, stop = started.get(timeout=60)
+    yield own_port
+    stop()
     thread.join()
 
 
