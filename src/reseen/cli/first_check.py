@@ -74,6 +74,8 @@ def definition(module: str, name: str) -> Definition | None:
     for node in _statements(module):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == name:
             return Definition(module, node)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and ast.unparse(node.targets[0]) == name:
+            return definition(module, node.value.id)
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("reseen"):
             for imported in node.names:
                 if (imported.asname or imported.name) == name:
