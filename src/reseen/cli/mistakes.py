@@ -76,8 +76,12 @@ def explain(message: str, command: Source, words: Sequence[str]) -> str:
         return _not_importable(match[1], path, word, _annotation(command, path))
     if kind is None:
         return plain_message(message)
-    value = _value(message, f"--{path}", words)
-    return _with_hint(f"expected {type_in_words(kind)} for --{path}, got {value}", meant(value, kind))
+    return does_not_fit(path, _value(message, f"--{path}", words), kind)
+
+
+def does_not_fit(name: str, value: str, kind: Any) -> str:
+    """Return a line about a flag's value that is not of its type."""
+    return _with_hint(f"expected {type_in_words(kind)} for --{name}, got {value}", meant(value, kind))
 
 
 def type_in_words(kind: Any) -> str:
@@ -137,14 +141,20 @@ def _has_null(kind: Any) -> bool:
     return kind in (None, type(None), Any, inspect.Parameter.empty) or any(map(_has_null, get_args(kind)))
 
 
-def nearest_word(word: str, among: Iterable[str]) -> str | None:
-    """Return the word that is most like another, whatever their case and dashes; None where none is near."""
+def nearest_word(word: str, among: Iterable[str], likeness: float = 0.6) -> str | None:
+    """Return the word that is most like another, whatever their case and dashes; None where none is near.
+
+    Args:
+        word: The one that was not known.
+        among: Those that are.
+        likeness: How like one must be, from 0 to 1, by `difflib`.
+    """
 
     def folded(text: str) -> str:
         return text.lower().replace("-", "_")
 
     spelled = {folded(name): name for name in among}
-    near = get_close_matches(folded(word), spelled, n=1, cutoff=0.6)
+    near = get_close_matches(folded(word), spelled, n=1, cutoff=likeness)
     if not near:  # A word that is cut off: AdaSP.
         near = [name for name in spelled if name.startswith(folded(word))][:1] if word else []
     return spelled[near[0]] if near else None
@@ -184,18 +194,30 @@ def _unknown(word: str, command: Source) -> str:
         ahead = f"{' '.join(name.upper() for name in places)} and then flags" if places else "flags"
         hint = _data_of(word) if "data" in parameters else None
         return _with_hint(f"expected {ahead}, got the word {word}", hint)
-    flags = ["--config", *flags_of(command)]
+    return unknown_flag(word, ["--config", *flags_of(command)])
+
+
+def unknown_flag(word: str, flags: Sequence[str]) -> str:
+    """Return a line about a flag that is none of a verb's."""
+    return _with_hint(f"expected a flag of this verb, got {word}", _nearest_flag(word, flags))
+
+
+def _nearest_flag(word: str, flags: Sequence[str]) -> str | None:
+    """Return the flag that a wrong one is most like: by its whole name, its last part, or a word of that."""
     name = word.lstrip("-").replace("-", "_")
+    if len(name) < 2:
+        return None
     by_end = [flag for flag in flags if flag.rpartition(".")[2] == name or flag == f"--{OTHER_WORDS.get(name)}"]
-    near = by_end[0] if by_end else nearest_word(word, flags) or nearest_by_end(name, flags) if len(name) > 1 else None
-    return _with_hint(f"expected a flag of this verb, got {word}", near)
-
-
-def nearest_by_end(name: str, flags: Sequence[str]) -> str | None:
-    """Return the flag whose last part is most like a name."""
+    if by_end:
+        return by_end[0]
+    last = name.rpartition(".")[2]
+    whole = {flag.removeprefix("--"): flag for flag in flags}
     ends = {flag.rpartition(".")[2]: flag for flag in flags if "." in flag}
-    near = nearest_word(name.rpartition(".")[2], ends)
-    return None if near is None else ends[near]
+    parts = {part: flag for end, flag in ends.items() for part in end.split("_")}
+    for among, looked_for, likeness in ((whole, name, 0.7), (ends, last, 0.7), (parts, last, 0.8)):
+        if near := nearest_word(looked_for, among, likeness):
+            return among[near]
+    return None
 
 
 def _missing(names: str, path: str, owner: Source) -> str:

@@ -17,6 +17,7 @@ import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
 from reseen.cli.environment import HELP, environment_variables, split_common_flags
+from reseen.cli.first_check import wrong_flag
 from reseen.cli.foreign_losses import accept_losses
 from reseen.cli.help import Parser
 from reseen.cli.mistakes import explain, wrong_value
@@ -59,6 +60,9 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
     Raises:
         WrongArgumentsError: They are not what it takes.
     """
+    home, function = place_of(name)
+    if line := wrong_flag(home, function, arguments):
+        raise _wrong(name, line)
     command = verb(name)
     parser = Parser(
         prog=f"reseen {name}",
@@ -85,12 +89,11 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
     try:
         settings = _parsed_with_losses(parser, words) if "terms" in parameters else parser.parse_args(words)
     except ArgumentError as error:
-        line = explain(str(error), _source_of(command), words)
-        raise WrongArgumentsError(f"{line}{' See' if line.endswith('?') else '; see'} reseen {name} --help") from error
+        raise _wrong(name, explain(str(error), _source_of(command), words)) from error
     # Typed names are trusted by now; a group of settings may have come from a file of its own.
     require_trusted(named_classes(settings.as_dict()), source="the settings")
     if wrong := wrong_value(command, settings.as_dict()):
-        raise WrongArgumentsError(f"{wrong}; see reseen {name} --help")
+        raise _wrong(name, wrong)
     values = {key: value for key, value in vars(parser.instantiate(settings)).items() if key != "config"}
     if options is not None:
         values |= {key: _plain(value) for key, value in values.items() if isinstance(value, dict)}
@@ -131,17 +134,26 @@ def verb(name: str) -> Callable[..., None]:
     Raises:
         ReseenError: A library it needs is not installed, as torch may not be beside an exported model.
     """
-    package, _, own = name.rpartition(" ")
-    word = own.replace("-", "_")
-    home = "reseen.studies" if package == "study" else "reseen.commands"
+    home, word = place_of(name)
     try:
-        function: Callable[..., None] = getattr(importlib.import_module(f"{home}.{word}"), word)
+        function: Callable[..., None] = getattr(importlib.import_module(home), word)
     except ModuleNotFoundError as error:
         if importlib.util.find_spec("torch"):
             raise
         missing = f"expected the library {error.name} for reseen {name}, which is not installed"
         raise ReseenError(f"{missing}; run: pip install reseen") from None
     return function
+
+
+def place_of(name: str) -> tuple[str, str]:
+    """Return the module and the name of a verb's function."""
+    package, _, own = name.rpartition(" ")
+    word = own.replace("-", "_")
+    return f"reseen.{'studies' if package == 'study' else 'commands'}.{word}", word
+
+
+def _wrong(name: str, line: str) -> WrongArgumentsError:
+    return WrongArgumentsError(f"{line}{' See' if line.endswith('?') else '; see'} reseen {name} --help")
 
 
 def _plain(value: Any) -> Any:

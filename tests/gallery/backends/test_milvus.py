@@ -1,6 +1,7 @@
 """Milvus's addresses, kinds of index, and several writers, on Milvus Lite."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +50,20 @@ def test_addresses(location: str, expected: tuple[str, str, str] | None, monkeyp
     assert "ss@" not in without_password(location)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # sockets that its package leaves open
+@pytest.mark.parametrize("kind", ["HNSW", "IVF_FLAT", "IVF_SQ8", "SCANN"])  # It is built without DISKANN.
+def test_an_index_of_a_full_server(full_milvus_address: str, kind: str) -> None:
+    index_is_made(f"milvus://{full_milvus_address}/kinds_{os.getpid()}_{kind}", kind)
+
+
 @pytest.mark.parametrize("kind", ["HNSW", "IVF_FLAT", "IVF_SQ8"])
 def test_an_index_is_made_and_its_recall_measured(place: str, kind: str) -> None:
+    index_is_made(place, kind)
+
+
+def index_is_made(place: str, kind: str) -> None:
+    """Make an index of a kind, search it, and go back to none."""
     random = np.random.default_rng(0)
     vectors = random.normal(size=(1500, 16)).astype(np.float32)
     with Gallery(place, "m", approximate_above=1000, index=kind, recall=0.9) as gallery:
@@ -70,6 +83,16 @@ def test_an_index_is_made_and_its_recall_measured(place: str, kind: str) -> None
         gallery.compact()
         assert json.loads(gallery.note(INDEX) or "")["kind"] == "FLAT"
         assert [m[0].item.identity for m in gallery.search(vectors[:5], 1)] == list(range(5))
+
+
+def test_what_a_search_is_told() -> None:
+    assert KINDS["HNSW"].search_parameters(16, 50) == {"ef": 50}
+    assert KINDS["IVF_SQ8"].search_parameters(16, 50) == {"nprobe": 16}
+    assert KINDS["SCANN"].search_parameters(16, 50) == {"nprobe": 16, "reorder_k": 50}
+    assert KINDS["SCANN"].search_parameters(None, 50) == {"nprobe": 1024, "reorder_k": 1024}
+    assert KINDS["FLAT"].search_parameters(16, 50) == {}
+    assert all(isinstance(value, (int, str)) for kind in KINDS.values() for value in kind.parameters.values())
+    assert not any(isinstance(value, bool) for kind in KINDS.values() for value in kind.parameters.values())
 
 
 def test_an_unknown_kind_is_refused(place: str) -> None:

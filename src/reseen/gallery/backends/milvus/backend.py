@@ -474,7 +474,8 @@ class MilvusBackend(Backend):
         except MilvusException as error:
             reason = " ".join(str(error.message).split())
             raise GalleryError(
-                f"expected an answer from {self.location}, found: {reason}; check the address and the server's log"
+                f"expected an answer from {self.location}, found: {reason}; check the address, whether it takes TLS "
+                "(milvus+https://) and a token, and the server's log"
             ) from None
 
 

@@ -16,19 +16,24 @@ class IndexKind:
         breadth: Name of the parameter that says how far a search looks; None where it looks at everything.
         breadths: Those to try, from the narrowest; the last is the widest that there is.
         at_least_answers: Whether a search must look at as many as it gives answers.
+        reordered: Name of the parameter that says how many are compared anew by their exact vectors: as many as the
+            breadth, and no fewer than the answers; None where there is none.
     """
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
     breadth: str | None = None
     breadths: tuple[int, ...] = (1,)
     at_least_answers: bool = False
+    reordered: str | None = None
 
     def search_parameters(self, breadth: int | None, answers: int) -> dict[str, Any]:
         """Return the parameters of a search of so many answers; None looks as far as this kind can."""
         if self.breadth is None:
             return {}
         wide = self.breadths[-1] if breadth is None else breadth
-        return {self.breadth: max(wide, answers) if self.at_least_answers else wide}
+        enough = max(wide, answers)
+        again = {} if self.reordered is None else {self.reordered: enough}
+        return {self.breadth: enough if self.at_least_answers else wide, **again}
 
 
 LISTS = 1024
@@ -39,7 +44,7 @@ KINDS = {
     "FLAT": IndexKind(),
     "IVF_FLAT": IndexKind({"nlist": LISTS}, "nprobe", _NPROBE),
     "IVF_SQ8": IndexKind({"nlist": LISTS}, "nprobe", _NPROBE),
-    "SCANN": IndexKind({"nlist": LISTS, "with_raw_data": True}, "nprobe", _NPROBE),
+    "SCANN": IndexKind({"nlist": LISTS, "with_raw_data": "true"}, "nprobe", _NPROBE, reordered="reorder_k"),
     "HNSW": IndexKind({"M": 16, "efConstruction": 200}, "ef", _EF, at_least_answers=True),
     "DISKANN": IndexKind({}, "search_list", _EF, at_least_answers=True),
 }
