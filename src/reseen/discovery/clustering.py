@@ -5,6 +5,7 @@ Dimensions: N pictures, C clusters.
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,6 +89,7 @@ class Clusters:
     silhouettes: Floats
     eps: float | None
     trials: tuple[RadiusTrial, ...] = ()
+    unlinked: Ints | None = None
 
     @property
     def count(self) -> int:
@@ -115,16 +117,17 @@ def cluster(distances: Sparse, options: Clustering, links: Links, names: Sequenc
     links.require_consistent(names)
     graph = _with_own(distances)
     if options.method == "hdbscan":
-        labels = numbered_by_size(respecting(_hdbscan(graph, options.min_samples), distances, links, within=1.0))
-        return Clusters(labels, silhouettes(distances, labels), None)
+        raw = _hdbscan(graph, options.min_samples)
+        labels = numbered_by_size(respecting(raw, distances, links, within=1.0))
+        return Clusters(labels, silhouettes(distances, labels), None, unlinked=raw)
     candidates, trials = [], []
     for eps in STEPS if options.eps is None else (options.eps,):
         raw = _dbscan(graph, eps, options.min_samples)
         labels = numbered_by_size(respecting(raw, distances, links, within=eps))
-        candidates.append(Clusters(labels, silhouettes(distances, labels), eps))
+        candidates.append(Clusters(labels, silhouettes(distances, labels), eps, unlinked=raw))
         trials.append(RadiusTrial(eps, candidates[-1].count, int((labels < 0).sum()), candidates[-1].silhouette))
     best = max(range(len(candidates)), key=lambda n: (trials[n].silhouette, -trials[n].eps))
-    return Clusters(candidates[best].labels, candidates[best].silhouettes, candidates[best].eps, tuple(trials))
+    return dataclasses.replace(candidates[best], trials=tuple(trials))
 
 
 def silhouettes(distances: Sparse, labels: Ints) -> Floats:

@@ -20,6 +20,7 @@ from reseen.discovery.questions import (
     GroupParts,
     Probability,
     Question,
+    corrected,
     fit_probability,
     number_interval,
     pairs_to_judge,
@@ -53,7 +54,7 @@ class Individuals:
     @cached_property
     def questions(self) -> tuple[Question, ...]:
         """The questions, the most valuable first."""
-        return tuple(questions(self.parts, self.pairs, self.probability, self.links, limit=self.num_questions))
+        return tuple(questions(self.parts, self.pairs, self.probability, limit=self.num_questions))
 
     @cached_property
     def interval(self) -> tuple[int, int]:
@@ -86,9 +87,12 @@ def discover(
     clusters = group(embeddings, options, links)
     plain = probability is not None or not options.camera_means
     compared = unit(embeddings) if plain else without_camera_means(embeddings, links.units(len(embeddings)))
-    parts = parts_of(compared.vectors.double().numpy(), clusters.labels, camera_codes(embeddings))
-    pairs, alike = pairs_to_judge(parts)
-    likely = (probability or fit_probability(parts, pairs, alike))(alike)
+    rows, cameras = compared.vectors.double().numpy(), camera_codes(embeddings)
+    parts = parts_of(rows, clusters.labels, cameras, links.units(len(embeddings)))
+    pairs, alike = pairs_to_judge(parts, links.cannot)
+    curve = probability or fit_probability(parts, parts_of(rows, clusters.labels, cameras))
+    asked = parts_of(rows, clusters.unlinked, cameras) if len(links.must) + len(links.cannot) else None
+    likely = curve(alike) if asked is None else corrected(curve, parts, pairs, alike, asked, links)
     return Individuals(clusters, links, parts, pairs, likely, num_questions)
 
 
