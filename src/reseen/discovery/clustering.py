@@ -83,6 +83,7 @@ class Clusters:
         silhouettes: (N,) of each picture, 0 for those in no group.
         eps: The radius chosen; None by HDBSCAN.
         trials: What each radius gave.
+        unlinked: (N,) labels as they would be if nothing were known of pairs, in any order; None if not kept.
     """
 
     labels: Ints

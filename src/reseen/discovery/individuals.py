@@ -26,6 +26,7 @@ from reseen.discovery.questions import (
     pairs_to_judge,
     parts_of,
     questions,
+    undecided,
 )
 from reseen.evaluation.reranking.jaccard import KReciprocal
 from reseen.types import Embeddings
@@ -89,10 +90,16 @@ def discover(
     compared = unit(embeddings) if plain else without_camera_means(embeddings, links.units(len(embeddings)))
     rows, cameras = compared.vectors.double().numpy(), camera_codes(embeddings)
     parts = parts_of(rows, clusters.labels, cameras, links.units(len(embeddings)))
-    pairs, alike = pairs_to_judge(parts, links.cannot)
-    curve = probability or fit_probability(parts, parts_of(rows, clusters.labels, cameras))
-    asked = parts_of(rows, clusters.unlinked, cameras) if len(links.must) + len(links.cannot) else None
-    likely = curve(alike) if asked is None else corrected(curve, parts, pairs, alike, asked, links)
+    every = pairs_to_judge(parts)
+    curve = probability or fit_probability(parts, *every)
+    if curve is undecided:  # All groups may be known to be one individual each.
+        whole = parts_of(rows, clusters.labels, cameras)
+        curve = fit_probability(whole, *pairs_to_judge(whole))
+    pairs, alike = pairs_to_judge(parts, links.cannot) if len(links.cannot) else every
+    likely = curve(alike)
+    if clusters.unlinked is not None and len(links.must) + len(links.cannot):
+        asked = parts_of(rows, clusters.unlinked, cameras)
+        likely = corrected(curve, parts, pairs, alike, asked, links)
     return Individuals(clusters, links, parts, pairs, likely, num_questions)
 
 

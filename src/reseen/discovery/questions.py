@@ -2,9 +2,10 @@
 
 A group's parts are what each camera sees of it, or two halves where one camera saw all of it. Once answers say that
 these are one individual, each of them is looked into in the same way, and so on down to single pictures and tracks:
-whoever answers on and on ends at the truth. Two parts are as alike as the mean cosine of their pictures. The probability that two parts show one individual is a curve of that: the
-gallery's calibration where there is one, or else a logistic one fitted to the groups themselves, whose own parts stand
-for one individual and the nearest parts of other groups for two.
+whoever answers on and on ends at the truth. Two parts are as alike as the mean cosine of their pictures. The
+probability that two parts show one individual is a curve of that: the gallery's calibration where there is one, or else
+a logistic one fitted to the groups themselves, whose own parts stand for one individual and the nearest parts of other
+groups for two. What is known of other pairs corrects it.
 
 Dimensions: N pictures, D components, P parts.
 """
@@ -108,7 +109,7 @@ def _groups(labels: Ints) -> list[Ints]:
     ungrouped = np.flatnonzero(labels < 0)
     group = labels.copy()
     group[ungrouped] = labels.max(initial=-1) + 1 + np.arange(len(ungrouped))
-    return np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])
+    return np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1]) if len(labels) else []
 
 
 def divided(vectors: Floats, rows: Ints, cameras: Ints | None) -> list[Ints]:
@@ -209,20 +210,14 @@ def _groups_apart(parts: GroupParts, cannot: Ints | None) -> Any:
     return sparse.csr_array((np.ones(2 * len(cannot), bool), ends), shape=(count, count))
 
 
-def fit_probability(parts: GroupParts, otherwise: GroupParts | None = None) -> Probability:
-    """Return the logistic curve of the groups as they are.
-
-    Args:
-        parts: Of all groups. A group's parts stand for one individual, the nearest ones of others for two.
-        otherwise: Parts to fit to where no group has several; if none has either, the curve is a half everywhere.
-    """
+def fit_probability(parts: GroupParts, pairs: Ints, alike: Floats) -> Probability:
+    """Return the logistic curve of the groups as they are; `undecided` where there is nothing to fit to."""
     from sklearn.linear_model import LogisticRegression
 
-    pairs, alike = pairs_to_judge(parts)
     used = (parts.size > 1)[pairs].all(1)
     same = (parts.group[pairs[:, 0]] == parts.group[pairs[:, 1]])[used]
     if len(np.unique(same)) < 2:
-        return _undecided if otherwise is None else fit_probability(otherwise)
+        return undecided
     curve = LogisticRegression(C=100.0).fit(alike[used][:, None], same)
 
     def probability(likeness: Floats) -> Floats:
@@ -232,7 +227,8 @@ def fit_probability(parts: GroupParts, otherwise: GroupParts | None = None) -> P
     return probability
 
 
-def _undecided(likeness: Floats) -> Floats:
+def undecided(likeness: Floats) -> Floats:
+    """Return a half everywhere."""
     return np.full(len(likeness), 0.5)
 
 
