@@ -163,10 +163,14 @@ def silhouettes(distances: Sparse, labels: Ints) -> Floats:
 def respecting(labels: Ints, distances: Sparse, links: Links, *, within: float) -> Ints:
     """Return labels (N,) that respect links: must-linked groups are joined, groups with a cannot-link are split.
 
+    A track is in the group that most of its pictures are in, before anything is joined: if one picture of a long track
+    looks like somebody else, the two are not one for that.
+
     A group is split by joining its pictures anew, the nearest pair first and up to a distance of ``within``, and
     refusing every join that would put two linked by a cannot-link together.
     """
     N = len(labels)
+    labels = of_tracks(labels, connected(links.tracks, N)) if len(links.tracks) else labels
     unit = links.units(N)
     size = np.bincount(unit, minlength=N)
     clustered = np.flatnonzero(labels >= 0)
@@ -188,6 +192,16 @@ def respecting(labels: Ints, distances: Sparse, links: Links, *, within: float) 
         group[rows] = np.where(alone, -1, free + parts)
         free += len(rows)
     return group
+
+
+def of_tracks(labels: Ints, track: Ints) -> Ints:
+    """Return labels (N,) by which all pictures of a track (N,) are where most of them are, -1 for no group included."""
+    pairs, count = np.unique(np.stack([track, labels], axis=1), axis=0, return_counts=True)
+    order = np.lexsort((-count, pairs[:, 0]))
+    first = order[np.unique(pairs[order, 0], return_index=True)[1]]
+    most: Ints = np.empty(int(track.max(initial=-1)) + 1, np.int64)
+    most[pairs[first, 0]] = pairs[first, 1]
+    return most[track]
 
 
 def _merge_again(edges: Sparse, unit: Ints, refused: dict[int, set[int]], within: float) -> Ints:
