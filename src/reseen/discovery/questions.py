@@ -2,10 +2,10 @@
 
 A group's parts are what each camera sees of it, or two halves where one camera saw all of it. Once answers say that
 these are one individual, each of them is looked into in the same way, and so on down to single pictures and tracks:
-whoever answers on and on ends at the truth. Two parts are as alike as the mean cosine of their pictures. The
-probability that two parts show one individual is a curve of that: the gallery's calibration where there is one, or else
-a logistic one fitted to the groups themselves, whose own parts stand for one individual and the nearest parts of other
-groups for two. What is known of other pairs corrects it.
+whoever answers on and on ends at the truth. Two parts of a group are as alike as the mean cosine of their pictures,
+parts of two groups as that of all pictures of both. The probability that two parts show one individual is a curve of
+that: the gallery's calibration where there is one, or else a logistic one fitted to the groups themselves, whose own
+parts stand for one individual and the nearest parts of other groups for two. What is known of other pairs corrects it.
 
 Dimensions: N pictures, D components, P parts.
 """
@@ -75,6 +75,15 @@ class GroupParts:
     def size(self) -> Ints:
         """Pictures of each (P,)."""
         return np.array([len(rows) for rows in self.rows], np.int64)
+
+    @cached_property
+    def group_means(self) -> Floats:
+        """Mean vector of each group (G, D)."""
+        groups = int(self.group.max(initial=-1)) + 1
+        sums = np.zeros((groups, self.means.shape[1]))
+        np.add.at(sums, self.group, self.means * self.size[:, None])
+        means: Floats = sums / np.bincount(self.group, weights=self.size, minlength=groups)[:, None]
+        return means
 
     @cached_property
     def part(self) -> Ints:
@@ -193,11 +202,18 @@ def pairs_to_judge(parts: GroupParts, cannot: Ints | None = None) -> tuple[Ints,
         other = np.isfinite(np.take_along_axis(likeness, near, axis=1)).reshape(-1)
         blocks.append(np.sort(np.stack([row, near.reshape(-1)], axis=1)[other], axis=1))
     pairs = np.unique(np.concatenate([np.empty((0, 2), np.int64), *blocks]), axis=0)
-    alike = np.empty(len(pairs))
+    return pairs, alikeness(parts, pairs)
+
+
+def alikeness(parts: GroupParts, pairs: Ints) -> Floats:
+    """Return how alike pairs of parts are (n,): those of one group, or the two groups if they are of two."""
+    alike, whole = np.empty(len(pairs)), parts.group_means
     for start in range(0, len(pairs), CHUNK):
-        part = slice(start, start + CHUNK)
-        alike[part] = (parts.means[pairs[part, 0]] * parts.means[pairs[part, 1]]).sum(1)
-    return pairs, alike
+        one, two = pairs[start : start + CHUNK].T
+        inside = (parts.group[one] == parts.group[two])[:, None]
+        first, second = (np.where(inside, parts.means[p], whole[parts.group[p]]) for p in (one, two))
+        alike[start : start + CHUNK] = (first * second).sum(1)
+    return alike
 
 
 def _groups_apart(parts: GroupParts, cannot: Ints | None) -> Any:
@@ -252,7 +268,7 @@ def corrected(
     known = np.concatenate([links.must, links.cannot])
     ends, same = asked.part[known], np.arange(len(known)) < len(links.must)
     ends, same = ends[ends[:, 0] != ends[:, 1]], same[ends[:, 0] != ends[:, 1]]
-    before = _log_odds(curve((asked.means[ends[:, 0]] * asked.means[ends[:, 1]]).sum(1)))
+    before = _log_odds(curve(alikeness(asked, ends)))
     odds, kind, kind_before = _log_odds(curve(alike)), _kind(parts, pairs), _kind(asked, ends)
     for each in np.unique(kind_before):
         odds[kind == each] += _shift(before[kind_before == each], same[kind_before == each])
