@@ -148,7 +148,7 @@ def test_labels_are_compared_with_and_not_used(place, capsys, tmp_path):
                         enumerate(sorted((place / "seen").iterdir())))  # fmt: skip
     words = ("--table", tmp_path / "table.csv", "--model", place / "model.safetensors", "--out", tmp_path / "out")
     told = said(capsys, "discover", *words, *OPTIONS)
-    assert "36 pictures: 5 groups" in told  # A track joins two people.
+    assert "36 pictures: 6 groups" in told  # A track puts a picture of one person with another's.
     facts = json.loads((tmp_path / "out" / "discovery.json").read_text())
     assert 0.5 < facts["ARI"] < 1
     assert facts["must-links"] == 1
