@@ -84,7 +84,7 @@ def main(flags: Sequence[str] = ()) -> None:
     parser.add_argument("--height", type=int, default=128)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--draws", type=int, default=3)
-    parser.add_argument("--most", type=int, default=3000)
+    parser.add_argument("--most", type=int, default=2600)
     given = parser.parse_args(flags)
     quick = given.weights is None
     options = Clustering(k1=8, k2=3) if quick else Clustering()

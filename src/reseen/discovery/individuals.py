@@ -20,6 +20,7 @@ from reseen.discovery.questions import (
     GroupParts,
     Probability,
     Question,
+    alikeness,
     corrected,
     fit_probability,
     number_interval,
@@ -42,6 +43,8 @@ class Individuals:
         parts: Parts of the groups, P of them.
         pairs: (n, 2) pairs of parts that may be one individual.
         probability: (n,) that they are.
+        part_probability: (n,) likewise, by the likeness of the parts alone: what the number is estimated by, since one
+            individual often makes a group under each camera.
         num_questions: How many questions at most.
     """
 
@@ -50,6 +53,7 @@ class Individuals:
     parts: GroupParts
     pairs: Ints
     probability: Floats
+    part_probability: Floats
     num_questions: int | None = None
 
     @cached_property
@@ -60,7 +64,7 @@ class Individuals:
     @cached_property
     def interval(self) -> tuple[int, int]:
         """Between how many individuals there are; see `number_interval`."""
-        return number_interval(self.parts, self.pairs, self.probability)
+        return number_interval(self.parts, self.pairs, self.part_probability)
 
 
 def discover(
@@ -97,10 +101,12 @@ def discover(
         curve = fit_probability(whole, *pairs_to_judge(whole))
     pairs, alike = pairs_to_judge(parts, links.cannot) if len(links.cannot) else every
     likely = curve(alike)
+    part_curve = probability or fit_probability(parts, every[0], alikeness(parts, every[0], wholes=False))
+    by_parts = part_curve(alikeness(parts, pairs, wholes=False))
     if clusters.unlinked is not None and len(links.must) + len(links.cannot):
         asked = parts_of(rows, clusters.unlinked, cameras)
         likely = corrected(curve, parts, pairs, alike, asked, links)
-    return Individuals(clusters, links, parts, pairs, likely, num_questions)
+    return Individuals(clusters, links, parts, pairs, likely, by_parts, num_questions)
 
 
 def group(embeddings: Embeddings, options: Clustering, links: Links) -> Clusters:

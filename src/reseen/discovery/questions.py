@@ -205,12 +205,15 @@ def pairs_to_judge(parts: GroupParts, cannot: Ints | None = None) -> tuple[Ints,
     return pairs, alikeness(parts, pairs)
 
 
-def alikeness(parts: GroupParts, pairs: Ints) -> Floats:
-    """Return how alike pairs of parts are (n,): those of one group, or the two groups if they are of two."""
+def alikeness(parts: GroupParts, pairs: Ints, *, wholes: bool = True) -> Floats:
+    """Return how alike pairs of parts are (n,): those of one group, or the two groups if they are of two.
+
+    Without ``wholes`` the parts themselves are compared in either case.
+    """
     alike, whole = np.empty(len(pairs)), parts.group_means
     for start in range(0, len(pairs), CHUNK):
         one, two = pairs[start : start + CHUNK].T
-        inside = (parts.group[one] == parts.group[two])[:, None]
+        inside = (parts.group[one] == parts.group[two])[:, None] | (not wholes)
         first, second = (np.where(inside, parts.means[p], whole[parts.group[p]]) for p in (one, two))
         alike[start : start + CHUNK] = (first * second).sum(1)
     return alike
