@@ -1,6 +1,7 @@
 """The catalogue: every entry is whole, and its files come from a mirror, a hub's cache or an address, or not at all."""
 
 import http.server
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from reseen import checkpoint
 from reseen.errors import CheckpointError
 from reseen.models import Embedder, ModelSpec
 from reseen.zoo import DEFAULT, entries, entry, fetch_entry, find
-from reseen.zoo.fetching import MIRROR, hash_of, obtain
+from reseen.zoo.fetching import MIRROR, hash_of, obtain, web_address
 
 NAME = "osnet_x0_25_market1501"
 ENTRIES = list(entries().values())
@@ -120,11 +121,19 @@ def test_without_a_network_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     for name in (DEFAULT, NAME):
-        with pytest.raises(CheckpointError, match=r"expected .*RESEEN_MODELS names") as error:
+        with pytest.raises(CheckpointError, match=r"expected weights at https://") as error:
             reseen.load(name)
+        assert f"put it as {name}.pth into a folder that RESEEN_MODELS names" in str(error.value)
         assert "\n" not in str(error.value)
-    with pytest.raises(CheckpointError, match="cannot be reached"):
+    with pytest.raises(CheckpointError, match=r"put it as somebody/my-model/model\.safetensors into a folder"):
         reseen.load("hf:somebody/my-model")
+
+
+def test_every_file_has_an_address_that_a_browser_takes() -> None:
+    for each in entries().values():
+        for address, _, _ in each.files:
+            assert re.fullmatch(r"https://[\w./?=&%@+-]+", web_address(address)), address
+    assert web_address("hf:owner/name/a/b.pth@v1") == "https://huggingface.co/owner/name/resolve/v1/a/b.pth"
 
 
 def test_an_unknown_name_is_told_its_nearest() -> None:

@@ -25,6 +25,7 @@ CHUNK = 1 << 20
 TIMEOUT = 30.0
 MIRROR = "RESEEN_MODELS"
 DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
+HUB = "https://huggingface.co"
 
 
 def is_address(source: str) -> bool:
@@ -35,6 +36,23 @@ def is_address(source: str) -> bool:
 def is_hub_address(source: str) -> bool:
     """Tell whether a source is an address of the Hugging Face hub, ``hf:owner/repository``."""
     return source.startswith("hf:")
+
+
+def web_address(address: str) -> str:
+    """Return the address of the web at which a browser finds a published file.
+
+    Args:
+        address: ``https://...``, ``hf:owner/repository/file@revision``, or ``drive:ID`` of Google Drive.
+    """
+    if is_hub_address(address):
+        path, _, revision = address.removeprefix("hf:").partition("@")
+        owner, repository, file = path.split("/", 2)
+        return f"{_endpoint()}/{owner}/{repository}/resolve/{revision or 'main'}/{file}"
+    return address.replace("drive:", DRIVE, 1) if address.startswith("drive:") else address
+
+
+def _endpoint() -> str:
+    return os.environ.get("HF_ENDPOINT") or HUB
 
 
 def cache_folder() -> Path:
@@ -82,11 +100,11 @@ def obtain(address: str, name: str, *, digest: str | None) -> Path:
     if mirror is not None:
         address = f"{mirror}/{urllib.parse.quote(name)}"
     elif is_hub_address(address):
-        path = fetch_from_hub(address)
+        path = fetch_from_hub(address, mirrored_as=name)
         if digest is not None:
             require_digest(path, digest, address)
         return path
-    return download(address.replace("drive:", DRIVE), cache_folder() / name, digest=digest)
+    return download(web_address(address), cache_folder() / name, digest=digest)
 
 
 def mirror_of_models() -> Path | str | None:
@@ -103,7 +121,7 @@ def of_folder(folder: Path, name: str, digest: str | None, address: str) -> Path
     if not path.is_file():
         raise CheckpointError(
             f"expected {name} in {folder}, the mirror that {MIRROR} names, found no such file; "
-            f"put it there from {address.replace('drive:', DRIVE)}"
+            f"put it there from {web_address(address)}"
         )
     if digest is not None:
         require_digest(path, digest, str(path))
@@ -213,7 +231,7 @@ def fetch_own(address: str) -> Path:
             try:
                 names = list_repo_files(path, revision=revision or None)
             except Exception as error:  # its own kinds, those of its client, and of the system
-                raise _not_on_hub(path, error) from error
+                raise _not_on_hub(path, error, f"{path}/{OWN[0]}") from error
         elif not names:
             names = [OWN[0]]
     if (name := next((name for name in OWN if name in names), None)) is None:
@@ -224,11 +242,12 @@ def fetch_own(address: str) -> Path:
     return fetch_from_hub(f"hf:{path}/{name}{at}{revision}")
 
 
-def fetch_from_hub(address: str) -> Path:
+def fetch_from_hub(address: str, *, mirrored_as: str | None = None) -> Path:
     """Return a file of the Hugging Face hub, which its own library fetches, keeps and resumes.
 
     Args:
         address: ``hf:owner/repository/file@revision``; without a revision, that of ``main``.
+        mirrored_as: Name of the file in a mirror; None for ``owner/repository/file``.
 
     Raises:
         ValueError: It is no such address.
@@ -255,18 +274,18 @@ def fetch_from_hub(address: str) -> Path:
         return Path(cached)
     if not is_reachable:
         raise CheckpointError(
-            f"expected {file} of {name} on the Hugging Face hub, which cannot be reached; connect, or put it into a "
-            f"folder that {MIRROR} names"
+            f"expected weights at {web_address(address)}, which cannot be reached; connect, or fetch them elsewhere "
+            f"and give the file, or put it as {mirrored_as or path} into a folder that {MIRROR} names"
         )
     try:
         return Path(hf_hub_download(name, file, revision=revision or None))
     except Exception as error:  # its own kinds, those of its client, and of the system
-        raise _not_on_hub(f"{file} of {name}", error) from error
+        raise _not_on_hub(f"{file} of {name}", error, mirrored_as or path) from error
 
 
 def _hub_is_reachable() -> bool:
     """Tell at once whether there is a way to the hub, whose own library tries five times."""
-    endpoint = urllib.parse.urlparse(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
+    endpoint = urllib.parse.urlparse(_endpoint())
     if proxies := urllib.request.getproxies():
         endpoint = urllib.parse.urlparse(proxies.get(endpoint.scheme, proxies.get("all", endpoint.geturl())))
     try:
@@ -276,10 +295,11 @@ def _hub_is_reachable() -> bool:
         return False
 
 
-def _not_on_hub(wanted: str, error: Exception) -> CheckpointError:
+def _not_on_hub(wanted: str, error: Exception, mirrored_as: str) -> CheckpointError:
     return CheckpointError(
         f"expected {wanted} on the Hugging Face hub, got {type(error).__name__}: {one_line(error, limit=120)}; "
-        f"connect, run hf auth login where it asks for that, or put the file into a folder that {MIRROR} names"
+        f"connect, run hf auth login where it asks for that, or put the file as {mirrored_as} into a "
+        f"folder that {MIRROR} names"
     )
 
 
