@@ -158,9 +158,11 @@ def download(url: str, target: Path, *, digest: str | None) -> Path:
             logger.info("fetching %s", url)
             actual = _receive(url, part)
         except (OSError, http.client.HTTPException) as error:
+            cause = getattr(error, "reason", None) or error
+            reason = getattr(cause, "strerror", None) or one_line(cause)
             raise CheckpointError(
-                f"expected weights at {url}, got {getattr(error, 'reason', None) or one_line(error)}; fetch them "
-                f"elsewhere and give the file, or put it as {target.name} into a folder that {MIRROR} names"
+                f"expected weights at {url}, got {reason}; try again, or fetch them elsewhere and give the file, or "
+                f"put it as {target.name} into a folder that {MIRROR} names"
             ) from error
         if digest is not None and actual != digest:
             part.unlink()
@@ -199,7 +201,7 @@ def _receive(url: str, part: Path) -> str:
                 file.write(chunk)
                 received += len(chunk)
     if expected is not None and received != int(expected):
-        raise OSError(f"{received:,} of {int(expected):,} bytes before the connection ended; run it again to go on")
+        raise OSError(f"{received:,} of {int(expected):,} bytes before the connection ended, which are kept")
     tag.unlink(missing_ok=True)
     return hash_of(part)
 
