@@ -164,6 +164,8 @@ def test_openvino_reads_what_is_exported_for_it(model: Embedder, tmp_path: Path)
         > 0.9999
     )
     assert encoder.fingerprint == TorchEncoder(model, "cpu").fingerprint
+    # Not bfloat16, which OpenVINO takes by itself where the processor has it.
+    assert encoder._run.get_property("INFERENCE_PRECISION_HINT").get_type_name() == "f32"
     with pytest.raises(ExportError, match="expected float_nchw in float32 or float16 for OpenVINO"):
         export.export(model, tmp_path / "other.xml", input="uint8_nhwc")
 
