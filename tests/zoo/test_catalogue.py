@@ -3,6 +3,7 @@
 import http.server
 import re
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 
 import reseen
 from reseen import checkpoint
-from reseen.errors import CheckpointError
+from reseen.errors import CheckpointError, ReseenError
 from reseen.models import Embedder, ModelSpec
 from reseen.zoo import DEFAULT, entries, entry, fetch_entry, find
 from reseen.zoo.fetching import MIRROR, hash_of, obtain, web_address
@@ -130,6 +131,13 @@ def test_without_a_network_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPa
         reseen.load("hf:somebody/my-model")
 
 
+def test_without_the_hubs_library_one_line_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    for name in (DEFAULT, "hf:somebody/my-model"):
+        with pytest.raises(ReseenError, match="run: pip install huggingface_hub, or put the file into a folder"):
+            reseen.load(name)
+
+
 def test_every_file_has_an_address_that_a_browser_takes() -> None:
     for each in entries().values():
         for address, _, _ in each.files:
@@ -143,6 +151,8 @@ def test_an_unknown_name_is_told_its_nearest() -> None:
     with pytest.raises(CheckpointError, match="did you mean osnet_x0_25_m"):
         entry("osnet_x0_25_market")
     assert find("osnet_x0_25_market") is None
+    with pytest.raises(CheckpointError, match="no such file; check the path; reseen models lists names that load"):
+        reseen.load("resnet")
 
 
 def test_a_model_that_torch_does_not_run_is_no_checkpoint() -> None:

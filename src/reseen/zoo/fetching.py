@@ -7,6 +7,7 @@ is then asked.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import logging
@@ -14,9 +15,10 @@ import os
 import socket
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
-from reseen.errors import CheckpointError, one_line
+from reseen.errors import CheckpointError, MissingLibraryError, one_line
 from reseen.files import make_folder, replacing
 
 logger = logging.getLogger(__name__)
@@ -226,8 +228,8 @@ def fetch_own(address: str) -> Path:
         folder = mirror / path if isinstance(mirror, Path) else None
         names = [file.name for file in folder.iterdir()] if folder is not None and folder.is_dir() else [OWN[0]]
     else:
-        from huggingface_hub import list_repo_files, try_to_load_from_cache
-
+        with _needs_hub_library():
+            from huggingface_hub import list_repo_files, try_to_load_from_cache
         names = [name for name in OWN if isinstance(try_to_load_from_cache(path, name, revision=revision or None), str)]
         if _hub_is_reachable():
             try:
@@ -265,7 +267,8 @@ def fetch_from_hub(address: str, *, mirrored_as: str | None = None) -> Path:
         return of_folder(mirror, path, None, address)
     if mirror is not None:
         return download(f"{mirror}/{urllib.parse.quote(path)}", cache_folder() / path, digest=None)
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    with _needs_hub_library():
+        from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
     name = f"{owner}/{repository}"
     cached = try_to_load_from_cache(name, file, revision=revision or None)
@@ -283,6 +286,18 @@ def fetch_from_hub(address: str, *, mirrored_as: str | None = None) -> Path:
         return Path(hf_hub_download(name, file, revision=revision or None))
     except Exception as error:  # its own kinds, those of its client, and of the system
         raise _not_on_hub(f"{file} of {name}", error, mirrored_as or path) from error
+
+
+@contextlib.contextmanager
+def _needs_hub_library() -> Iterator[None]:
+    """Say how to install the hub's library, which may not be where reseen was installed without torch."""
+    try:
+        yield
+    except ModuleNotFoundError:
+        raise MissingLibraryError(
+            "expected the library huggingface_hub, which is not installed; run: pip install huggingface_hub, or put "
+            f"the file into a folder that {MIRROR} names"
+        ) from None
 
 
 def _hub_is_reachable() -> bool:
