@@ -433,6 +433,19 @@ def test_verbs_that_need_torch_say_so_where_there_is_none() -> None:
         )
 
 
+@pytest.mark.parametrize("words", [["--model", "osnet_x0_25_msmt17"], ["--model", "EXPORTED", "--out", "page.html"]])
+def test_what_needs_torch_of_another_verb_is_one_line(
+    words: list[str], exported: Path, folder: Path, tmp_path: Path
+) -> None:
+    picture = next(folder.rglob("*.png"))
+    given = [str(exported) if word == "EXPORTED" else word for word in words]
+    command = [sys.executable, "-c", WITHOUT_TORCH, "compare", str(picture), str(picture), *given]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=tmp_path)
+    assert done.returncode == 1
+    assert re.match(r"reseen: expected the library \w+ for this, .*run: pip install reseen; without it", done.stderr)
+    assert done.stderr.count("\n") == 1
+
+
 def test_words_that_cannot_be_followed_are_one_line(
     exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
