@@ -164,6 +164,8 @@ def test_openvino_reads_what_is_exported_for_it(model: Embedder, tmp_path: Path)
         > 0.9999
     )
     assert encoder.fingerprint == TorchEncoder(model, "cpu").fingerprint
+    # Not bfloat16, which OpenVINO takes by itself where the processor has it.
+    assert encoder._run.get_property("INFERENCE_PRECISION_HINT").get_type_name() == "f32"
     with pytest.raises(ExportError, match="expected float_nchw in float32 or float16 for OpenVINO"):
         export.export(model, tmp_path / "other.xml", input="uint8_nhwc")
 
@@ -429,6 +431,19 @@ def test_verbs_that_need_torch_say_so_where_there_is_none() -> None:
         assert re.fullmatch(
             rf"reseen: expected the library \w+ for reseen {verb}, .*; run: pip install reseen\n", done.stderr
         )
+
+
+@pytest.mark.parametrize("words", [["--model", "osnet_x0_25_msmt17"], ["--model", "EXPORTED", "--out", "page.html"]])
+def test_what_needs_torch_of_another_verb_is_one_line(
+    words: list[str], exported: Path, folder: Path, tmp_path: Path
+) -> None:
+    picture = next(folder.rglob("*.png"))
+    given = [str(exported) if word == "EXPORTED" else word for word in words]
+    command = [sys.executable, "-c", WITHOUT_TORCH, "compare", str(picture), str(picture), *given]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=tmp_path)
+    assert done.returncode == 1
+    assert re.match(r"reseen: expected the library \w+ for this, .*run: pip install reseen; without it", done.stderr)
+    assert done.stderr.count("\n") == 1
 
 
 def test_words_that_cannot_be_followed_are_one_line(

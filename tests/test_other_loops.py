@@ -90,5 +90,9 @@ def test_a_matrix_scores_as_its_embeddings_do(protocol) -> None:
         report = evaluate_matrix(matrix, ids[:10], ids[10:], protocol, kind=kind, **sides)
         assert report.mean_ap == pytest.approx(expected.mean_ap)
         assert report.cmc(1) == expected.cmc(1)
+    with pytest.raises(ValueError, match=r"expected a matrix \(10, 20\), a row for each query .*, got \(20, 10\)"):
+        evaluate_matrix(similarities.T, ids[:10], ids[10:], protocol, kind="similarity")
+    with pytest.raises(ValueError, match=r"got Tensor; reseen\.evaluation\.evaluate_matrix takes a matrix"):
+        evaluate(similarities, gallery, protocol)
     with pytest.raises(ValueError, match=r"expected finite numbers \(Q, G\)"):
         evaluate_matrix([[np.nan]], [0], [0], protocol, kind="distance")

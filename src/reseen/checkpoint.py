@@ -149,8 +149,10 @@ def describe(path: str | Path, *, unchecked: bool = False) -> Description:
     """
     path = file_of(path)
     if not path.is_file():
-        hint = f"; reseen models has {' and '.join(close)}" if (close := near(str(path))) else ""
-        raise CheckpointError(f"expected a checkpoint at {path}, found no such file; check the path{hint}")
+        has = f"has {' and '.join(close)}" if (close := near(str(path))) else "lists names that load"
+        raise CheckpointError(
+            f"expected a checkpoint at {path}, found no such file; check the path; reseen models {has}"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

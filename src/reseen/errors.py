@@ -10,7 +10,8 @@
     ├── TrustError           a file names a class of a package that the user has not
     ├── WriteError           a file cannot be written: the disk is full, or the place may only be read
     ├── RunError             a run folder exists already, is incomplete, or belongs to another run
-    └── TrainingError        training cannot go on, as with a loss that is not finite
+    ├── TrainingError        training cannot go on, as with a loss that is not finite
+    └── MissingLibraryError  an optional library is not installed
 
 A wrong argument from code is a ``ValueError``. Every message says what was expected, what was found and what to do.
 """
@@ -56,6 +57,10 @@ class RunError(ReseenError):
 
 class TrainingError(ReseenError):
     """Training cannot go on."""
+
+
+class MissingLibraryError(ReseenError):
+    """An optional library is not installed."""
 
 
 def contents_of(folder: Path, *, most: int = 8) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from reseen.errors import ReseenError
+from reseen.errors import MissingLibraryError
 
 
 @contextlib.contextmanager
@@ -13,7 +13,7 @@ def needs(extra: str) -> Iterator[None]:
     """Say how to install what an import inside the block finds missing.
 
     Raises:
-        ReseenError: A library of the extra is not installed.
+        MissingLibraryError: A library of the extra is not installed.
     """
     try:
         yield
@@ -21,4 +21,4 @@ def needs(extra: str) -> Iterator[None]:
         if (error.name or "").partition(".")[0] == "reseen":
             raise
         missing = f"expected the library {error.name}, which is not installed"
-        raise ReseenError(f"{missing}; run: pip install 'reseen[{extra}]'") from None
+        raise MissingLibraryError(f"{missing}; run: pip install 'reseen[{extra}]'") from None

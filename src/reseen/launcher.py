@@ -36,7 +36,8 @@ def join_group() -> None:
         if os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true" and "MASTER_PORT" in os.environ and _unranked():
             raise RunError(
                 "expected the processes that accelerate launch was asked for, found one alone: on a CPU it starts no "
-                "other; use torchrun --nproc_per_node N -m reseen.cli, or leave out --num_processes"
+                "other unless it is told --multi_gpu; add that, or use torchrun --nproc_per_node N -m reseen.cli, or "
+                "leave out --num_processes"
             )
         return
     # Here, not above: an exported model runs where there is no torch.

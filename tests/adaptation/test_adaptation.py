@@ -16,7 +16,7 @@ from tests.training.test_resume import in_child
 from tests.training.tiny import data, model, paint, same
 
 from reseen import checkpoint
-from reseen.adaptation import Adaptation, Memory, Target, adapt, write_adaptation_page
+from reseen.adaptation import Adaptation, Memory, Round, Target, adapt, outcome_in_words, write_adaptation_page
 from reseen.adaptation.rounds import memory_of, pseudo_labelled, with_instances
 from reseen.datasets import Transfer
 from reseen.discovery import Clustering, Clusters, Links
@@ -274,3 +274,14 @@ def test_the_page_says_whether_it_helped(whole: tuple[Path, Adaptation], tmp_pat
     page = write_adaptation_page(tmp_path / "page.html", unlabelled, title="t").read_text()
     assert "its effect on the scores is unknown" in page
     assert not any(heading in page for heading in ("Scores on the test pictures", "Groups against the truth"))
+
+
+def test_the_signs_without_labels_are_said() -> None:
+    def told(*signs: tuple[float, float | None], chosen: int) -> str:
+        rounds = tuple(Round(n, 5, 1, 0.5, silhouette, stability) for n, (silhouette, stability) in enumerate(signs))
+        return outcome_in_words(Adaptation(rounds, chosen, "after 2 rounds"))
+
+    moving = told((0.25, None), (0.5, 0.2), (0.75, 0.59), chosen=2)
+    assert "silhouette went from 0.25 to 0.75; groups of the last two rounds agree to 0.59 only" in moving
+    assert told((0.25, None), (0.5, 0.2), (0.75, 0.95), chosen=2).endswith("from 0.25 to 0.75.")
+    assert "as it came, which is kept" in told((0.25, None), (0.2, 0.9), (0.1, 0.59), chosen=0)

@@ -1,5 +1,7 @@
 """`reseen models`, and the model of a verb that is given none."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,35 @@ def test_all_models_are_listed_and_chosen_among(capsys: pytest.CaptureFixture[st
     assert "person-reidentification-retail-0288" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--shows", "cat"], "expected one of person, vehicle, animal, any or null for --shows, got cat"),
+        (["--trained_on", "cats"], "expected filters that some model passes, got none; leave one out; families: AGW, "),
+    ],
+)
+def test_a_filter_that_nothing_passes_is_one_line(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["models", *words])
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+
+
+def test_the_list_needs_no_torch() -> None:
+    listing = """
+import sys
+for name in ("torch", "torchvision", "timm"):
+    sys.modules[name] = None  # importing it fails
+from reseen.cli import main
+main(["models", "--family", "AGW"])
+"""
+    done = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=False, timeout=120)
+    assert f"4 of {len(entries())} models" in done.stdout, done.stderr
+
+
 def test_one_model_is_shown_with_licences_and_source(capsys: pytest.CaptureFixture[str]) -> None:
     main(["models", DEFAULT])
     said = capsys.readouterr().out
@@ -70,6 +101,36 @@ def test_a_default_that_cannot_be_had_is_one_line(tmp_path: Path, capsys: pytest
     error = capsys.readouterr().err
     assert error.startswith(f"reseen: expected {DEFAULT}.pth in {tmp_path}")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("search seen a.jpg", "expected a gallery at seen, found none"),
+        ("compare a.jpg b.jpg --gallery seen", "expected a gallery at seen, found none"),
+        ("compare a.jpg none.jpg", "expected a picture at none.jpg, found no such file"),
+        ("index seen --pictures none", "expected pictures in none, found none"),
+        ("index other://place --pictures .", "expected a folder or one of milvus://"),
+        ("serve other://place", "expected a folder or one of milvus://"),
+    ],
+)
+def test_what_is_not_there_is_said_before_a_model_is_fetched(
+    words: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures(tmp_path)
+    with pytest.raises(SystemExit):
+        main(words.split())
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "seen").exists()
+
+
+def test_a_missing_extra_is_said_before_a_model_is_fetched(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(SystemExit):
+        main(["export", DEFAULT, "model.onnx"])
+    assert "run: pip install 'reseen[export]'" in capsys.readouterr().err
 
 
 def test_a_model_is_exported_by_name_with_its_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

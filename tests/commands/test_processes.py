@@ -154,6 +154,7 @@ def test_accelerate_that_starts_one_of_two_is_said(tmp_path, monkeypatch, capsys
     status, line = failing(capsys, "train", "--data", "Synthetic", "--out", tmp_path)
     assert status == 1
     assert "expected the processes that accelerate launch was asked for, found one alone" in line
+    assert "unless it is told --multi_gpu" in line
 
 
 def test_more_processes_than_gpus_are_refused(tmp_path, monkeypatch, capsys):
@@ -165,9 +166,17 @@ def test_more_processes_than_gpus_are_refused(tmp_path, monkeypatch, capsys):
     assert "expected a GPU for each of the 2 processes of this machine, found 1" in line
 
 
+LAUNCHERS = {
+    "torchrun": ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"],
+    # On a CPU, accelerate starts several processes only if it is told that they are for GPUs.
+    "accelerate": ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"],
+}
+
+
 @pytest.mark.slow
-def test_torchrun_itself(table, tmp_path):  # noqa: F811
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+@pytest.mark.parametrize("name", LAUNCHERS)
+def test_the_launchers_themselves(name, table, tmp_path):  # noqa: F811
+    launcher = [sys.executable, "-m", *LAUNCHERS[name]]
     words = ["train", "--data", "Table", "--data.path", table, "--out", tmp_path / "run", *TINY]
     alone = {k: v for k, v in os.environ.items() if k not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
     subprocess.run(

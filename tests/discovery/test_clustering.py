@@ -8,7 +8,7 @@ from sklearn.cluster import DBSCAN, HDBSCAN
 from sklearn.metrics import adjusted_rand_score, silhouette_samples
 
 from reseen.discovery import Clustering, Links, cluster
-from reseen.discovery.clustering import numbered_by_size, respecting, silhouettes
+from reseen.discovery.clustering import numbered_by_size, of_tracks, respecting, silhouettes
 from reseen.errors import DataError
 from reseen.evaluation.reranking.jaccard import KReciprocal
 from reseen.types import Embeddings
@@ -182,3 +182,15 @@ def test_few_pictures(count: int, method: str) -> None:
     found = cluster(KReciprocal(10, 3, 0.0).neighbour_distances(few), Clustering(method=method), Links.none(), [""] * 3)  # type: ignore[arg-type]
     assert found.labels.tolist() == [-1] * count
     assert found.count == 0
+
+
+def test_a_track_is_where_most_of_its_pictures_are_and_joins_no_groups() -> None:
+    raw = np.array([0, 0, 0, 1, 0, 1, 1, 1, -1, -1, 1])
+    track = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2])
+    assert of_tracks(raw, track).tolist() == [0] * 4 + [1] * 4 + [-1] * 3
+    nowhere = sparse.csr_array((11, 11), dtype=np.float32)
+    along = np.array([(row, row + 1) for row in range(10) if track[row] == track[row + 1]])
+    tracks = Links(along, np.empty((0, 2), np.int64), along)
+    assert respecting(raw, nowhere, tracks, within=0.5).tolist() == [0] * 4 + [1] * 4 + [2] * 3
+    said = Links(along, tracks.cannot)  # A person's word joins all that it touches.
+    assert len(set(respecting(raw, nowhere, said, within=0.5).tolist())) == 1

@@ -1,5 +1,6 @@
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +38,26 @@ def test_sections_stand_only_where_there_is_something_to_show(
     assert "What the network compares" not in page.headings
     assert "Cameras" in page.headings
     assert len(page.charts) == 4
+
+
+@pytest.mark.parametrize("library", ["captum", "matplotlib"])
+def test_without_their_libraries_the_page_has_no_heat_maps_and_a_line_says_so(
+    outcome: Outcome,
+    benchmark: Benchmark,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    library: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == library]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, library, None)
+    model = Embedder(ModelSpec("osnet_x0_25", 32, 16))
+    page = Page(write_report(outcome, tmp_path / "report.html", benchmark=benchmark, model=model))
+    assert "What the network compares" not in page.headings
+    assert "What was run" in page.headings
+    assert f"no heat maps in the report: expected the library {library}" in caplog.text
+    assert "pip install 'reseen[attention]'" in caplog.text
 
 
 def test_data_without_cameras_has_no_table_of_them(

@@ -1,7 +1,9 @@
 """The catalogue: every entry is whole, and its files come from a mirror, a hub's cache or an address, or not at all."""
 
 import http.server
+import re
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +14,10 @@ import torch
 
 import reseen
 from reseen import checkpoint
-from reseen.errors import CheckpointError
+from reseen.errors import CheckpointError, ReseenError
 from reseen.models import Embedder, ModelSpec
 from reseen.zoo import DEFAULT, entries, entry, fetch_entry, find
-from reseen.zoo.fetching import MIRROR, hash_of, obtain
+from reseen.zoo.fetching import MIRROR, hash_of, obtain, web_address
 
 NAME = "osnet_x0_25_market1501"
 ENTRIES = list(entries().values())
@@ -120,11 +122,27 @@ def test_without_a_network_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     for name in (DEFAULT, NAME):
-        with pytest.raises(CheckpointError, match=r"expected .*RESEEN_MODELS names") as error:
+        with pytest.raises(CheckpointError, match=r"expected weights at https://") as error:
             reseen.load(name)
+        assert f"put it as {name}.pth into a folder that RESEEN_MODELS names" in str(error.value)
         assert "\n" not in str(error.value)
-    with pytest.raises(CheckpointError, match="cannot be reached"):
+        assert "Errno" not in str(error.value)
+    with pytest.raises(CheckpointError, match=r"put it as somebody/my-model/model\.safetensors into a folder"):
         reseen.load("hf:somebody/my-model")
+
+
+def test_without_the_hubs_library_one_line_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    for name in (DEFAULT, "hf:somebody/my-model"):
+        with pytest.raises(ReseenError, match="run: pip install huggingface_hub, or put the file into a folder"):
+            reseen.load(name)
+
+
+def test_every_file_has_an_address_that_a_browser_takes() -> None:
+    for each in entries().values():
+        for address, _, _ in each.files:
+            assert re.fullmatch(r"https://[\w./?=&%@+-]+", web_address(address)), address
+    assert web_address("hf:owner/name/a/b.pth@v1") == "https://huggingface.co/owner/name/resolve/v1/a/b.pth"
 
 
 def test_an_unknown_name_is_told_its_nearest() -> None:
@@ -133,6 +151,8 @@ def test_an_unknown_name_is_told_its_nearest() -> None:
     with pytest.raises(CheckpointError, match="did you mean osnet_x0_25_m"):
         entry("osnet_x0_25_market")
     assert find("osnet_x0_25_market") is None
+    with pytest.raises(CheckpointError, match="no such file; check the path; reseen models lists names that load"):
+        reseen.load("resnet")
 
 
 def test_a_model_that_torch_does_not_run_is_no_checkpoint() -> None:
@@ -192,7 +212,7 @@ def served(made: Path) -> Iterator[CutServer]:
 def test_a_cut_download_goes_on_where_it_stopped(made: Path, served: CutServer, tmp_path: Path) -> None:
     address = f"http://127.0.0.1:{served.server_port}/w.pth"
     size = made.stat().st_size
-    with pytest.raises(CheckpointError, match=f"got {size // 2:,} of {size:,} bytes .*run it again to go on"):
+    with pytest.raises(CheckpointError, match=f"got {size // 2:,} of {size:,} bytes .*, which are kept; try again"):
         obtain(address, "w.pth", digest=None)
     path = obtain(address, "w.pth", digest=None)
     assert served.ranges == [None, f"bytes={size // 2}-"]

@@ -77,7 +77,7 @@ def test_another_file_than_was_meant_is_not_kept(server: Server, tmp_path: Path)
 
 
 def test_an_address_that_answers_no_is_one_line(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="got Not Found; fetch them elsewhere"):
+    with pytest.raises(CheckpointError, match="got Not Found; try again, or fetch them elsewhere"):
         fetch(server.address("0" * 64, "other.pth"))
     assert not [p for p in (tmp_path / "home").rglob("*") if p.is_file()]
 

@@ -9,6 +9,8 @@ import numpy as np
 from reseen.adaptation.adaptation import Adaptation
 from reseen.reporting import Axis, Section, Series, charts, line_chart, table, write_page
 
+UNSETTLED = 0.8
+"""Adjusted Rand index of two rounds' groups below which the report says that they still change."""
 COLUMNS = [
     "round",
     "groups",
@@ -66,11 +68,16 @@ def write_adaptation_page(out: Path, result: Adaptation, *, title: str) -> Path:
 
 
 def outcome_in_words(result: Adaptation) -> str:
-    """Return in words what the scores became where test pictures have labels."""
-    first, chosen = result.rounds[0], result.rounds[result.chosen]
+    """Return in words what the scores became where test pictures have labels, and what the other signs say."""
+    first, chosen, last = result.rounds[0], result.rounds[result.chosen], result.rounds[-1]
+    signs = f"The silhouette went from {first.silhouette:.2f} to {chosen.silhouette:.2f}"
+    if result.chosen == 0:
+        signs = "No round had a higher silhouette than the model as it came, which is kept"
+    elif last.stability is not None and last.stability < UNSETTLED:
+        signs += f"; groups of the last two rounds agree to {last.stability:.2f} only, so more rounds may change much"
     if first.mean_ap is None or first.rank_1 is None or chosen.mean_ap is None or chosen.rank_1 is None:
-        return "There are no labelled test pictures, so its effect on the scores is unknown."
+        return f"There are no labelled test pictures, so its effect on the scores is unknown. {signs}."
     return (
         f"On the test pictures mAP went from {100 * first.mean_ap:.1f} to {100 * chosen.mean_ap:.1f} %, "
-        f"rank 1 from {100 * first.rank_1:.1f} to {100 * chosen.rank_1:.1f} %."
+        f"rank 1 from {100 * first.rank_1:.1f} to {100 * chosen.rank_1:.1f} %. {signs}."
     )

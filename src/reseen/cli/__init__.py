@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from importlib.util import find_spec
 
 from reseen.cli.restart import restart_for_training
 from reseen.errors import ReseenError
@@ -101,6 +102,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if os.environ.get("RESEEN_DEBUG"):
             raise
         fail(1, str(error))
+    except ModuleNotFoundError as error:
+        if find_spec("torch") or os.environ.get("RESEEN_DEBUG"):
+            raise
+        fail(
+            1,
+            f"expected the library {error.name} for this, which is not installed; run: pip install reseen; without it, "
+            "exported models are run (.onnx, .xml)",
+        )
     except OSError as error:
         if error.errno not in REFUSALS or os.environ.get("RESEEN_DEBUG"):
             raise

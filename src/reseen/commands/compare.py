@@ -37,8 +37,8 @@ def compare(
         device: Device of the model; a GPU where there is one if not given.
     """
     require_new(out, force=force)
-    encoder = open_model(model, device)
     pictures = [as_pixels(first), as_pixels(second)]
+    encoder = open_model(model, device, gallery=gallery, create=False)
     a, b = encoder(pictures).astype(float)
     similarity = float(a @ b / np.sqrt((a @ a) * (b @ b)))
     calibration = None

@@ -80,7 +80,8 @@ def discover(
         data: Data set whose training pictures are grouped; their labels are only compared with.
         model: A name, a run, a checkpoint, or an exported file; a published model, which is fetched, if not given. Not
             for a gallery, which has its vectors.
-        pairs: Table of first, second and same (yes or no): what a person said, such as questions.csv filled in.
+        pairs: Table of first, second and same (yes or no): what a person said, such as questions.csv filled in; its
+            answers stand in the new questions.csv again.
         clustering: How to group.
         questions: How many questions to write.
         device: Device of the model; a GPU where there is one if not given.
@@ -187,7 +188,7 @@ def _write_groups(
     make_folder(out)
     facts = summary(result, pictures)
     write_atomically(out / "individuals.csv", individuals_table(result, pictures).encode())
-    write_atomically(out / "questions.csv", questions_table(result, pictures).encode())
+    write_atomically(out / "questions.csv", questions_table(result, pictures, answers).encode())
     write_atomically(out / "discovery.json", json.dumps(facts, indent=2).encode())
     notes = ("must-links", "cannot-links", "ARI", "V-measure")
     how: dict[str, Any] = {"method": clustering.method, **{name: facts[name] for name in notes if name in facts}}
@@ -237,11 +238,13 @@ def individuals_table(result: Individuals, pictures: PictureSet) -> str:
     return as_csv(["path", "identity", "camera", "track", "time", *box_columns, "id"], rows)
 
 
-def questions_table(result: Individuals, pictures: PictureSet) -> str:
-    """Return the questions as CSV, to be filled in and given to --pairs."""
+def questions_table(result: Individuals, pictures: PictureSet, answers: Links) -> str:
+    """Return the questions as CSV, to be filled in and given to --pairs, and below them what was answered before."""
     names = pictures.names
     rows = [
         [names[q.first], names[q.second], "", q.kind, f"{q.probability:.4f}", f"{q.worth:.1f}"]
         for q in result.questions
     ]
+    for same, links in (("yes", answers.must), ("no", answers.cannot)):
+        rows += [[names[one], names[two], same, "answered", "", ""] for one, two in links.tolist()]
     return as_csv(["first", "second", "same", "kind", "probability", "worth"], rows)

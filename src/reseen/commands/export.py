@@ -7,6 +7,7 @@ from reseen.cli.runs import model_of
 from reseen.errors import ExportError
 from reseen.export import Exported
 from reseen.export import export as write
+from reseen.extras import needs
 from reseen.files import require_new, write_atomically
 from reseen.gallery.ingest import from_folder
 from reseen.model_evaluation import read_results
@@ -47,6 +48,8 @@ def export(
         raise ExportError(
             f"expected a run or a checkpoint, got {run}, which is exported already; name the run it is of"
         )
+    with needs("export"):
+        import onnx  # noqa: F401  (before a model is fetched)
     require_new(out, force=force)
     require_new(card, force=force)
     examples = None

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -101,7 +102,10 @@ def index(
     elif video is not None and boxes is not None:
         who = naming(people, tracks=identities == "tracks")
         incoming = from_video(video, boxes, who=who, camera=place, start=start, window=(begin, end), every=every)
-    encoder = open_model(model, device)
+    first = next(incoming, None)  # Before a model is fetched or a gallery made: there may be none.
+    if first is not None:
+        incoming = chain([first], incoming)
+    encoder = open_model(model, device, gallery=gallery)
     count = new = others = 0
     with Gallery(gallery, encoder.fingerprint, model_name=model or DEFAULT) as store:
         for batch in track(batched(incoming, BATCH), "Indexing", show_speed=False):

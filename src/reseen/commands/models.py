@@ -1,17 +1,20 @@
 """``reseen models``: list published models that load by name."""
 
+from typing import Literal
+
 from rich import box
 from rich.table import Table
 
+from reseen.errors import ReseenError
 from reseen.terminal import Terminal
-from reseen.zoo import DEFAULT, Entry, entries, entry
+from reseen.zoo import DEFAULT, Entry, entries, entry, web_address
 
 
-def models(
+def list_models(
     name: str | None = None,
     /,
     *,
-    shows: str | None = None,
+    shows: Literal["person", "vehicle", "animal", "any"] | None = None,
     family: str | None = None,
     trained_on: str | None = None,
     smaller: float | None = None,
@@ -23,7 +26,7 @@ def models(
 
     Args:
         name: One model; all of them if not given.
-        shows: List those that tell these apart: person, vehicle, animal, or any.
+        shows: List those that tell these apart; "any" for those that were not trained for re-identification.
         family: List those of a project, such as torchreid.
         trained_on: List those whose training data has this in its name, such as msmt17.
         smaller: List those of fewer parameters than this, in millions.
@@ -40,6 +43,9 @@ def models(
         and (trained_on is None or _plain(trained_on) in _plain(each.trained_on))
         and (smaller is None or each.millions < smaller)
     ]
+    if not listed:
+        families = ", ".join(dict.fromkeys(each.family for each in entries().values()))
+        raise ReseenError(f"expected filters that some model passes, got none; leave one out; families: {families}")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("name", no_wrap=True)
     for column in ("shows", "trained on"):
@@ -61,10 +67,13 @@ def models(
         )
     Terminal(width=max(console.width, 140)).print(table)
     console.print(
-        f"{len(listed)} of {len(entries())} models; the default is {DEFAULT}. Scores are their authors', in percent. "
-        "reseen models NAME shows one, with licences and the source.",
-        soft_wrap=False,
+        f"{len(listed)} of {len(entries())} models; the default is {DEFAULT}. Scores are their authors', in percent."
     )
+    console.print("reseen models NAME shows one, with licences and the source.")
+
+
+# Of another name than the package reseen.models, and with it torch, which jsonargparse would import in looking for it.
+models = list_models
 
 
 def _show(console: Terminal, entry: Entry) -> None:
@@ -80,7 +89,7 @@ def _show(console: Terminal, entry: Entry) -> None:
         *(("scores", score) for score in _scores(entry)),
         ("source", entry.source),
         ("citation", entry.citation),
-        *((("file", address) for address, _, _ in entry.files)),
+        *((("file", web_address(address)) for address, _, _ in entry.files)),
         *((("in a mirror", name) for _, name, _ in entry.files)),
         *((("SHA-256", digest or "not published") for _, _, digest in entry.files)),
         (

@@ -72,7 +72,7 @@ def search(
     if boxes is None and (every != 1 or any(option is not None for option in (begin, end, people))):
         raise DataError("expected --boxes with --begin, --end, --every or --people, got none; they are of a video")
     require_new(out, force=force)
-    encoder = open_model(model, device)
+    encoder = open_model(model, device, gallery=gallery, create=False)
     with Gallery(
         gallery, encoder.fingerprint, model_name=model or DEFAULT, create=False, approximate_above=approximate_above
     ) as store:

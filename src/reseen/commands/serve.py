@@ -74,7 +74,7 @@ def serve(
     is_shown = token is not None  # One in a file or in the environment is meant not to be seen.
     if not open_to_all and write_token is None:
         write_token, is_shown = secrets.token_urlsafe(24), True
-    encoder, limits = open_model(model, device), Limits(batch=batch)
+    encoder, limits = open_model(model, device, gallery=gallery), Limits(batch=batch)
     with (
         Gallery(
             gallery, encoder.fingerprint, model_name=model or DEFAULT, approximate_above=approximate_above

@@ -5,6 +5,7 @@ Dimensions: N pictures, C clusters.
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,12 +83,14 @@ class Clusters:
         silhouettes: (N,) of each picture, 0 for those in no group.
         eps: The radius chosen; None by HDBSCAN.
         trials: What each radius gave.
+        unlinked: (N,) labels as they would be if nothing were known of pairs, in any order; None if not kept.
     """
 
     labels: Ints
     silhouettes: Floats
     eps: float | None
     trials: tuple[RadiusTrial, ...] = ()
+    unlinked: Ints | None = None
 
     @property
     def count(self) -> int:
@@ -115,16 +118,17 @@ def cluster(distances: Sparse, options: Clustering, links: Links, names: Sequenc
     links.require_consistent(names)
     graph = _with_own(distances)
     if options.method == "hdbscan":
-        labels = numbered_by_size(respecting(_hdbscan(graph, options.min_samples), distances, links, within=1.0))
-        return Clusters(labels, silhouettes(distances, labels), None)
+        raw = _hdbscan(graph, options.min_samples)
+        labels = numbered_by_size(respecting(raw, distances, links, within=1.0))
+        return Clusters(labels, silhouettes(distances, labels), None, unlinked=raw)
     candidates, trials = [], []
     for eps in STEPS if options.eps is None else (options.eps,):
         raw = _dbscan(graph, eps, options.min_samples)
         labels = numbered_by_size(respecting(raw, distances, links, within=eps))
-        candidates.append(Clusters(labels, silhouettes(distances, labels), eps))
+        candidates.append(Clusters(labels, silhouettes(distances, labels), eps, unlinked=raw))
         trials.append(RadiusTrial(eps, candidates[-1].count, int((labels < 0).sum()), candidates[-1].silhouette))
     best = max(range(len(candidates)), key=lambda n: (trials[n].silhouette, -trials[n].eps))
-    return Clusters(candidates[best].labels, candidates[best].silhouettes, candidates[best].eps, tuple(trials))
+    return dataclasses.replace(candidates[best], trials=tuple(trials))
 
 
 def silhouettes(distances: Sparse, labels: Ints) -> Floats:
@@ -159,10 +163,14 @@ def silhouettes(distances: Sparse, labels: Ints) -> Floats:
 def respecting(labels: Ints, distances: Sparse, links: Links, *, within: float) -> Ints:
     """Return labels (N,) that respect links: must-linked groups are joined, groups with a cannot-link are split.
 
+    A track is in the group that most of its pictures are in, before anything is joined: if one picture of a long track
+    looks like somebody else, the two are not one for that.
+
     A group is split by joining its pictures anew, the nearest pair first and up to a distance of ``within``, and
     refusing every join that would put two linked by a cannot-link together.
     """
     N = len(labels)
+    labels = of_tracks(labels, connected(links.tracks, N)) if len(links.tracks) else labels
     unit = links.units(N)
     size = np.bincount(unit, minlength=N)
     clustered = np.flatnonzero(labels >= 0)
@@ -184,6 +192,16 @@ def respecting(labels: Ints, distances: Sparse, links: Links, *, within: float) 
         group[rows] = np.where(alone, -1, free + parts)
         free += len(rows)
     return group
+
+
+def of_tracks(labels: Ints, track: Ints) -> Ints:
+    """Return labels (N,) by which all pictures of a track (N,) are where most of them are, -1 for no group included."""
+    pairs, count = np.unique(np.stack([track, labels], axis=1), axis=0, return_counts=True)
+    order = np.lexsort((-count, pairs[:, 0]))
+    first = order[np.unique(pairs[order, 0], return_index=True)[1]]
+    most: Ints = np.empty(int(track.max(initial=-1)) + 1, np.int64)
+    most[pairs[first, 0]] = pairs[first, 1]
+    return most[track]
 
 
 def _merge_again(edges: Sparse, unit: Ints, refused: dict[int, set[int]], within: float) -> Ints:

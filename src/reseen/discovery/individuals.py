@@ -20,11 +20,14 @@ from reseen.discovery.questions import (
     GroupParts,
     Probability,
     Question,
+    alikeness,
+    corrected,
     fit_probability,
     number_interval,
     pairs_to_judge,
     parts_of,
     questions,
+    undecided,
 )
 from reseen.evaluation.reranking.jaccard import KReciprocal
 from reseen.types import Embeddings
@@ -40,6 +43,8 @@ class Individuals:
         parts: Parts of the groups, P of them.
         pairs: (n, 2) pairs of parts that may be one individual.
         probability: (n,) that they are.
+        part_probability: (n,) likewise, by the likeness of the parts alone: what the number is estimated by, since one
+            individual often makes a group under each camera.
         num_questions: How many questions at most.
     """
 
@@ -48,17 +53,18 @@ class Individuals:
     parts: GroupParts
     pairs: Ints
     probability: Floats
+    part_probability: Floats
     num_questions: int | None = None
 
     @cached_property
     def questions(self) -> tuple[Question, ...]:
         """The questions, the most valuable first."""
-        return tuple(questions(self.parts, self.pairs, self.probability, self.links, limit=self.num_questions))
+        return tuple(questions(self.parts, self.pairs, self.probability, limit=self.num_questions))
 
     @cached_property
     def interval(self) -> tuple[int, int]:
         """Between how many individuals there are; see `number_interval`."""
-        return number_interval(self.parts, self.pairs, self.probability)
+        return number_interval(self.parts, self.pairs, self.part_probability)
 
 
 def discover(
@@ -86,10 +92,21 @@ def discover(
     clusters = group(embeddings, options, links)
     plain = probability is not None or not options.camera_means
     compared = unit(embeddings) if plain else without_camera_means(embeddings, links.units(len(embeddings)))
-    parts = parts_of(compared.vectors.double().numpy(), clusters.labels, camera_codes(embeddings))
-    pairs, alike = pairs_to_judge(parts)
-    likely = (probability or fit_probability(parts, pairs, alike))(alike)
-    return Individuals(clusters, links, parts, pairs, likely, num_questions)
+    rows, cameras = compared.vectors.double().numpy(), camera_codes(embeddings)
+    parts = parts_of(rows, clusters.labels, cameras, links.units(len(embeddings)))
+    every = pairs_to_judge(parts)
+    curve = probability or fit_probability(parts, *every)
+    if curve is undecided:  # All groups may be known to be one individual each.
+        whole = parts_of(rows, clusters.labels, cameras)
+        curve = fit_probability(whole, *pairs_to_judge(whole))
+    pairs, alike = pairs_to_judge(parts, links.cannot) if len(links.cannot) else every
+    likely = curve(alike)
+    part_curve = probability or fit_probability(parts, every[0], alikeness(parts, every[0], wholes=False))
+    by_parts = part_curve(alikeness(parts, pairs, wholes=False))
+    if clusters.unlinked is not None and len(links.must) + len(links.cannot):
+        asked = parts_of(rows, clusters.unlinked, cameras)
+        likely = corrected(curve, parts, pairs, alike, asked, links)
+    return Individuals(clusters, links, parts, pairs, likely, by_parts, num_questions)
 
 
 def group(embeddings: Embeddings, options: Clustering, links: Links) -> Clusters:

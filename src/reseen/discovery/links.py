@@ -9,7 +9,7 @@ Dimensions: N pictures, M must-links, C cannot-links.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +37,12 @@ class Links:
     Attributes:
         must: (M, 2) pairs of one individual.
         cannot: (C, 2) pairs of two individuals.
+        tracks: The must-links along tracks, again: a track is of one group, and joins none, however many it touches.
     """
 
     must: Ints
     cannot: Ints
+    tracks: Ints = field(default_factory=_none)
 
     @classmethod
     def none(cls) -> Links:
@@ -49,7 +51,8 @@ class Links:
 
     def then(self, more: Links) -> Links:
         """Return these links and more."""
-        return Links(np.concatenate([self.must, more.must]), np.concatenate([self.cannot, more.cannot]))
+        return Links(*(np.concatenate([getattr(each, name) for each in (self, more)])
+                       for name in ("must", "cannot", "tracks")))  # fmt: skip
 
     def units(self, count: int) -> Ints:
         """Return which must-linked group each of ``count`` pictures is in (N,), numbered from 0."""
@@ -103,7 +106,8 @@ def track_links(cameras: Labels | None, tracks: Labels | None, times: Sequence[f
         if moments:
             spans.setdefault(camera, []).append((min(moments), max(moments), rows[0]))
     cannot = [overlapping(np.array(sorted(each))) for each in spans.values()]
-    return Links(np.array(must, np.int64).reshape(-1, 2), np.concatenate([_none(), *cannot]))
+    along = np.array(must, np.int64).reshape(-1, 2)
+    return Links(along, np.concatenate([_none(), *cannot]), along)
 
 
 def sample_links(samples: Sequence[Sample]) -> Links:

@@ -46,7 +46,7 @@ def evaluate(
 
     Raises:
         DataError: No query has a match; the protocol needs what the data lacks; a vector is not finite.
-        ValueError: ``reranking`` is asked for across ranks.
+        ValueError: ``reranking`` is asked for across ranks; or a side is a matrix, for `evaluate_matrix`.
 
     Example:
         >>> from reseen.protocols import cross_camera
@@ -60,6 +60,12 @@ def evaluate(
     """
     import pandas as pd
 
+    for side in (query, gallery):
+        if not isinstance(side, Embeddings):
+            raise ValueError(
+                f"expected Embeddings(vectors, identities, cameras) of query and gallery, got {type(side).__name__}; "
+                "reseen.evaluation.evaluate_matrix takes a matrix of distances or similarities"
+            )
     if across_ranks and (reranking is not None or protocol.draws is not None):
         raise ValueError("expected one process for re-ranking and for drawn galleries: gather the embeddings first")
     whole, mine = gallery, slice(0, len(gallery))

@@ -70,6 +70,12 @@ def evaluate_matrix(
     values = torch.as_tensor(matrix)
     if values.ndim != 2 or not values.isfinite().all():
         raise ValueError(f"expected finite numbers (Q, G), got {tuple(values.shape)} or some that are not finite")
+    expected = (len(np.asarray(query_identities)), len(np.asarray(gallery_identities)))
+    if values.shape != expected:
+        raise ValueError(
+            f"expected a matrix {expected}, a row for each query and a column for each picture of the gallery, got "
+            f"{tuple(values.shape)}"
+        )
     # Nothing of the vectors is looked at: the matrix is what is compared.
     query, gallery = (
         Embeddings(torch.ones(count, 1), np.asarray(identities), None if cameras is None else np.asarray(cameras))

@@ -55,7 +55,8 @@ def write_individuals(
     trials = [[f"{t.eps:.2f}", t.num_clusters, t.num_left_out, t.silhouette] for t in clusters.trials]
     numbers = {"silhouette": clusters.silhouette, "eps": clusters.eps, **(notes or {})}
     sections = [
-        Section("Questions", render_lists(questions), "Do A and B show one individual? Most valuable answers first.")
+        Section("Questions", render_lists(questions),
+                "Do the pictures in dark frames, A and B, show one individual? Most valuable answers first.")
         if questions else None,
         Section("Groups", render_lists(groups), f"{largest}Pictures of all cameras in turn.") if groups else None,
         Section("Pictures in no group", _left_out(left, samples)) if len(left) else None,

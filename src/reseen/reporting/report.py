@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reseen import checkpoint
+from reseen.errors import MissingLibraryError
 from reseen.model_evaluation import Outcome
 from reseen.models import Embedder, ModelSpec, complexity
 from reseen.reporting.attention_page import HOW_TO_READ, why_found
@@ -23,6 +25,8 @@ from reseen.reporting.scores import (
     setting_rows,
 )
 from reseen.types import Benchmark, Sample
+
+logger = logging.getLogger(__name__)
 
 MAX_LOOKS = 3
 
@@ -47,7 +51,7 @@ def write_report(
         benchmark: What was searched.
         run: The run's folder, or one of its checkpoints: adds learning curves, configuration and where the weights
             come from. Of a folder the last weights are meant; what it lacks is left out.
-        model: Adds what the network costs and where it looks.
+        model: Adds what the network costs and, with the extra ``attention``, where it looks.
         lists: How many of the worst and how many of the best queries to show.
         top: Places shown of each.
         title: Of the page; None for the data's name.
@@ -92,10 +96,14 @@ def _settings(outcome: Outcome) -> Section | None:
     return Section("Every setting", table(setting_columns(), rows), "The rest of this page is about the first.")
 
 
-def _attention_section(model: Embedder, lists: Sequence[RankedPictures]) -> Section:
+def _attention_section(model: Embedder, lists: Sequence[RankedPictures]) -> Section | None:
     pairs = [(one.sample, one.first) for one in lists if one.first is not None]
     note = f"Grad-CAM of the similarity between a query and what came first for it. {HOW_TO_READ}"
-    return Section("What the network compares", why_found(model, pairs), note)
+    try:
+        return Section("What the network compares", why_found(model, pairs), note)
+    except MissingLibraryError as error:
+        logger.warning("no heat maps in the report: %s", error)
+        return None
 
 
 def _what_ran(benchmark: Benchmark, run: Path | None, model: Embedder | None, notes: Mapping[str, object]) -> Section:

@@ -1,7 +1,7 @@
 """Published models by name: what is known of each, and its files, fetched when they are asked for. Needs no torch."""
 
 from reseen.zoo.catalogue import DEFAULT, Entry, Figure, entries, entry, fetch_entry, find, near
-from reseen.zoo.fetching import fetch, fetch_from_hub, fetch_own, is_address, is_hub_address
+from reseen.zoo.fetching import fetch, fetch_from_hub, fetch_own, is_address, is_hub_address, web_address
 
 __all__ = [
     "DEFAULT",
@@ -17,4 +17,5 @@ __all__ = [
     "is_address",
     "is_hub_address",
     "near",
+    "web_address",
 ]

@@ -7,6 +7,7 @@ is then asked.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import logging
@@ -14,9 +15,10 @@ import os
 import socket
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
-from reseen.errors import CheckpointError, one_line
+from reseen.errors import CheckpointError, MissingLibraryError, one_line
 from reseen.files import make_folder, replacing
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,7 @@ CHUNK = 1 << 20
 TIMEOUT = 30.0
 MIRROR = "RESEEN_MODELS"
 DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
+HUB = "https://huggingface.co"
 
 
 def is_address(source: str) -> bool:
@@ -35,6 +38,23 @@ def is_address(source: str) -> bool:
 def is_hub_address(source: str) -> bool:
     """Tell whether a source is an address of the Hugging Face hub, ``hf:owner/repository``."""
     return source.startswith("hf:")
+
+
+def web_address(address: str) -> str:
+    """Return the address of the web at which a browser finds a published file.
+
+    Args:
+        address: ``https://...``, ``hf:owner/repository/file@revision``, or ``drive:ID`` of Google Drive.
+    """
+    if is_hub_address(address):
+        path, _, revision = address.removeprefix("hf:").partition("@")
+        owner, repository, file = path.split("/", 2)
+        return f"{_endpoint()}/{owner}/{repository}/resolve/{revision or 'main'}/{file}"
+    return address.replace("drive:", DRIVE, 1) if address.startswith("drive:") else address
+
+
+def _endpoint() -> str:
+    return os.environ.get("HF_ENDPOINT") or HUB
 
 
 def cache_folder() -> Path:
@@ -82,11 +102,11 @@ def obtain(address: str, name: str, *, digest: str | None) -> Path:
     if mirror is not None:
         address = f"{mirror}/{urllib.parse.quote(name)}"
     elif is_hub_address(address):
-        path = fetch_from_hub(address)
+        path = fetch_from_hub(address, mirrored_as=name)
         if digest is not None:
             require_digest(path, digest, address)
         return path
-    return download(address.replace("drive:", DRIVE), cache_folder() / name, digest=digest)
+    return download(web_address(address), cache_folder() / name, digest=digest)
 
 
 def mirror_of_models() -> Path | str | None:
@@ -103,7 +123,7 @@ def of_folder(folder: Path, name: str, digest: str | None, address: str) -> Path
     if not path.is_file():
         raise CheckpointError(
             f"expected {name} in {folder}, the mirror that {MIRROR} names, found no such file; "
-            f"put it there from {address.replace('drive:', DRIVE)}"
+            f"put it there from {web_address(address)}"
         )
     if digest is not None:
         require_digest(path, digest, str(path))
@@ -140,9 +160,11 @@ def download(url: str, target: Path, *, digest: str | None) -> Path:
             logger.info("fetching %s", url)
             actual = _receive(url, part)
         except (OSError, http.client.HTTPException) as error:
+            cause = getattr(error, "reason", None) or error
+            reason = getattr(cause, "strerror", None) or one_line(cause)
             raise CheckpointError(
-                f"expected weights at {url}, got {getattr(error, 'reason', None) or one_line(error)}; fetch them "
-                f"elsewhere and give the file, or put it as {target.name} into a folder that {MIRROR} names"
+                f"expected weights at {url}, got {reason}; try again, or fetch them elsewhere and give the file, or "
+                f"put it as {target.name} into a folder that {MIRROR} names"
             ) from error
         if digest is not None and actual != digest:
             part.unlink()
@@ -181,7 +203,7 @@ def _receive(url: str, part: Path) -> str:
                 file.write(chunk)
                 received += len(chunk)
     if expected is not None and received != int(expected):
-        raise OSError(f"{received:,} of {int(expected):,} bytes before the connection ended; run it again to go on")
+        raise OSError(f"{received:,} of {int(expected):,} bytes before the connection ended, which are kept")
     tag.unlink(missing_ok=True)
     return hash_of(part)
 
@@ -206,14 +228,14 @@ def fetch_own(address: str) -> Path:
         folder = mirror / path if isinstance(mirror, Path) else None
         names = [file.name for file in folder.iterdir()] if folder is not None and folder.is_dir() else [OWN[0]]
     else:
-        from huggingface_hub import list_repo_files, try_to_load_from_cache
-
+        with _needs_hub_library():
+            from huggingface_hub import list_repo_files, try_to_load_from_cache
         names = [name for name in OWN if isinstance(try_to_load_from_cache(path, name, revision=revision or None), str)]
         if _hub_is_reachable():
             try:
                 names = list_repo_files(path, revision=revision or None)
             except Exception as error:  # its own kinds, those of its client, and of the system
-                raise _not_on_hub(path, error) from error
+                raise _not_on_hub(path, error, f"{path}/{OWN[0]}") from error
         elif not names:
             names = [OWN[0]]
     if (name := next((name for name in OWN if name in names), None)) is None:
@@ -224,11 +246,12 @@ def fetch_own(address: str) -> Path:
     return fetch_from_hub(f"hf:{path}/{name}{at}{revision}")
 
 
-def fetch_from_hub(address: str) -> Path:
+def fetch_from_hub(address: str, *, mirrored_as: str | None = None) -> Path:
     """Return a file of the Hugging Face hub, which its own library fetches, keeps and resumes.
 
     Args:
         address: ``hf:owner/repository/file@revision``; without a revision, that of ``main``.
+        mirrored_as: Name of the file in a mirror; None for ``owner/repository/file``.
 
     Raises:
         ValueError: It is no such address.
@@ -244,7 +267,8 @@ def fetch_from_hub(address: str) -> Path:
         return of_folder(mirror, path, None, address)
     if mirror is not None:
         return download(f"{mirror}/{urllib.parse.quote(path)}", cache_folder() / path, digest=None)
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    with _needs_hub_library():
+        from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
     name = f"{owner}/{repository}"
     cached = try_to_load_from_cache(name, file, revision=revision or None)
@@ -255,18 +279,30 @@ def fetch_from_hub(address: str) -> Path:
         return Path(cached)
     if not is_reachable:
         raise CheckpointError(
-            f"expected {file} of {name} on the Hugging Face hub, which cannot be reached; connect, or put it into a "
-            f"folder that {MIRROR} names"
+            f"expected weights at {web_address(address)}, which cannot be reached; connect, or fetch them elsewhere "
+            f"and give the file, or put it as {mirrored_as or path} into a folder that {MIRROR} names"
         )
     try:
         return Path(hf_hub_download(name, file, revision=revision or None))
     except Exception as error:  # its own kinds, those of its client, and of the system
-        raise _not_on_hub(f"{file} of {name}", error) from error
+        raise _not_on_hub(f"{file} of {name}", error, mirrored_as or path) from error
+
+
+@contextlib.contextmanager
+def _needs_hub_library() -> Iterator[None]:
+    """Say how to install the hub's library, which may not be where reseen was installed without torch."""
+    try:
+        yield
+    except ModuleNotFoundError:
+        raise MissingLibraryError(
+            "expected the library huggingface_hub, which is not installed; run: pip install huggingface_hub, or put "
+            f"the file into a folder that {MIRROR} names"
+        ) from None
 
 
 def _hub_is_reachable() -> bool:
     """Tell at once whether there is a way to the hub, whose own library tries five times."""
-    endpoint = urllib.parse.urlparse(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
+    endpoint = urllib.parse.urlparse(_endpoint())
     if proxies := urllib.request.getproxies():
         endpoint = urllib.parse.urlparse(proxies.get(endpoint.scheme, proxies.get("all", endpoint.geturl())))
     try:
@@ -276,10 +312,11 @@ def _hub_is_reachable() -> bool:
         return False
 
 
-def _not_on_hub(wanted: str, error: Exception) -> CheckpointError:
+def _not_on_hub(wanted: str, error: Exception, mirrored_as: str) -> CheckpointError:
     return CheckpointError(
         f"expected {wanted} on the Hugging Face hub, got {type(error).__name__}: {one_line(error, limit=120)}; "
-        f"connect, run hf auth login where it asks for that, or put the file into a folder that {MIRROR} names"
+        f"connect, run hf auth login where it asks for that, or put the file as {mirrored_as} into a "
+        f"folder that {MIRROR} names"
     )
 
 

@@ -98,6 +98,14 @@ class Backend(ABC):
             GalleryError: There is no such gallery, or it cannot be read.
         """
 
+    @classmethod  # noqa: B027  (a server is asked when it is opened)
+    def require(cls, location: str) -> None:
+        """Make sure that there is a gallery at a location, where that can be told without opening it.
+
+        Raises:
+            GalleryError: There is none.
+        """
+
     @property
     def model(self) -> str | None:
         """The fingerprint of the model that the vectors came from, once something has been added."""
@@ -243,6 +251,25 @@ class Backend(ABC):
         """Let go of files and connections."""
 
 
+def backend_of(location: str) -> type[Backend]:
+    """Return the backend that a location names.
+
+    Raises:
+        GalleryError: There is none.
+        ReseenError: The library that it needs is not installed.
+    """
+    scheme, separator, _ = location.partition("://")
+    if not separator:
+        scheme = ""
+    if scheme not in BACKENDS:
+        known = ", ".join(f"{name}://" for name in BACKENDS if name)
+        raise GalleryError(f"expected a folder or one of {known}, got {scheme}://; name another place for the gallery")
+    extra, module, name = BACKENDS[scheme]
+    with needs(extra):
+        backend: type[Backend] = getattr(importlib.import_module(module), name)
+    return backend
+
+
 def open_backend(location: str, *, create: bool, **options: Any) -> Backend:
     """Return the backend that a location names, opened.
 
@@ -254,19 +281,13 @@ def open_backend(location: str, *, create: bool, **options: Any) -> Backend:
     Raises:
         GalleryError: There is no such backend, it has no use for an option, or the gallery cannot be opened.
     """
-    scheme, separator, _ = location.partition("://")
-    if not separator:
-        scheme = ""
-    if scheme not in BACKENDS:
-        known = ", ".join(f"{name}://" for name in BACKENDS if name)
-        raise GalleryError(f"expected a folder or one of {known}, got {scheme}://; name another place for the gallery")
-    extra, module, name = BACKENDS[scheme]
-    with needs(extra):
-        backend: type[Backend] = getattr(importlib.import_module(module), name)
+    backend = backend_of(location)
     asked = {option: value for option, value in options.items() if value is not None}
     if unused := sorted(asked.keys() - backend.options):
+        before, separator, _ = location.partition("://")
+        kind = f"{before}://" if separator else "a folder"
         raise GalleryError(
-            f"expected options of {', '.join(sorted(backend.options))} for a gallery at {scheme or 'a folder'}"
-            f"{separator}, got {', '.join(unused)}, of which it makes no use; leave it out"
+            f"expected options of {', '.join(sorted(backend.options))} for a gallery at {kind}, "
+            f"got {', '.join(unused)}, of which it makes no use; leave it out"
         )
     return backend.from_location(location, create=create, options=asked)

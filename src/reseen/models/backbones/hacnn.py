@@ -118,10 +118,12 @@ class HarmoniousAttention(nn.Module):
 
 def cut_regions(x: Tensor, centres: Tensor, size: tuple[int, int]) -> Tensor:
     """Return (B R, C, *size): of every map as many regions as it has centres, each as wide and a quarter as high."""
-    flat = centres.flatten(0, 1)
-    scale = torch.tensor([[1, 0], [0, 1 / REGIONS]], dtype=x.dtype, device=x.device).expand(len(flat), 2, 2)
+    height, width = x.shape[2:]
+    # By hand: affine_grid fixes the number of pictures where the network is exported.
+    across = torch.linspace(-1, 1, width, dtype=x.dtype, device=x.device).expand(height, width)
+    down = torch.linspace(-1, 1, height, dtype=x.dtype, device=x.device)[:, None].expand(height, width) / REGIONS
+    grid = torch.stack([across, down], dim=2) + centres.flatten(0, 1)[:, None, None]
     maps = x.repeat_interleave(REGIONS, dim=0)
-    grid = F.affine_grid(torch.cat([scale, flat[:, :, None]], dim=2), list(maps.shape), align_corners=True)
     return F.interpolate(F.grid_sample(maps, grid, align_corners=True), size=size, mode="bilinear", align_corners=True)
 
 

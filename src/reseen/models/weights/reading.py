@@ -123,7 +123,8 @@ def read_pickled(path: Path) -> Any:
 
 def _unreadable(path: Path, error: Exception) -> CheckpointError:
     reason = one_line(error, limit=120)
-    if " " not in reason:  # the name of an exception, or of a key
+    # The name of an exception or of a key; or torch's advice to read such a file as code.
+    if " " not in reason or reason.startswith("Weights only load failed"):
         reason = f"no file of torch's, or a damaged one: {type(error).__name__}"
     return CheckpointError(f"expected a file of weights, got {path}, which cannot be read ({reason}); fetch it again")
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from reseen.errors import GalleryError
 from reseen.files import force
 from reseen.gallery.backends.base import Backend, Facts, Groups, Hit
-from reseen.gallery.backends.sqlite_faiss.item_store import ItemStore, keys, translate_errors
+from reseen.gallery.backends.sqlite_faiss.item_store import ItemStore, keys, require_gallery, translate_errors
 from reseen.gallery.backends.sqlite_faiss.nearest import ABSENT
 from reseen.gallery.backends.sqlite_faiss.vector_index import VectorIndex
 from reseen.gallery.backends.sqlite_faiss.view import GalleryView
@@ -60,6 +60,10 @@ class SqliteFaissBackend(Backend):
     @classmethod
     def from_location(cls, location: str, *, create: bool, options: Mapping[str, Any]) -> SqliteFaissBackend:
         return cls(Path(location), create=create, **options)
+
+    @classmethod
+    def require(cls, location: str) -> None:
+        require_gallery(Path(location))
 
     def read_facts(self) -> Facts:
         return self.store.read_facts()

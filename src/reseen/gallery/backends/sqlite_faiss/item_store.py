@@ -80,6 +80,17 @@ NOTHING = Revision(0, "")
 """That of a gallery without any change."""
 
 
+def require_gallery(folder: Path) -> None:
+    """Make sure that there is a gallery in a folder.
+
+    Raises:
+        GalleryError: There is none, or the folder cannot be read.
+    """
+    with translate_errors(folder):
+        if not (folder / FILE).exists():
+            raise GalleryError(f"expected a gallery at {folder}, found none; `reseen index` makes one")
+
+
 class ItemStore:
     """Keeps the items of a gallery.
 
@@ -101,9 +112,9 @@ class ItemStore:
         self._lock = threading.RLock()
         self._file = folder / FILE
         with translate_errors(folder):
+            if not create:
+                require_gallery(folder)
             if not self._file.exists():
-                if not create:
-                    raise GalleryError(f"expected a gallery at {folder}, found none; `reseen index` makes one")
                 if folder.exists() and not folder.is_dir():
                     raise GalleryError(f"expected a folder for a gallery at {folder}, found a file; name another place")
                 folder.mkdir(parents=True, exist_ok=True)
