@@ -374,3 +374,15 @@ def test_a_training_in_vain_says_what_to_try(
         run(tmp_path / "run")
     assert ("training ended no better than it began" in caplog.text) == (told is not None)
     assert told is None or told in caplog.text
+
+
+def test_a_training_in_vain_from_weights_is_not_told_to_take_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    report = SimpleNamespace(mean_ap=0.5, mean_inp=0.1, cmc=lambda rank: 0.2)
+    monkeypatch.setattr("reseen.training.run.evaluate_model", lambda *_, **__: SimpleNamespace(report=report))
+    trained = model()
+    trained.pretrained = True
+    with caplog.at_level(logging.WARNING, "reseen"):
+        run(tmp_path / "run", model=trained)
+    assert "50.0 % after; try a lower weight of the metric loss (--loss_weight)" in caplog.text

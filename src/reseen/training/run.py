@@ -305,11 +305,12 @@ class TrainingRun:
             return
         if last <= first:
             between = f" (it was {100 * best:.1f} % after epoch {self.best_score.best_epoch})"
+            weights = "" if self.objective.model.pretrained else "pretrained weights (--model.weights), "
             logger.warning(
-                "training ended no better than it began: mAP %.1f %% before, %.1f %% after%s; try pretrained weights "
-                "(--model.weights), a lower weight of the metric loss (--loss_weight), another learning rate "
-                "(--schedule.learning_rate), or a longer training (--schedule.epochs)",
-                *(100 * first, 100 * last, between if best > first else ""),
+                "training ended no better than it began: mAP %.1f %% before, %.1f %% after%s; try %sa lower weight of "
+                "the metric loss (--loss_weight), another learning rate (--schedule.learning_rate), or a longer "
+                "training (--schedule.epochs)",
+                *(100 * first, 100 * last, between if best > first else "", weights),
             )
 
 
