@@ -48,7 +48,7 @@ EXPORTS = {"losses": Loss, "datasets": Benchmark}
 
 
 def modules() -> list[Path]:
-    return [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
+    return [path for path in sorted(ROOT.rglob("*.py")) if path not in (ROOT / "__init__.py", ROOT / "__main__.py")]
 
 
 def module_of(path: Path) -> str:

@@ -55,16 +55,14 @@ _HOMES = {
     "load": "embedding",
     "train": "training",
 }
-_MODULES = frozenset(module.name for module in pkgutil.iter_modules(__path__))
+_MODULES = frozenset(module.name for module in pkgutil.iter_modules(__path__)) - {"__main__"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         try:
             home = importlib.import_module(f"reseen.{_HOMES[name]}")
-        except (
-            ModuleNotFoundError
-        ) as error:  # Whoever asks whether the name is there gets an answer, without torch too.
+        except ModuleNotFoundError as error:  # hasattr is to answer without torch too
             raise AttributeError(f"reseen.{name} needs the library {error.name}, which is not installed") from error
         return getattr(home, name)
     if name in _MODULES:

@@ -36,7 +36,7 @@ def join_group() -> None:
         if os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true" and "MASTER_PORT" in os.environ and _unranked():
             raise RunError(
                 "expected the processes that accelerate launch was asked for, found one alone: on a CPU it starts no "
-                "other unless it is told --multi_gpu; add that, or use torchrun --nproc_per_node N -m reseen.cli, or "
+                "other unless it is told --multi_gpu; add that, or use torchrun --nproc_per_node N -m reseen, or "
                 "leave out --num_processes"
             )
         return
@@ -55,7 +55,7 @@ def join_group() -> None:
     if num_processes != launched:
         raise RunError(
             f"expected the {launched} processes that were launched to work as one group, found {num_processes}; launch "
-            "with torchrun --nproc_per_node N -m reseen.cli, or start one process"
+            "with torchrun --nproc_per_node N -m reseen, or start one process"
         )
 
 

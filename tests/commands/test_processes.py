@@ -180,7 +180,7 @@ def test_the_launchers_themselves(name, table, tmp_path):  # noqa: F811
     words = ["train", "--data", "Table", "--data.path", table, "--out", tmp_path / "run", *TINY]
     alone = {k: v for k, v in os.environ.items() if k not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
     subprocess.run(
-        [*launcher, "-m", "reseen.cli", *words], env={**alone, "CUDA_VISIBLE_DEVICES": ""}, check=True, timeout=300
+        [*launcher, "-m", "reseen", *words], env={**alone, "CUDA_VISIBLE_DEVICES": ""}, check=True, timeout=300
     )
     assert checkpoint.describe(tmp_path / "run" / "last.safetensors").provenance["epoch"] == 2
     assert len(open_state(tmp_path / "run")["random"]) == 2

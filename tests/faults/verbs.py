@@ -166,7 +166,7 @@ def watched(said: Path) -> Iterator[Callable[[], None]]:
         file = os.open(said / "executed", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
         def note(event: str, arguments: tuple[Any, ...]) -> None:
-            own = [sys.executable, "-m", "reseen.cli"]  # A study's trainings.
+            own = [sys.executable, "-m", "reseen"]  # A study's trainings.
             if event in EXECUTING and not (event == "subprocess.Popen" and list(arguments[1])[:3] == own):
                 os.write(file, f"{event} {arguments!r}"[:300].encode() + b"\n")
 

@@ -20,7 +20,7 @@ KILLS = 10
 def command(out: Path) -> list[str]:
     words = "--data Synthetic --data.num_train_identities 6 --data.num_test_identities 4 --data.num_cameras 2"
     words += " --data.images_per_camera 2 --data.height 16 --data.width 8 --names [HardTripletLoss,AdaSPLoss] --seeds 2"
-    return [sys.executable, "-m", "reseen.cli", "study", "losses", "--out", str(out), "--jobs", "2", *words.split()]
+    return [sys.executable, "-m", "reseen", "study", "losses", "--out", str(out), "--jobs", "2", *words.split()]
 
 
 def start(out: Path) -> "subprocess.Popen[bytes]":

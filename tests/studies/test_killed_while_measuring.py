@@ -19,7 +19,7 @@ KILLS = 10
 def do(name: str, runs: list[Path], out: Path, *, seconds: float | None = None) -> None:
     """Do a study; after so many seconds it is killed (SIGKILL)."""
     words = [*TINY, *COUNTING] if name == "harmful-pairs" else ["--runs", f"[{', '.join(map(str, runs))}]"]
-    command = [sys.executable, "-m", "reseen.cli", "study", name, "--out", str(out), *SYNTHETIC, *words]
+    command = [sys.executable, "-m", "reseen", "study", name, "--out", str(out), *SYNTHETIC, *words]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
     done = subprocess.run(command, env=environment, capture_output=True, timeout=seconds, text=True)
     assert done.returncode == 0, done.stderr

@@ -270,7 +270,7 @@ def test_a_killed_import_goes_on(full_milvus_address: str, tmp_path: Path) -> No
     folder, random = StorageFolder(str(tmp_path / "parts")), np.random.default_rng(0)
     manifest = ParquetManifest(str(draw(tmp_path / "pictures", 125)))
     make_parts(folder, manifest, Mean(), PartOptions(part_rows=10))
-    words = [sys.executable, "-m", "reseen.cli", "index", place, "--vectors", str(folder)]
+    words = [sys.executable, "-m", "reseen", "index", place, "--vectors", str(folder)]
     words += ["--import_storage", str(tmp_path / "in")]
     killed = 0
     for _ in range(6):

@@ -177,7 +177,7 @@ def _start(folder: Path, run: Run, *, slot: int, jobs: int, lock: int) -> subpro
         shutil.rmtree(own)
     with (folder / f"{run.name}.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "reseen.cli", *words],
+            [sys.executable, "-m", "reseen", *words],
             stdout=log,
             stderr=log,
             env={**os.environ, **_share_of_machine(slot, jobs=jobs, gpus=_gpus())},
