@@ -27,7 +27,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         def create_app(*_: object, **options: Any) -> None:
             asked.update(options)
 
-        monkeypatch.setattr(reseen.commands.serve, "open_model", lambda *_: Colours())
+        monkeypatch.setattr(reseen.commands.serve, "open_model", lambda *_, **__: Colours())
         monkeypatch.setattr(reseen.serving, "create_app", create_app)
         monkeypatch.setattr(reseen.serving, "run", lambda _, __, **options: asked.update(options))
         main(["serve", str(tmp_path / "gallery"), "--model", "model.onnx", "--port", "0", *map(str, words)])
