@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tests.cli.test_mistakes import MISTAKES
@@ -62,6 +63,10 @@ def test_a_mistake_found_at_once_is_answered_as_the_parser_answers_it(words, cap
 )
 def test_what_may_be_right_is_left_to_the_parser(words):
     assert wrong_flag("reseen.commands.train", "train", words.split()) is None
+
+
+def test_words_behind_two_dashes_are_no_flags():
+    assert parser.parse("search", ["g", "--", "--who.jpg"])[0] == ["g", Path("--who.jpg")]
 
 
 def test_the_functions_read_are_those_of_the_flags():

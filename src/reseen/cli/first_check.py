@@ -10,7 +10,7 @@ import ast
 import dataclasses
 import functools
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -19,8 +19,6 @@ import yaml
 from reseen.cli.mistakes import does_not_fit, unknown_flag
 
 OF_ALL_VERBS = ("config", "help", "print_config")
-PLAIN = {"Literal": Literal, "Path": Path, "Sequence": Sequence, "Mapping": Mapping, "Callable": Callable}
-"""Names in annotations that stand for themselves, beside Python's own."""
 OPEN = "Benchmark"
 """A class of settings that stands for others, which take arguments of their own."""
 
@@ -43,9 +41,11 @@ def wrong_flag(module: str, function: str, words: Sequence[str]) -> str | None:
     if "terms" in flags and (more := definition("reseen.cli.loss_flags", "loss_flags")):
         flags |= flags_of(more)
     for number, word in enumerate(words):
+        if word == "--":  # What follows are no flags.
+            return None
         flag, equals, value = word.partition("=")
         name = flag.removeprefix("--").replace("+", "")  # `--terms+` adds one.
-        if not flag.startswith("--") or not name or name in OF_ALL_VERBS or name.endswith(".help"):
+        if not flag.startswith("--") or name in OF_ALL_VERBS or name.endswith(".help"):
             continue
         owner = next((above for above in _upwards(name) if above in flags), None)
         if owner is None or (owner != name and flags[owner] is Group):
@@ -133,9 +133,9 @@ def _is_dataclass(owner: Definition) -> bool:
 
 
 def _type(annotation: ast.expr) -> Any:
-    """Return an annotation's type; None where it names something of a module's own."""
+    """Return an annotation's type; None where it is made of more than Python's own and ``Literal``."""
     try:
-        return eval(ast.unparse(annotation), {**PLAIN})  # Our own source.
+        return eval(ast.unparse(annotation), {"Literal": Literal})  # Our own source.
     except (NameError, TypeError):
         return None
 
