@@ -111,9 +111,9 @@ class ItemStore:
         self.folder = folder
         self._lock = threading.RLock()
         self._file = folder / FILE
+        if not create:
+            require_gallery(folder)
         with translate_errors(folder):
-            if not create:
-                require_gallery(folder)
             if not self._file.exists():
                 if folder.exists() and not folder.is_dir():
                     raise GalleryError(f"expected a folder for a gallery at {folder}, found a file; name another place")
