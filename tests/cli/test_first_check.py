@@ -16,6 +16,7 @@ from reseen.cli import COMMANDS, mistakes, parser
 from reseen.cli.first_check import wrong_flag
 from reseen.cli.loss_flags import loss_flags
 from reseen.cli.sources import Group, Named, class_names, class_of, definition, flags_of
+from reseen.models import ModelSpec
 from reseen.studies import summaries
 from reseen.types import Benchmark
 
@@ -120,7 +121,10 @@ def test_the_classes_read_from_the_source_are_those_that_can_be_named(base):
     assert sorted(names) == sorted({kind.__name__ for kind in subclasses(base)} & public)
 
 
-@pytest.mark.parametrize("kind", [kind for base in BASES for kind in subclasses(base)])
+KINDS = [ModelSpec, training.Term, *(kind for base in BASES for kind in subclasses(base))]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_arguments_read_from_the_source_are_those_of_the_parser(kind):
     arguments = dict(flags_of(definition(kind.__module__, kind.__name__)))
     typed = jsonargparse.ArgumentParser()
