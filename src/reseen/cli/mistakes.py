@@ -171,7 +171,7 @@ def flags_of(command: Source, within: str = "") -> list[str]:
             continue
         name, kind = f"{within}{parameter.name}", parameter.annotation
         flags.append(f"--{name}")
-        if dataclasses.is_dataclass(kind) and isinstance(kind, type) and not issubclass(kind, Benchmark):
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
             flags += flags_of(kind, f"{name}.")
     return flags
 
