@@ -361,7 +361,7 @@ def test_a_file_that_departs_is_not_kept(model: Embedder, tmp_path: Path, monkey
 
 WITHOUT_TORCH = """
 import sys
-for name in ("torch", "torchvision", "timm", "onnx"):
+for name in ("torch", "torchvision", "timm", "onnx", "matplotlib", "sklearn", "scipy", "ray", "pymilvus"):
     sys.modules[name] = None  # importing it fails
 from reseen.cli import main
 main(sys.argv[1:])

@@ -23,7 +23,7 @@ from reseen.errors import RunError
 from reseen.loading import IdentityBatchSampler, training_transform
 from reseen.model_evaluation import read_results
 from reseen.models import Embedder, ModelSpec
-from reseen.recipes.objective import DEFAULT_TERMS
+from reseen.recipes.defaults import DEFAULT_TERMS
 from reseen.training import Schedule, train
 from reseen.training.objective import default_terms
 from reseen.types import Embeddings

@@ -54,7 +54,7 @@ def split_common_flags(arguments: Sequence[str]) -> tuple[dict[str, str], list[s
 def typed_classes(words: Sequence[str]) -> Iterator[str]:
     """Yield the names of classes in the values of flags, as in ``--loss my_package.MyLoss``."""
     for _, value in flag_values(words):
-        if value and "/" not in value and not _is_there(value):
+        if value and "/" not in value and not is_there(value):
             yield from CLASS.findall(value)
 
 
@@ -66,7 +66,8 @@ def flag_values(words: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield flag, value if equals else words[number + 1]
 
 
-def _is_there(path: str) -> bool:
+def is_there(path: str) -> bool:
+    """Return whether there is a file or folder; a word that can be no path is none."""
     try:
         return Path(path).exists()
     except (OSError, ValueError):

@@ -1,26 +1,31 @@
-"""First check of a verb's flags, against its source code: importing a verb takes seconds, torch most of them.
+"""First check of a verb's flags, against the library's source code: importing a verb takes seconds, torch most of them.
 
-What is found here the parser would find as well, and say in the same words; what is not found here, such as the
-arguments of a class that is named, it judges later.
+What is found here the parser would find as well, and say in the same words; what is not found here, such as a class of
+one's own, it judges later.
 """
 
 from __future__ import annotations
 
-import ast
-import dataclasses
-import functools
+import os
+import re
+import sys
 import types
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from itertools import takewhile
 from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 
-from reseen.cli.mistakes import does_not_fit, unknown_flag
+from reseen.cli.environment import flag_values
+from reseen.cli.mistakes import data_of, does_not_fit, no_argument, no_class, unknown_flag
+from reseen.cli.sources import OPEN, Definition, Group, Named, class_names, class_of, definition, flags_of, is_class
+from reseen.recipes.defaults import DEFAULT_LOSSES, LOSS_FLAGS
 
-OF_ALL_VERBS = ("config", "help", "print_config")
-OPEN = "Benchmark"
-"""A class of settings that stands for others, which take arguments of their own."""
+OF_ALL_VERBS = ("config", "print_config")
+HELP = re.compile(r"-h|--([\w.]+\.)?help(=.*)?")
+IN_FULL = re.compile(r"--.*\.(class_path|init_args|dict_kwargs)\b.*")
+"""A class or its arguments given in another way, as in ``--loss.init_args.beta``."""
 
 
 def wrong_flag(module: str, function: str, words: Sequence[str]) -> str | None:
@@ -34,110 +39,101 @@ def wrong_flag(module: str, function: str, words: Sequence[str]) -> str | None:
     Returns:
         None where nothing is wrong or only the parser can tell.
     """
+    words = list(takewhile(lambda word: word != "--", words))  # What follows are no flags.
     verb = definition(module, function)
-    if verb is None:
+    if verb is None or any(map(HELP.fullmatch, words)):
         return None
     flags = dict(flags_of(verb))
     if "terms" in flags and (more := definition("reseen.cli.loss_flags", "loss_flags")):
         flags |= flags_of(more)
+    if _takes_others() or any(map(IN_FULL.fullmatch, words)):
+        flags = {name: None if isinstance(kind, Named) else kind for name, kind in flags.items()}
     for number, word in enumerate(words):
-        if word == "--":  # What follows are no flags.
-            return None
         flag, equals, value = word.partition("=")
         name = flag.removeprefix("--").replace("+", "")  # `--terms+` adds one.
-        if not flag.startswith("--") or name in OF_ALL_VERBS or name.endswith(".help"):
-            continue
-        owner = next((above for above in _upwards(name) if above in flags), None)
-        if owner is None or (owner != name and flags[owner] is Group):
-            return unknown_flag(flag, ["--config", *(f"--{known}" for known in flags)])
-        if owner == name and (equals or number + 1 < len(words)):
-            given = value if equals else words[number + 1]
-            if not given.startswith("--") and not _may_be(given, flags[name]):
-                return does_not_fit(name, given, flags[name])
+        if flag.startswith("--") and name not in OF_ALL_VERBS:
+            given = value if equals else "".join(words[number + 1 : number + 2])
+            if line := _wrong(name, "" if given.startswith("--") else given, flags, words):
+                return line
     return None
 
 
-class Group:
-    """The kind of a flag that stands for several settings, each a flag of its own."""
+def _wrong(
+    name: str,
+    value: str,
+    flags: Mapping[str, Any],
+    words: Sequence[str],
+    within: str = "",
+    owner: Definition | None = None,
+) -> str | None:
+    """Return a line about one flag, if it is wrong.
 
-
-@dataclasses.dataclass(frozen=True)
-class Definition:
-    """A function or class in the source: the module where it stands, and its syntax tree."""
-
-    module: str
-    node: ast.FunctionDef | ast.ClassDef
-
-
-def definition(module: str, name: str) -> Definition | None:
-    """Return where a name that a module has is defined; None where that is not a function or class of this library."""
-    for node in _statements(module):
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == name:
-            return Definition(module, node)
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and ast.unparse(node.targets[0]) == name:
-            return definition(module, node.value.id)
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("reseen"):
-            for imported in node.names:
-                if (imported.asname or imported.name) == name:
-                    return definition(node.module, imported.name)
-    return None
-
-
-def flags_of(owner: Definition, within: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the flags of a function, or of a class of settings: names as in ``schedule.epochs``, and their types.
-
-    The type is `Group` for settings, and None where it is not one of Python's own.
+    Args:
+        name: The flag; what of it stands behind ``within``.
+        value: What it is given, empty for nothing.
+        flags: Those that there are, and their kinds.
+        words: All of the command line.
+        within: The flag that names the class whose argument this is, and a dot.
+        owner: That class.
     """
-    for name, annotation in _parameters(owner):
-        if name == "resolved":
-            continue
-        group = isinstance(annotation, ast.Name) and definition(owner.module, annotation.id)
-        if not group or not _is_dataclass(group) or group.node.name == OPEN:
-            yield f"{within}{name}", _type(annotation)
-        elif name == "options":
-            yield from flags_of(group)
-        else:
-            yield f"{within}{name}", Group
-            yield from flags_of(group, f"{within}{name}.")
+    known = next((above for above in _upwards(name) if above in flags), "")
+    kind, path = flags.get(known), f"{within}{known}"
+    if not known or (known != name and kind is Group):
+        if owner is None:
+            return unknown_flag(f"--{name}", ["--config", *(f"--{flag}" for flag in flags)])
+        if "." in name:
+            return None
+        return no_argument(name, within[:-1], owner.node.name, [flag for flag in flags if "." not in flag])
+    if isinstance(kind, Named) and known == name:
+        return _wrong_class(path, kind, words)
+    if isinstance(kind, Named):
+        named = _class_named(path, kind, words)
+        inside = name.removeprefix(f"{known}.")
+        return _wrong(inside, value, dict(flags_of(named)), words, f"{path}.", named) if named else None
+    if known == name and value and not _may_be(value, kind):
+        return does_not_fit(path, value, kind)
+    return None
 
 
-def _parameters(owner: Definition) -> Iterator[tuple[str, ast.expr]]:
-    node = owner.node
-    if isinstance(node, ast.FunctionDef):
-        for argument in (*node.args.args, *node.args.kwonlyargs):
-            if argument.annotation is not None:
-                yield argument.arg, argument.annotation
-        return
-    for base in node.bases:
-        if isinstance(base, ast.Name) and (above := definition(owner.module, base.id)):
-            yield from _parameters(above)
-    for field in node.body:
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-            yield field.target.id, field.annotation
-
-
-@functools.cache
-def _statements(module: str) -> Sequence[ast.stmt]:
-    """Return the statements of a module of this library, also those for type checkers, without importing it."""
-    folder = Path(__file__).parents[1].joinpath(*module.split(".")[1:])
-    path = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
-    try:
-        body = ast.parse(path.read_bytes()).body
-    except (OSError, SyntaxError):  # Installed without its source: the parser tells.
-        return []
-    return [inner for node in body for inner in (node.body if isinstance(node, ast.If) else [node])]
-
-
-def _is_dataclass(owner: Definition) -> bool:
-    return any("dataclass" in ast.unparse(decorator) for decorator in owner.node.decorator_list)
-
-
-def _type(annotation: ast.expr) -> Any:
-    """Return an annotation's type; None where it is made of more than Python's own and ``Literal``."""
-    try:
-        return eval(ast.unparse(annotation), {"Literal": Literal})  # Our own source.
-    except (NameError, TypeError):
+def _wrong_class(path: str, kind: Named, words: Sequence[str]) -> str | None:
+    """Return a line about the name of a class that a flag does not take."""
+    values, base = _values(path, kind, words), kind.base
+    if base.is_settings or len(values) != 1 or values[0] in kind.words or class_of(values[0], base):
         return None
+    (word,) = values
+    is_path = base.node.name == OPEN and data_of(word, path)
+    is_word = re.fullmatch(r"[A-Za-z_][\w-]*", word) and isinstance(yaml.safe_load(word), str)
+    names = class_names(base) if is_path or is_word else []
+    if not names or is_class(word):
+        return None
+    return no_class(word, path, base.node.name, names, null=kind.null)
+
+
+def _class_named(path: str, kind: Named, words: Sequence[str]) -> Definition | None:
+    """Return the class whose arguments the flags behind a flag are; None where the source does not tell."""
+    files = [number for number, word in enumerate(words) if word.partition("=")[0] == "--config"]
+    # What is named before a file may give way to what the file names.
+    values = _values(path, kind, words[files[-1] :] if files else words)
+    if len(values) == 1:
+        return class_of(values[0], kind.base)
+    if kind.base.is_settings:
+        return kind.base
+    if values or files or kind.several:
+        return None
+    if path in LOSS_FLAGS and not any(word.startswith("--terms") for word in words):
+        return definition(*DEFAULT_LOSSES[LOSS_FLAGS[path]].rsplit(".", 1))
+    return kind.base if kind.base.node.name == OPEN else None
+
+
+def _values(path: str, kind: Named, words: Sequence[str]) -> list[str]:
+    flag = f"--{path}{'+' if kind.several else ''}"
+    return [value for name, value in flag_values(words) if name == flag]
+
+
+def _takes_others() -> bool:
+    """Return whether classes of other packages than this one may be named, as far as there are such packages."""
+    packages = {name.partition(".")[0] for name in os.environ.get("RESEEN_TRUST", "").split(",")} - {"", "reseen"}
+    return any(name in sys.modules or find_spec(name) for name in packages)
 
 
 def _upwards(name: str) -> Iterator[str]:

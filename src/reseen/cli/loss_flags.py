@@ -12,7 +12,8 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from reseen.losses import Loss
-from reseen.recipes.objective import DEFAULT_TERMS, LOSS_FLAGS, kind_of, with_loss, with_value
+from reseen.recipes.defaults import DEFAULT_TERMS, LOSS_FLAGS
+from reseen.recipes.objective import kind_of, with_loss, with_value
 from reseen.training import Term
 
 KEEP = "keep"

@@ -10,14 +10,14 @@ import dataclasses
 import importlib
 import inspect
 import re
-import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-from reseen.cli.environment import flag_values
+from reseen.cli.environment import flag_values, is_there
+from reseen.cli.sources import class_names, definition
 from reseen.errors import TrustError
 from reseen.trust import require_trusted
 from reseen.types import Benchmark
@@ -59,8 +59,8 @@ def explain(message: str, command: Source, words: Sequence[str]) -> str:
     for key, class_path in STEP.findall(message):
         if key:
             path, keys = f"{path}.{key}".strip("."), f"{keys}.{key}".strip(".")
-        else:
-            owner, keys = _imported(class_path) or owner, ""
+        elif found := _imported(class_path):
+            owner, keys = found, ""
     if "Unable to load config" in message:
         path = path.partition(".")[0]
         return f"expected a YAML file of settings for --{path}, got {_word_after(f'--{path}', words) or 'another'}"
@@ -73,10 +73,13 @@ def explain(message: str, command: Source, words: Sequence[str]) -> str:
         return _no_class(match[1], path, kind)
     if match := NO_IMPORT.search(message):
         word = _word_after(f"--{path}", words)
-        return _not_importable(match[1], path, word, _annotation(command, path))
+        return _not_importable(match[1], path, word, kind or _annotation(command, path))
     if kind is None:
         return plain_message(message)
-    return does_not_fit(path, _value(message, f"--{path}", words), kind)
+    value = _value(message, f"--{path}", words)
+    if _class_in(kind) is Benchmark and data_of(value, path):
+        return _no_class(value, path, kind)
+    return does_not_fit(path, value, kind)
 
 
 def does_not_fit(name: str, value: str, kind: Any) -> str:
@@ -168,23 +171,9 @@ def flags_of(command: Source, within: str = "") -> list[str]:
             continue
         name, kind = f"{within}{parameter.name}", parameter.annotation
         flags.append(f"--{name}")
-        if dataclasses.is_dataclass(kind) and isinstance(kind, type) and not issubclass(kind, Benchmark):
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
             flags += flags_of(kind, f"{name}.")
     return flags
-
-
-def classes_of(base: type) -> list[str]:
-    """Return the names of the library's classes that can stand for a base class."""
-    names: dict[str, None] = {}
-    waiting = [base]
-    while waiting:
-        kind = waiting.pop(0)
-        waiting += kind.__subclasses__()
-        package = sys.modules.get(".".join(kind.__module__.split(".")[:2]))
-        public = kind.__name__ in getattr(package, "__all__", ())
-        if kind.__module__.startswith("reseen.") and public and not inspect.isabstract(kind) and kind is not Benchmark:
-            names[kind.__name__] = None
-    return list(names)
 
 
 def _unknown(word: str, command: Source) -> str:
@@ -192,7 +181,7 @@ def _unknown(word: str, command: Source) -> str:
     if not word.startswith("-"):
         places = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_ONLY]
         ahead = f"{' '.join(name.upper() for name in places)} and then flags" if places else "flags"
-        hint = _data_of(word) if "data" in parameters else None
+        hint = data_of(word, "data") if "data" in parameters else None
         return _with_hint(f"expected {ahead}, got the word {word}", hint)
     return unknown_flag(word, ["--config", *flags_of(command)])
 
@@ -231,31 +220,55 @@ def _missing(names: str, path: str, owner: Source) -> str:
 def _no_option(option: str, path: str, owner: Source, command: Source) -> str:
     if not path:
         return _unknown(f"--{option}", command)
-    if owner is Benchmark:
+    places = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    accepted = [name for name, parameter in _parameters(owner).items() if parameter.kind not in places]
+    return no_argument(option, path, _name(owner), accepted if owner is not command else [])
+
+
+def no_argument(option: str, path: str, owner: str, accepted: Sequence[str]) -> str:
+    """Return a line about what is no argument of a class.
+
+    Args:
+        option: The argument.
+        path: The flag that names the class, without its dashes.
+        owner: The class.
+        accepted: The arguments that it has.
+    """
+    if owner == Benchmark.__name__:
         return f"expected a data set before --{path}.{option}, as in --{path} Table, got none"
-    accepted = [name for name in _parameters(owner) if name != "self"] if owner is not command else []
-    takes = f"an argument of {_name(owner)} ({', '.join(accepted) or 'none'})"
     near = nearest_word(option, accepted)
+    takes = f"an argument of {owner} ({', '.join(accepted) or 'none'})"
     return _with_hint(f"expected {takes}, got --{path}.{option}", near and f"--{path}.{near}")
 
 
 def _no_class(word: str, path: str, kind: Any) -> str:
     base = _class_in(kind)
-    names = classes_of(base) if base is not None else []
-    null = ", or null" if type(None) in get_args(kind) else ""
-    if null and word.lower() in ("none", "off", "no", ""):
-        near: str | None = "null"
-    else:
-        near = _data_of(word) if base is Benchmark and _data_of(word) else nearest_word(word, names)
-    listed = ", ".join([*names, f"package.Class{null}"])
-    return _with_hint(f"expected one of {listed} for --{path}, got {word or 'nothing'}", near)
+    found = definition(base.__module__, base.__name__) if base is not None else None
+    names = class_names(found) if found is not None else []
+    return no_class(word, path, _name(base), names, null=type(None) in get_args(kind))
+
+
+def no_class(word: str, path: str, base: str, names: Sequence[str], *, null: bool) -> str:
+    """Return a line about what is no class that a flag takes.
+
+    Args:
+        word: What was given.
+        path: The flag, without its dashes.
+        base: The class that all of them derive from.
+        names: Those of this library.
+        null: Whether the flag may be null.
+    """
+    if base == Benchmark.__name__ and (hint := data_of(word, path)):
+        return _with_hint(f"expected a data set's name for --{path}, got {word}", hint)
+    near = "null" if null and word.lower() in ("none", "off", "no", "") else nearest_word(word, names)
+    listed = ", ".join([*names, f"package.Class{', or null' if null else ''}"])
+    return _with_hint(f"expected {'one of ' if names else ''}{listed} for --{path}, got {word or 'nothing'}", near)
 
 
 def _not_importable(reason: str, path: str, word: str | None, kind: Any) -> str:
     base = _class_in(kind)
-    hint = _data_of(word) if base is Benchmark and word else None
-    if hint:
-        return _with_hint(f"expected a data set's name for --{path}, got {word}", hint)
+    if base is Benchmark and word and data_of(word, path):
+        return _no_class(word, path, kind)
     what = f"package.Class, a {base.__name__}," if base is not None else "package.Class"
     why = "another kind of thing there" if reason.startswith("Import path") else reason.splitlines()[0].strip()
     return (
@@ -264,11 +277,11 @@ def _not_importable(reason: str, path: str, word: str | None, kind: Any) -> str:
     )
 
 
-def _data_of(word: str) -> str | None:
-    """Return how pictures at a path are named as data; None where the word is no such path."""
+def data_of(word: str, path: str) -> str | None:
+    """Return how pictures at a path are named for a flag that takes data; None where the word is no such path."""
     if word.lower().endswith(TABLES):
-        return f"--data Table --data.path {word}"
-    return f"--data Folder --data.root {word}" if Path(word).is_dir() else None
+        return f"--{path} Table --{path}.path {word}"
+    return f"--{path} Folder --{path}.root {word}" if is_there(word) and Path(word).is_dir() else None
 
 
 def _annotation(owner: Source, keys: str) -> Any:
@@ -289,7 +302,7 @@ def _class_in(kind: Any) -> type | None:
     return next((part for part in parts if isinstance(part, type) and part not in known), None)
 
 
-def _name(owner: Source) -> str:
+def _name(owner: Source | None) -> str:
     return str(getattr(owner, "__name__", "this verb"))
 
 

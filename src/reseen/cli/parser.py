@@ -27,9 +27,6 @@ from reseen.recipes import path_of
 from reseen.trust import named_classes, require_trusted
 from reseen.upstream import check_before_importing, forget_arguments_with_their_class
 
-if importlib.util.find_spec("torch"):  # An exported model runs where there is none; data sets do not.
-    import reseen.datasets  # noqa: F401  (so that `--data Table` finds its class)
-
 # Settings of a study's trainings stay plain where they name a class.
 set_parsing_settings(instantiate_subclass_spec_in_any=False)
 
@@ -64,6 +61,9 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
     if line := wrong_flag(home, function, arguments):
         raise _wrong(name, line)
     command = verb(name)
+    parameters = inspect.signature(command, eval_str=True).parameters
+    if "data" in parameters:
+        importlib.import_module("reseen.datasets")  # So that `--data Table` finds its class.
     parser = Parser(
         prog=f"reseen {name}",
         description=(inspect.getdoc(command) or "").split("Args:")[0].strip(),
@@ -72,7 +72,6 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
         allow_abbrev=False,
     )
     parser.add_argument("--config", action="config", help="A YAML file of settings, or a recipe: see `reseen recipes`.")
-    parameters = inspect.signature(command, eval_str=True).parameters
     named = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_ONLY]
     for word in named:
         needed = parameters[word].default is inspect.Parameter.empty

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from accelerate.utils import set_seed
 
 from reseen import adaptation
 from reseen.adaptation import Memory, Target, write_adaptation_page
@@ -85,6 +84,8 @@ def adapt(
         resume: Resume the run in `out`, with the same settings.
         resolved: All settings as plain values, from the command line.
     """
+    from accelerate.utils import set_seed  # Not needed to show what the verb takes.
+
     if sum(source is not None for source in (data, pictures, table)) != 1:
         raise DataError("expected one of --data, --pictures or --table; see reseen adapt --help")
     if model is not None and spec is not None:

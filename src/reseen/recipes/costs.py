@@ -164,8 +164,8 @@ def counted_networks() -> dict[str, NetworkCost]:
 
 
 def to_keep() -> dict[str, ModelSpec]:
-    """Return the networks of all recipes but the demo's, by their label."""
-    specs = [spec_of(settings_of(name)) for name in names() if not name.startswith("demo")]
+    """Return the networks of all recipes, by their label."""
+    specs = [spec_of(settings_of(name)) for name in names()]
     return {network_label(spec): spec for spec in specs}
 
 

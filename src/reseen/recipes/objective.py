@@ -8,19 +8,10 @@ from typing import Any
 
 from reseen import losses
 from reseen.losses.base import Role
+from reseen.recipes.defaults import OUTPUTS
 
 Settings = dict[str, Any]
 Terms = Sequence[Mapping[str, Any]]
-
-# What is trained where nothing is said.
-DEFAULT_TERMS: list[Settings] = [
-    {"loss": {"class_path": "reseen.losses.IdentityLoss"}, "output": "embedding", "weight": None},
-    {"loss": {"class_path": "reseen.losses.AdaSPLoss"}, "output": "feature", "weight": None},
-]
-# Flags and settings about single losses, and the role of the terms that they change.
-LOSS_FLAGS: dict[str, Role] = {"loss": "metric", "identity_loss": "identity"}
-# Where a loss goes that is added: metric losses before the neck, classifiers after it.
-OUTPUTS: dict[Role, str] = {"identity": "embedding", "metric": "feature", "auxiliary": "feature"}
 
 
 def role_of(term: Mapping[str, Any]) -> Role:

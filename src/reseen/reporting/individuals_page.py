@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
 
-from reseen.discovery import Individuals, Question
 from reseen.reporting.lists import render_lists
 from reseen.reporting.page import Section, facts, render, table, write_page
 from reseen.reporting.pictures import PictureList, Shot, sample_thumbnail
 from reseen.types import Sample
+
+if TYPE_CHECKING:
+    from reseen.discovery import Individuals, Question
 
 MAX_GROUPS = 60
 MAX_QUESTIONS = 20

@@ -9,7 +9,8 @@ from typing import Any
 
 from reseen import losses
 from reseen.recipes import objective, settings_of
-from reseen.recipes.objective import LOSS_FLAGS, role_of
+from reseen.recipes.defaults import DEFAULT_TERMS, LOSS_FLAGS, OUTPUTS
+from reseen.recipes.objective import role_of
 
 Settings = dict[str, Any]
 
@@ -108,7 +109,7 @@ def with_loss(settings: Mapping[str, Any], name: str, *, weight: float | None = 
     new = {"loss": named_loss(name, settings), **({} if weight is None else {"weight": weight})}
     terms = terms_of(settings)
     if not any(role_of(term) == "metric" for term in terms):
-        terms.append({"output": objective.OUTPUTS["metric"], "role": "metric"})
+        terms.append({"output": OUTPUTS["metric"], "role": "metric"})
     rest = [term for term in terms if not alone or role_of(term) == "metric"]
     return {**settings, "terms": [{**term, **new} if role_of(term) == "metric" else term for term in rest]}
 
@@ -116,7 +117,7 @@ def with_loss(settings: Mapping[str, Any], name: str, *, weight: float | None = 
 def terms_of(settings: Mapping[str, Any]) -> list[Settings]:
     """Return the losses of settings, each with its output and weight: those that are trained where none are said."""
     terms = settings.get("terms")
-    return [dict(term) for term in (objective.DEFAULT_TERMS if terms is None else terms)]
+    return [dict(term) for term in (DEFAULT_TERMS if terms is None else terms)]
 
 
 def named_loss(name: str, settings: Mapping[str, Any]) -> Settings:

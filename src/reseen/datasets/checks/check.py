@@ -17,10 +17,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Group
 from rich.progress import track
@@ -30,6 +29,9 @@ from rich.text import Text
 from reseen.errors import DataError
 from reseen.labels import visible
 from reseen.types import Benchmark, Camera, Protocol, Sample
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PARTS = ("train", "query", "gallery")
 EXAMPLES = 5
@@ -92,6 +94,8 @@ def check(benchmark: Benchmark, read: Callable[[Sample], NDArray[np.uint8]], *, 
         read: Gives a sample's picture (H, W, 3), or raises a DataError: ``reseen.storage.read_picture``.
         progress: Draw a bar.
     """
+    import pandas as pd  # Here, not above: data sets have their checks, and are used without.
+
     samples = [(part, sample) for part in PARTS for sample in getattr(benchmark, part)]
     distinct = {(s.path, s.box): s for _, s in samples}
     # Threads suffice: decoding and hashing let go of the interpreter.
