@@ -13,7 +13,7 @@ from tests.commands.test_verbs import failing
 
 from reseen import datasets, losses, training
 from reseen.cli import COMMANDS, mistakes, parser
-from reseen.cli.first_check import wrong_flag
+from reseen.cli.first_check import missing, wrong_flag
 from reseen.cli.loss_flags import loss_flags
 from reseen.cli.sources import Group, Named, class_names, class_of, definition, flags_of
 from reseen.models import ModelSpec
@@ -22,7 +22,7 @@ from reseen.types import Benchmark
 
 VERBS = [*(name for name in COMMANDS if name != "study"), *(f"study {name}" for name in summaries())]
 LEFT_TO_THE_PARSER = {
-    *("train people.csv", "train --out", "train --data Synthetic", "evaluate", "evaluate runs/no extra"),
+    *("train people.csv", "train --out", "evaluate runs/no extra"),
     *("train --data Table --out X", "evaluate runs/no --data Table", "trian --data Synthetic"),
     *(f"train --{words} {DRAWN}" for words in ("model.weights", "schedule foo", "schedule.milestones 3", "seed 1.5")),
     *(f"train --{words} {DRAWN}" for words in ("loss mine.MyLoss", "loss json.dumps", "loss json.nothing")),
@@ -40,7 +40,7 @@ def first_check(line):
     """Return what the first check says of a command line."""
     verb, *words = line.split()
     name = f"study {words.pop(0)}" if verb == "study" else verb
-    return wrong_flag(*parser.place_of(name), words)
+    return wrong_flag(*parser.place_of(name), words) or missing(*parser.place_of(name), words)
 
 
 @pytest.mark.parametrize("name", VERBS)
@@ -60,7 +60,19 @@ def test_a_mistake_found_at_once_is_answered_as_the_parser_answers_it(words, cap
     line = first_check(words)
     assert line is not None
     monkeypatch.setattr(parser, "wrong_flag", lambda *_: None)
+    monkeypatch.setattr(parser, "missing", lambda *_: None)
     assert failing(capsys, *words.split())[1].startswith(f"reseen: {line}")
+
+
+@pytest.mark.parametrize("words", [*VERBS, "search g", "report --force yes", "train --data.path x --seed 3"])
+def test_what_is_missing_is_said_as_the_parser_says_it(words, capsys, monkeypatch):
+    line = first_check(words)
+    monkeypatch.setattr(parser, "wrong_flag", lambda *_: None)
+    monkeypatch.setattr(parser, "missing", lambda *_: None)
+    if line is None:
+        parser.parse(words, [])
+    else:
+        assert failing(capsys, *words.split())[1].startswith(f"reseen: {line}")
 
 
 @pytest.mark.parametrize(
@@ -172,14 +184,14 @@ def test_where_other_packages_are_trusted_their_classes_are_left_to_the_parser(m
     monkeypatch.setenv("RESEEN_TRUST", "people.csv,nowhere")  # No packages, but words with dots in them.
     assert first_check("train --loss Mine") is not None
     monkeypatch.setenv("RESEEN_TRUST", "tests")
-    assert first_check("train --loss Mine") is None
+    assert first_check("train --loss Mine --data Synthetic --out X") is None
     assert first_check("train --rates 1") is not None
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        *("train --rates 1", "train --schedule.epochs three", "study losses --seed 3"),
+        *("train --rates 1", "train --schedule.epochs three", "study losses --seed 3", "train", "search gallery"),
         *("train --loss AdaSP", "train --loss.betta 3", "train --candidates MoRID", "train --terms.loss AdaSP"),
         *("train --data Tabel", "train --data people.csv", "train --data Table --data.pathh people.csv"),
     ],

@@ -18,8 +18,19 @@ from typing import Any, Literal, Union, get_args, get_origin
 import yaml
 
 from reseen.cli.environment import flag_values
-from reseen.cli.mistakes import data_of, does_not_fit, no_argument, no_class, unknown_flag
-from reseen.cli.sources import OPEN, Definition, Group, Named, class_names, class_of, definition, flags_of, is_class
+from reseen.cli.mistakes import data_of, does_not_fit, no_argument, no_class, none_given, unknown_flag
+from reseen.cli.sources import (
+    OPEN,
+    Definition,
+    Group,
+    Named,
+    class_names,
+    class_of,
+    definition,
+    flags_of,
+    is_class,
+    required,
+)
 from reseen.recipes.defaults import DEFAULT_LOSSES, LOSS_FLAGS
 
 OF_ALL_VERBS = ("config", "print_config")
@@ -56,6 +67,24 @@ def wrong_flag(module: str, function: str, words: Sequence[str]) -> str | None:
             if line := _wrong(name, "" if given.startswith("--") else given, flags, words):
                 return line
     return None
+
+
+def missing(module: str, function: str, words: Sequence[str]) -> str | None:
+    """Return a line about words and flags that a verb cannot do without; the arguments are those of ``wrong_flag``."""
+    verb = definition(module, function)
+    told_otherwise = ("--config", "--print_config")
+    if verb is None or any(word == "--" or word.startswith(told_otherwise) or HELP.fullmatch(word) for word in words):
+        return None
+    names, flags = required(verb)
+    values = [before.startswith("--") and "=" not in before for before in ("", *words)]
+    if any(is_value and word.startswith("--") for word, is_value in zip((*words, "--"), values, strict=True)):
+        return None  # A flag without its value.
+    bare = [word for word, is_value in zip(words, values, strict=False) if not (is_value or word.startswith("--"))]
+    if len(bare) > len(names):
+        return None
+    absent = [f"--{flag}" for flag in flags if not any(word.startswith(f"--{flag}") for word in words)]
+    absent = [*(name.upper() for name in names[len(bare) :]), *absent]
+    return none_given(absent) if absent else None
 
 
 def _wrong(

@@ -214,7 +214,12 @@ def _missing(names: str, path: str, owner: Source) -> str:
     places = {p.name for p in parameters.values() if p.kind is p.POSITIONAL_ONLY}
     inside = f"--{path}." if path else "--"
     listed = [name.upper() if name in places else f"{inside}{name}" for name in names.replace("'", "").split(", ")]
-    return f"expected {' and '.join(listed)}{f' for {_name(owner)}' if path else ''}, got none"
+    return none_given(listed, _name(owner) if path else None)
+
+
+def none_given(listed: Sequence[str], owner: str | None = None) -> str:
+    """Return a line about words and flags that are not there, of a class or of a verb."""
+    return f"expected {' and '.join(listed)}{f' for {owner}' if owner else ''}, got none"
 
 
 def _no_option(option: str, path: str, owner: Source, command: Source) -> str:

@@ -17,7 +17,7 @@ import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
 from reseen.cli.environment import HELP, environment_variables, split_common_flags
-from reseen.cli.first_check import wrong_flag
+from reseen.cli.first_check import missing, wrong_flag
 from reseen.cli.foreign_losses import accept_losses
 from reseen.cli.help import Parser
 from reseen.cli.mistakes import explain, wrong_value
@@ -58,7 +58,7 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[list[Any], dict[str, Any
         WrongArgumentsError: They are not what it takes.
     """
     home, function = place_of(name)
-    if line := wrong_flag(home, function, arguments):
+    if line := wrong_flag(home, function, arguments) or missing(home, function, arguments):
         raise _wrong(name, line)
     command = verb(name)
     parameters = inspect.signature(command, eval_str=True).parameters

@@ -82,6 +82,27 @@ def flags_of(owner: Definition, within: str = "") -> Iterator[tuple[str, Any]]:
             yield from flags_of(kind.base, f"{within}{name}.")
 
 
+def required(owner: Definition) -> tuple[list[str], list[str]]:
+    """Return the words and the flags that a verb cannot do without, each in the order of the parser."""
+    node = owner.node
+    if isinstance(node, ast.ClassDef):
+        fields = [field for field in node.body if isinstance(field, ast.AnnAssign) and field.value is None]
+        above = [field for base in _bases(owner) for field in required(base)[1]]
+        return [], [*above, *(ast.unparse(field.target) for field in fields)]
+    takes = node.args
+    places = [*takes.posonlyargs, *takes.args]
+    needed = [argument for argument, default in zip(takes.kwonlyargs, takes.kw_defaults, strict=True) if not default]
+    needed = [*places[: len(places) - len(takes.defaults)], *needed]
+    words = [argument.arg for argument in needed if argument in takes.posonlyargs]
+    flags = [argument.arg for argument in needed if argument not in takes.posonlyargs]
+    if "options" in flags:
+        flags.remove("options")
+        annotation = next(argument.annotation for argument in needed if argument.arg == "options")
+        options = definition(owner.module, annotation.id) if isinstance(annotation, ast.Name) else None
+        flags[:0] = required(options)[1] if options else ()
+    return words, flags
+
+
 def class_names(base: Definition) -> list[str]:
     """Return the names of the library's classes that can stand for a base class."""
     return [name for package in PACKAGES for name in _public(package) if class_of(name, base)]
