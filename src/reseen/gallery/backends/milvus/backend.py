@@ -3,7 +3,8 @@
 Filters are pushed down: Milvus looks only at the rows that pass them. **Consistency: strong**: a search sees every
 change whose call had returned, from any process, before it began. Milvus has no transactions over several requests:
 more than `BATCH` rows go in several, each whole or not at all, and a broken call can simply be repeated, since an
-item's id is its content. Any number of processes may write; two that add the same row at once both call it new.
+item's id is its content. Any number of processes may write; two that add the same row at once both call it new. What
+a server has acknowledged is in its own log, hence nothing is flushed; Milvus Lite has a `Client` for that.
 """
 
 from __future__ import annotations
