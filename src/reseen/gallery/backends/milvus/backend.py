@@ -136,9 +136,9 @@ class MilvusBackend(Backend):
                 if not create:
                     raise GalleryError(f"expected a gallery at {self.location}, found none; `reseen index` makes one")
                 self._make_notes()
-            for name in (self._notes, self._name):  # Milvus Lite lets go of all when it starts.
+            for name, vector in ((self._notes, "nothing"), (self._name, "vector")):
                 if self._client.has_collection(name):
-                    self._client.load_collection(name)
+                    self._make_ready(name, vector)
         self._imports = Imports(self._client, self._name, import_storage, import_path)
 
     @classmethod
@@ -438,6 +438,12 @@ class MilvusBackend(Backend):
             except MilvusException:
                 if not self._client.has_collection(name):  # Another process may have made it meanwhile.
                     raise
+
+    def _make_ready(self, name: str, vector: str) -> None:
+        """Have a collection searched, which a maker or a `compact` that was killed may have left without an index."""
+        if not self._client.list_indexes(name):
+            self._client.create_index(name, self._index("FLAT", vector))
+        self._client.load_collection(name)  # Milvus Lite lets go of all when it starts.
 
     def _index(self, kind: str, vector: str = "vector") -> Any:
         made = self._client.prepare_index_params()
