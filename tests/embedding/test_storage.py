@@ -11,6 +11,7 @@ pytest.importorskip("flask_cors")
 
 from tests.embedding.drawn import draw
 from tests.embedding.test_making import make
+from tests.s3 import s3_server
 
 from reseen.embedding import open_embeddings
 from reseen.embedding.parts import Work
@@ -24,21 +25,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # moto's
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    """A bucket's URL, less the address of the server, and that address."""
-    from moto.server import ThreadedMotoServer
-
-    with pytest.MonkeyPatch.context() as environment:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            environment.setenv(name, "testing")
-        environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-        server.start()
-        _, port = server.get_host_and_port()
-        query = f"?scheme=http&endpoint_override=127.0.0.1:{port}&region=us-east-1&allow_bucket_creation=true"
-        filesystem, _ = open_location(f"s3://bucket{query}")
-        filesystem.create_dir("bucket")
+    """What the bucket's URL ends with."""
+    with s3_server() as (_, query):
         yield query
-        server.stop()
 
 
 def test_all_of_it_in_a_bucket(s3: str, tmp_path: Path) -> None:

@@ -17,12 +17,14 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def lite_server(folder: Path, port: int | None = None) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def lite_server(
+    folder: Path, port: int | None = None, *, workers: int = 1
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Run the server until the end of the block; gives its address and its process."""
     port = port or free_port()
-    words = ["server", "--data-dir", str(folder), "--host", "127.0.0.1", "--port", str(port)]
+    words = ["--data-dir", str(folder), "--host", "127.0.0.1", "--port", str(port), "--max-workers", str(workers)]
     with (folder.parent / f"{folder.name}.log").open("ab") as log:
-        process = subprocess.Popen([sys.executable, "-m", "milvus_lite", *words], stdout=log, stderr=log)
+        process = subprocess.Popen([sys.executable, "-m", "milvus_lite", "server", *words], stdout=log, stderr=log)
     try:
         wait_for(port, process)
         yield f"127.0.0.1:{port}", process

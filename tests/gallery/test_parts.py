@@ -1,19 +1,23 @@
 """Vectors of parts in a gallery: the same sightings as of the pictures themselves, each part once."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from reseen.cli import main
+from reseen.cli.answers import write_search_page
 from reseen.embedding.making import PartOptions, make_parts
 from reseen.embedding.manifest import ParquetManifest
 from reseen.embedding.parts import finished_work, part_name
 from reseen.errors import GalleryError, RunError
 from reseen.gallery import Gallery, Where
 from reseen.gallery.ingest import BEGUN, add_parts, part_notes
+from reseen.gallery.queries import Query
 from reseen.pictures import decode, digest
 from reseen.storage import StorageFolder
 from tests.embedding.drawn import Mean, draw
+from tests.serving.conftest import Colours, client, packed, serving
 
 
 @pytest.fixture
@@ -38,6 +42,21 @@ def test_parts_are_added_once(folder: StorageFolder, open_gallery, tmp_path: Pat
     assert (match.item.source, match.item.identity, match.item.camera) == ("4.png", 0, 7)
     same = gallery.add([[1.0] * 12], cameras=[7], sources=["4.png"], contents=[digest(pixels)])
     assert same == type(same)((match.item.id,), 0)
+
+
+def test_pictures_that_are_elsewhere_are_said_to_be_missing(folder: StorageFolder, tmp_path: Path) -> None:
+    with Gallery(tmp_path / "gallery", Mean.fingerprint) as gallery:
+        list(add_parts(gallery, folder))
+        pixels = decode(tmp_path / "pictures" / "4.png")
+        shutil.rmtree(tmp_path / "pictures")
+        query = Query("who", pixels, Mean().vectors(pixels[None], [], mirrored=False)[0])
+        answers = [(query, gallery.search(query.vector[None], 3)[0])]
+        write_search_page(tmp_path / "page.html", gallery, answers, nobody="nobody")
+        assert (tmp_path / "page.html").read_text().count(">no picture<") == 3
+        with serving(gallery, Colours()) as address, client(address) as asking:
+            found = asking.post("/search?k=3", content=packed(pixels)).json()["matches"]
+            assert [match["picture"] for match in found] == [False] * 3
+            assert asking.get(f"/items/{found[0]['id']}/picture").status_code == 404
 
 
 def test_a_part_that_has_changed_is_added_again(folder: StorageFolder, tmp_path: Path) -> None:

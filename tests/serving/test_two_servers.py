@@ -153,11 +153,10 @@ def test_a_server_killed_under_load_loses_nothing_acknowledged(place: str) -> No
         assert [item.identity for item in found if item is not None] == list(adding.acknowledged.values())
 
 
-@pytest.mark.slow
 @pytest.mark.faults
-@pytest.mark.xfail(reason="Milvus Lite 3.2.2 stops short in its own log after a kill: docs/scale.md", strict=False)
-def test_milvus_killed_under_load_loses_nothing_acknowledged(tmp_path: Path) -> None:
-    """Killed thirty times, with both servers going on beside it."""
+@pytest.mark.parametrize("kills", [2, pytest.param(30, marks=pytest.mark.slow)])
+def test_milvus_killed_under_load_loses_nothing_acknowledged(tmp_path: Path, kills: int) -> None:
+    """With both servers going on beside it."""
     port = free_port()
     place = f"milvus://127.0.0.1:{port}/people"
     with lite_server(tmp_path / "milvus", port), Gallery(place, Colours.fingerprint) as gallery:
@@ -166,7 +165,7 @@ def test_milvus_killed_under_load_loses_nothing_acknowledged(tmp_path: Path) -> 
         servers = contextlib.ExitStack()
         first, second = (servers.enter_context(server(place))[1] for _ in range(2))
     with servers, Adding([first, second]) as adding:
-        for _ in range(30):
+        for _ in range(kills):
             with lite_server(tmp_path / "milvus", port):  # and kills it in the end
                 adding.wait_for(10)
         adding.stop.set()

@@ -13,6 +13,8 @@ from reseen.gallery import Gallery, Where
 pytest.importorskip("pymilvus")
 pytest.importorskip("milvus_lite")
 
+from pymilvus import MilvusClient
+
 from reseen.gallery.backends.milvus.backend import INDEX, address_of, without_password
 from reseen.gallery.backends.milvus.indexes import KINDS
 
@@ -98,6 +100,44 @@ def test_what_a_search_is_told() -> None:
 def test_an_unknown_kind_is_refused(place: str) -> None:
     with pytest.raises(GalleryError, match=r"expected an index among FLAT, IVF_FLAT, .*, got BTREE"):
         Gallery(place, "m", index="BTREE")
+
+
+@pytest.mark.parametrize("moment", ["made", "begun", "compacted"])
+def test_an_index_that_was_not_made_in_time_is_made(place: str, moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened_without_an_index(place, moment, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("moment", ["made", "begun", "compacted"])
+def test_an_index_that_was_not_made_in_time_on_a_full_server(
+    full_milvus_address: str, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened_without_an_index(f"milvus://{full_milvus_address}/half_{os.getpid()}_{moment}", moment, monkeypatch)
+
+
+def opened_without_an_index(place: str, moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Open a gallery that was being made, begun or compacted by a process that was killed."""
+
+    def kill(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    def use() -> None:
+        with Gallery(place, "m") as gallery:
+            gallery.compact() if moment == "compacted" else gallery.add([[1.0, 0.0]])
+
+    if moment != "made":
+        with Gallery(place, "m") as gallery:
+            if moment == "compacted":
+                gallery.add([[1.0, 0.0]])
+    with monkeypatch.context() as killed:
+        killed.setattr(MilvusClient, "create_index", kill)
+        with pytest.raises(KeyboardInterrupt):
+            use()
+    with Gallery(place, "m") as gallery:
+        gallery.add([[1.0, 0.0]])
+        assert len(gallery.search([[1.0, 0.0]], 5)[0]) == 1
+        assert gallery._backend._client.list_indexes(place.rpartition("/")[2]) == ["vector"]  # type: ignore[attr-defined]
 
 
 def test_several_writers_forget_nothing_of_each_other(place: str) -> None:

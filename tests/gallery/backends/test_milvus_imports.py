@@ -33,6 +33,7 @@ from reseen.gallery.ingest import BEGUN, IMPORT, add_parts, part_notes
 from reseen.gallery.rows import as_rows
 from reseen.storage import StorageFolder
 from tests.embedding.drawn import Mean, draw
+from tests.s3 import KEYS, s3_server
 
 NAMES = iter(range(1000))
 
@@ -104,7 +105,7 @@ def folder(tmp_path: Path) -> StorageFolder:
     return folder
 
 
-def opened(place: str, storage: Path, **options: Any) -> Gallery:
+def opened(place: str, storage: Path | str, **options: Any) -> Gallery:
     return Gallery(place, Mean.fingerprint, import_storage=str(storage), **options)
 
 
@@ -261,6 +262,35 @@ def test_a_full_server(full_milvus_address: str, folder: StorageFolder, tmp_path
         assert gallery.search(gallery.vectors(one), 1)[0][0].item.id == one[0]
         shared(gallery)
         assert len(gallery) == 29
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the S3 server, and sockets that Milvus's package leaves open
+def test_a_full_server_whose_storage_is_s3(folder: StorageFolder, tmp_path: Path) -> None:
+    milvus = pytest.importorskip("milvus")
+    server = milvus.MilvusServer()
+    server.set_base_dir(str(tmp_path / "milvus"))
+    with s3_server() as (port, query):
+        storage = {"address": "127.0.0.1", "port": port, "bucketName": "bucket", "rootPath": "files", "useSSL": "false"}
+        for name, value in (storage | {"accessKeyID": KEYS, "secretAccessKey": KEYS}).items():
+            server.config.set(f"minio.{name}", value)
+        server.config.set("common.storageType", "minio")
+        try:
+            server.start()
+        except Exception as error:  # whatever keeps this server from running here
+            pytest.skip(f"the Milvus server does not run here: {error}")
+        inbox = f"s3://bucket/in{query}"
+        try:
+            with opened(f"milvus://127.0.0.1:{server.listen_port}/people", inbox) as gallery:
+                assert list(add_parts(gallery, folder)) == [(10, 10), (10, 10), (5, 5)]
+                assert len(gallery.select()) == len(gallery) == 25
+                one = gallery.select()[:1]
+                assert gallery.search(gallery.vectors(one), 1)[0][0].item.id == one[0]
+                assert not StorageFolder(inbox).names("people")
+                shared(gallery)
+                assert len(gallery) == 29
+        finally:
+            server.stop()
 
 
 @pytest.mark.slow

@@ -3,7 +3,8 @@
 Filters are pushed down: Milvus looks only at the rows that pass them. **Consistency: strong**: a search sees every
 change whose call had returned, from any process, before it began. Milvus has no transactions over several requests:
 more than `BATCH` rows go in several, each whole or not at all, and a broken call can simply be repeated, since an
-item's id is its content. Any number of processes may write; two that add the same row at once both call it new.
+item's id is its content. Any number of processes may write; two that add the same row at once both call it new. What
+a server has acknowledged is in its own log, hence nothing is flushed; Milvus Lite has a `Client` for that.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pymilvus import DataType, MilvusClient, MilvusException
 
 from reseen.errors import GalleryError
 from reseen.gallery.backends.base import Backend, Facts, Groups, Hit, ImportState
+from reseen.gallery.backends.milvus.client import Client
 from reseen.gallery.backends.milvus.imports import Imports
 from reseen.gallery.backends.milvus.indexes import KINDS
 from reseen.gallery.backends.milvus.rows import COLUMNS, as_item, as_time, condition, decoded, encoded, row
@@ -48,8 +50,6 @@ FACTS, INDEX, IMPORTS, CAMERA, TIMES, MARK = "facts", "index", "imports", "camer
 
 PROBES, NEAREST = 200, 10
 """Vectors of the gallery that recall is measured with, and how many answers of each are compared."""
-RELEASED = re.compile("released|not loaded")
-"""How Milvus Lite and Milvus say that a collection has to be loaded first."""
 LITE, TLS = "milvus-lite", "milvus+https"
 
 
@@ -79,33 +79,6 @@ class Address(NamedTuple):
     uri: str
     token: str
     name: str
-
-
-class Loading:
-    """A client that loads a collection which the server has let go of, as Milvus Lite does when it starts.
-
-    Args:
-        client: Does what is asked.
-    """
-
-    def __init__(self, client: MilvusClient) -> None:
-        self._client = client
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._client, name)
-        if name not in ("get", "search", "query", "query_iterator", "upsert", "delete"):
-            return method
-
-        def call(collection: str, *arguments: Any, **named: Any) -> Any:
-            try:
-                return method(collection, *arguments, **named)
-            except MilvusException as error:
-                if not RELEASED.search(str(error.message)):
-                    raise
-                self._client.load_collection(collection)
-                return method(collection, *arguments, **named)
-
-        return call
 
 
 class MilvusBackend(Backend):
@@ -158,14 +131,14 @@ class MilvusBackend(Backend):
             raise GalleryError(f"expected import_storage beside the import_path {import_path}, got none; name it too")
         self._kind = index
         with self._translate_errors():
-            self._client = cast(MilvusClient, Loading(MilvusClient(uri=address.uri, token=address.token)))
+            self._client = Client(address.uri, address.token)
             if not self._client.has_collection(self._notes):
                 if not create:
                     raise GalleryError(f"expected a gallery at {self.location}, found none; `reseen index` makes one")
                 self._make_notes()
-            for name in (self._notes, self._name):  # Milvus Lite lets go of all when it starts.
+            for name, vector in ((self._notes, "nothing"), (self._name, "vector")):
                 if self._client.has_collection(name):
-                    self._client.load_collection(name)
+                    self._make_ready(name, vector)
         self._imports = Imports(self._client, self._name, import_storage, import_path)
 
     @classmethod
@@ -440,10 +413,14 @@ class MilvusBackend(Backend):
             name, filter=filter, output_fields=columns, batch_size=1000, limit=-1 if limit is None else limit
         )
         try:
-            while batch := rows.next():
+            while batch := self._next(rows):
                 yield from batch
         finally:
             rows.close()
+
+    def _next(self, rows: Any) -> list[dict[str, Any]]:
+        with self._client.turn:
+            return cast(list[dict[str, Any]], rows.next())
 
     def _make_notes(self) -> None:
         schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
@@ -461,6 +438,12 @@ class MilvusBackend(Backend):
             except MilvusException:
                 if not self._client.has_collection(name):  # Another process may have made it meanwhile.
                     raise
+
+    def _make_ready(self, name: str, vector: str) -> None:
+        """Have a collection searched, which a maker or a `compact` that was killed may have left without an index."""
+        if not self._client.list_indexes(name):
+            self._client.create_index(name, self._index("FLAT", vector))
+        self._client.load_collection(name)  # Milvus Lite lets go of all when it starts.
 
     def _index(self, kind: str, vector: str = "vector") -> Any:
         made = self._client.prepare_index_params()

@@ -18,6 +18,7 @@ import pyarrow.parquet as parquet
 from pymilvus import BulkInsertState, MilvusClient, MilvusException
 
 from reseen.gallery.backends.base import ImportState
+from reseen.gallery.backends.milvus.client import LITE
 from reseen.gallery.backends.milvus.rows import facts
 from reseen.gallery.rows import Rows
 from reseen.storage import StorageFolder
@@ -26,7 +27,6 @@ from reseen.upstream import grpc_handler
 FAILED = (BulkInsertState.ImportFailed, BulkInsertState.ImportFailedAndCleaned)
 UNKNOWN = re.compile("not found|not exist")
 """How servers say that they know of no such job."""
-LITE = "milvus_lite"
 LATEST, PAUSE = 1024, 0.5
 """Jobs that are looked through for running ones, as many as Milvus runs at most; seconds between two looks."""
 
