@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,7 +29,7 @@ RELEASED = re.compile("released|not loaded")
 TURN = threading.RLock()
 """Held while this process asks for anything of a file of Milvus Lite."""
 GET_VERSION, CONNECTING, ANSWERING = "/milvus.proto.milvus.MilvusService/GetVersion", 10.0, 0.3
-"""A call without arguments, and seconds that it may take on a new connection and on an open one."""
+"""A call without arguments, and seconds: that it may take, and that an answer is awaited at the least."""
 
 
 class Client:
@@ -103,8 +104,11 @@ def several_workers(uri: str) -> bool:
         ask = channel.unary_unary(GET_VERSION)
         try:
             ask(b"", timeout=CONNECTING)
+            began = time.monotonic()
+            ask(b"", timeout=CONNECTING)
+            patience = max(ANSWERING, 10 * (time.monotonic() - began))
             waiting = channel.stream_unary(GET_VERSION).future(message())
-            ask(b"", timeout=ANSWERING)
+            ask(b"", timeout=patience)
             return not waiting.done()
         except grpc.RpcError:
             return False
