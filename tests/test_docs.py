@@ -1,4 +1,4 @@
-"""The documents name what is there: imports of their Python, verbs and flags of their commands, files they include."""
+"""The documents name what is there: imports of their Python, verbs and flags of their commands, files, links."""
 
 import ast
 import importlib
@@ -20,6 +20,25 @@ COMMON = {"help", "config", "trust", "unchecked", "scale", "max_pixels", "print_
 
 def blocks(page: Path, *kinds: str) -> list[str]:
     return re.findall(rf"^```(?:{'|'.join(kinds)})\n(.*?)^```", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what a page's headings are linked by, as the site and GitHub name them."""
+    included = re.match(r'--8<-- "(.*)"', page.read_text("utf-8"))
+    text = (ROOT / included[1] if included else page).read_text("utf-8")
+    text = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", page.read_text("utf-8")):
+        leads_to = page.parent / target if target else page
+        assert leads_to.exists(), target
+        assert not anchor or re.sub("-+", "-", anchor) in {re.sub("-+", "-", each) for each in anchors(leads_to)}, (
+            anchor
+        )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
