@@ -12,8 +12,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-import heapq
-import itertools
 import json
 import os
 import re
@@ -50,8 +48,8 @@ MAX_ANSWERS = 16_384
 FACTS, INDEX, IMPORTS, CAMERA, TIMES, MARK = "facts", "index", "imports", "camera:", "times:", "mark:"
 
 
-PROBES, NEAREST, COMPARED = 200, 10, 5000
-"""Vectors of the gallery that recall is measured with, how many answers of each, and vectors compared at a time."""
+PROBES, NEAREST = 200, 10
+"""Vectors of the gallery that recall is measured with, and how many answers of each are compared."""
 LITE, TLS = "milvus-lite", "milvus+https"
 
 
@@ -356,17 +354,21 @@ class MilvusBackend(Backend):
             with self._translate_errors():
                 self._client.flush(self._name)
                 made = self._make_approximate() if wanted else Made("FLAT")
-                if not wanted:
+                # While an index is made, nobody can search: one that compares with all is left as it is.
+                if not wanted and self._client.describe_index(self._name, "vector")["index_type"] != "FLAT":
                     self._make_index("FLAT")
             self.put_note(INDEX, json.dumps(made._asdict()))
         return Compaction(count)
 
     def _make_approximate(self) -> Made:
-        self._make_index(self._kind)
         if self._breadth is not None:
+            self._make_index(self._kind)
             return Made(self._kind, self._breadth)
-        queries = self.vectors([record["id"] for record in self._all(self._name, "", ["id"], PROBES)])
-        truth = self._nearest(queries)
+        self._make_index("FLAT")
+        some = [record["id"] for record in self._all(self._name, "", ["id"], PROBES)]
+        queries = self.vectors(some)
+        truth = [{hit.id for hit in hits} for hits in self._search(queries, NEAREST, "FLAT", None)]
+        self._make_index(self._kind)
 
         def recall(breadth: int) -> float:
             answer = self._search(queries, NEAREST, self._kind, breadth)
@@ -378,23 +380,7 @@ class MilvusBackend(Backend):
                 break
         return Made(self._kind, breadth, measured)
 
-    def _nearest(self, queries: NDArray[np.float32]) -> list[set[str]]:
-        """Return the ids of the nearest vectors of each query, which is compared with all there are."""
-        found: list[list[tuple[float, str]]] = [[] for _ in queries]
-        queries = queries / np.linalg.norm(queries, axis=1, keepdims=True)
-        records = self._all(self._name, "", ["id", "vector"], None)
-        while some := list(itertools.islice(records, COMPARED)):
-            vectors = np.array([record["vector"] for record in some], np.float32)
-            scores = queries @ (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).T
-            nearest = np.argsort(-scores, axis=1)[:, :NEAREST]
-            for best, own, places in zip(found, scores, nearest, strict=True):
-                best[:] = heapq.nlargest(NEAREST, best + [(float(own[n]), some[n]["id"]) for n in places])
-        return [{name for _, name in best} for best in found]
-
     def _make_index(self, kind: str) -> None:
-        """Have an index of a kind. One that is there stays: while it is made anew, nobody can search."""
-        if self._client.describe_index(self._name, "vector")["index_type"] == kind:
-            return
         self._client.release_collection(self._name)
         self._client.drop_index(self._name, "vector")
         self._client.create_index(self._name, self._index(kind))
