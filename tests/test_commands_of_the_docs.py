@@ -30,7 +30,21 @@ from tests.test_docs import PAGES, ROOT, blocks
 __all__ = ["started"]
 pytestmark = pytest.mark.slow
 
-OTHERS = ("make", "python", "pip", "sudo", "cp", "curl", "torchrun", "accelerate", "trtexec", "rm", "cat")
+OTHERS = (
+    "make",
+    "python",
+    "pip",
+    "sudo",
+    "cp",
+    "curl",
+    "torchrun",
+    "accelerate",
+    "trtexec",
+    "rm",
+    "cat",
+    "docker",
+    "milvus-lite",
+)
 SEPARATOR, END = "\x1f", "\x1e\n"
 SMALL = [
     *("--batches.identities", "2", "--batches.images", "2", "--schedule.epochs", "1"),
