@@ -26,6 +26,11 @@ CLASS_KEYS = frozenset(
 """The settings whose values are names of classes, or of functions."""
 
 
+def trusted_by_environment() -> list[str]:
+    """Return the packages and modules that RESEEN_TRUST names."""
+    return [name for name in os.environ.get("RESEEN_TRUST", "").split(",") if name]
+
+
 def require_trusted(names: Iterable[str], *, source: object, trust: Iterable[str] = ()) -> None:
     """Make sure that classes are this library's, or of packages that the user has named.
 
@@ -38,7 +43,7 @@ def require_trusted(names: Iterable[str], *, source: object, trust: Iterable[str
     Raises:
         TrustError: One is of another package.
     """
-    packages = {"reseen", *trust, *filter(None, os.environ.get("RESEEN_TRUST", "").split(","))}
+    packages = {"reseen", *trust, *trusted_by_environment()}
     for name in names:
         if name.startswith("timm:"):
             if ":" in (rest := name.removeprefix("timm:")) or "/" in rest:

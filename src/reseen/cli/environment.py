@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from reseen.errors import ReseenError
+from reseen.trust import trusted_by_environment
 
 CLASS = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 
@@ -40,8 +41,7 @@ def split_common_flags(arguments: Sequence[str]) -> tuple[dict[str, str], list[s
         raise ReseenError(str(error)) from None
     if any(not CLASS.fullmatch(f"a.{package}") for package in known.trust):
         raise ReseenError(f"expected --trust and the name of a package, got {' '.join(known.trust)}")
-    before = filter(None, os.environ.get("RESEEN_TRUST", "").split(","))
-    trusted = dict.fromkeys([*before, *known.trust, *typed_classes(rest)])
+    trusted = dict.fromkeys([*trusted_by_environment(), *known.trust, *typed_classes(rest)])
     values = {
         "RESEEN_TRUST": ",".join(trusted) or None,
         "RESEEN_UNCHECKED": None if known.unchecked is None else str(int(known.unchecked == "true")),

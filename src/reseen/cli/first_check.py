@@ -6,7 +6,6 @@ one's own, it judges later.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import types
@@ -32,6 +31,7 @@ from reseen.cli.sources import (
     required,
 )
 from reseen.recipes.defaults import DEFAULT_LOSSES, LOSS_FLAGS
+from reseen.trust import trusted_by_environment
 
 OF_ALL_VERBS = ("config", "print_config")
 HELP = re.compile(r"-h|--([\w.]+\.)?help(=.*)?")
@@ -161,7 +161,7 @@ def _values(path: str, kind: Named, words: Sequence[str]) -> list[str]:
 
 def _takes_others() -> bool:
     """Return whether classes of other packages than this one may be named, as far as there are such packages."""
-    packages = {name.partition(".")[0] for name in os.environ.get("RESEEN_TRUST", "").split(",")} - {"", "reseen"}
+    packages = {name.partition(".")[0] for name in trusted_by_environment()} - {"reseen"}
     return any(name in sys.modules or find_spec(name) for name in packages)
 
 

@@ -93,13 +93,15 @@ def required(owner: Definition) -> tuple[list[str], list[str]]:
     places = [*takes.posonlyargs, *takes.args]
     needed = [argument for argument, default in zip(takes.kwonlyargs, takes.kw_defaults, strict=True) if not default]
     needed = [*places[: len(places) - len(takes.defaults)], *needed]
-    words = [argument.arg for argument in needed if argument in takes.posonlyargs]
-    flags = [argument.arg for argument in needed if argument not in takes.posonlyargs]
-    if "options" in flags:
-        flags.remove("options")
-        annotation = next(argument.annotation for argument in needed if argument.arg == "options")
-        options = definition(owner.module, annotation.id) if isinstance(annotation, ast.Name) else None
-        flags[:0] = required(options)[1] if options else ()
+    words: list[str] = []
+    flags: list[str] = []
+    for argument in needed:
+        if argument in takes.posonlyargs:
+            words.append(argument.arg)
+        elif argument.arg == "options" and argument.annotation is not None:  # The parser takes these first.
+            flags[:0] = required(_kind(argument.annotation, owner.module).base)[1]
+        else:
+            flags.append(argument.arg)
     return words, flags
 
 
